@@ -1,0 +1,80 @@
+//! Moving bytes without a panic: the few helpers that all parsers here share.
+
+/// Copies as much of `from` as `to` holds and returns how much that was.
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let length = from.len().min(to.len());
+    if let (Some(from), Some(to)) = (from.get(..length), to.get_mut(..length)) {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "both slices were just cut to one length"
+        )]
+        to.copy_from_slice(from);
+    }
+    length
+}
+
+/// A fixed number of bytes that are gathered from a stream which arrives in any pieces.
+#[derive(Clone, Debug)]
+pub(crate) struct Gather<const N: usize> {
+    bytes: [u8; N],
+    filled: usize,
+}
+
+impl<const N: usize> Gather<N> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            filled: 0,
+        }
+    }
+
+    /// Takes from `input` what is missing of the first `want` bytes (at most `N`) and returns
+    /// how many bytes that were.
+    pub(crate) fn fill(&mut self, want: usize, input: &[u8]) -> usize {
+        let Some(space) = self
+            .bytes
+            .get_mut(..want.min(N))
+            .and_then(|wanted| wanted.get_mut(self.filled..))
+        else {
+            return 0;
+        };
+        let taken = copy(input, space);
+        self.filled = self.filled.saturating_add(taken);
+        taken
+    }
+
+    /// The bytes gathered so far.
+    pub(crate) fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or(&[])
+    }
+
+    /// Starts anew.
+    pub(crate) fn clear(&mut self) {
+        self.filled = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_stops_at_the_shorter_side() {
+        let mut to = [0; 3];
+        assert_eq!(copy(&[1, 2, 3, 4], &mut to), 3);
+        assert_eq!(to, [1, 2, 3]);
+        assert_eq!(copy(&[9], &mut to), 1);
+        assert_eq!(to, [9, 2, 3]);
+    }
+
+    #[test]
+    fn gather_takes_what_is_missing_and_no_more() {
+        let mut gather = Gather::<4>::new();
+        assert_eq!(gather.fill(3, &[1, 2]), 2);
+        assert_eq!(gather.fill(3, &[3, 4]), 1);
+        assert_eq!(gather.filled(), [1, 2, 3]);
+        assert_eq!(gather.fill(9, &[5, 6]), 1);
+        assert_eq!(gather.filled(), [1, 2, 3, 5]);
+        assert_eq!(gather.fill(2, &[7]), 0);
+    }
+}

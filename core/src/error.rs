@@ -1,0 +1,428 @@
+//! The one error type: what was wrong, where, what was found and what was expected.
+
+use core::fmt;
+
+use crate::oci::Digest;
+
+/// What sort of refusal an error is. The sorts call for different reactions, so they are
+/// never folded into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The input ended inside a structure.
+    Truncated,
+    /// The input breaks its format.
+    Malformed,
+    /// The input is (or may be) well formed, but uses what this crate does not support.
+    Unsupported,
+    /// The input asks for more than a limit that the caller set.
+    Limit,
+    /// The input is well formed and is not what was promised: a digest, a size, a type.
+    Mismatch,
+    /// An allocation within the limits failed.
+    Memory,
+    /// The caller used the interface out of order.
+    Usage,
+}
+
+impl Kind {
+    /// The kind's stable name, as `--json` and the vectors use it.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::Limit => "limit",
+            Self::Mismatch => "mismatch",
+            Self::Memory => "memory",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// Declares [`Code`] with its stable ids, kinds and sentences from one table.
+macro_rules! codes {
+    ($($(#[$section:meta])* $name:ident = $id:literal, $kind:ident, $structure:literal, $text:literal;)+) => {
+        /// What was wrong. Every code has a stable id; ids are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(
+                #[doc = concat!("`", $id, "` (", $structure, "): ", $text, ".")]
+                $name,
+            )+
+        }
+
+        impl Code {
+            /// Every code, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The stable id, as vectors and `--json` use it.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id),+ }
+            }
+
+            /// What sort of refusal it is.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind),+ }
+            }
+
+            /// The name of the structure that it was found in.
+            #[must_use]
+            pub const fn structure(self) -> &'static str {
+                match self { $(Self::$name => $structure),+ }
+            }
+
+            /// What was wrong, as a clause without a full stop.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    // Media types
+    MediaTypeSyntax = "media-type-syntax", Malformed, "media type", "is not of the form type/subtype";
+    MediaTypeLength = "media-type-length", Malformed, "media type", "is longer than 127 characters on a side of its slash";
+    MediaTypeSuffix = "media-type-suffix", Unsupported, "media type", "names a compression that is not supported";
+    MediaTypeUnknown = "media-type-unknown", Unsupported, "media type", "is not a layer type that can be unpacked";
+    MediaTypeTar = "media-type-tar", Unsupported, "media type", "is a tar layer, not an EROFS layer";
+
+    // Digests
+    DigestSyntax = "digest-syntax", Malformed, "digest", "is not of the form algorithm:hex";
+    DigestAlgorithm = "digest-algorithm", Unsupported, "digest", "names an algorithm other than sha256 and sha512";
+    DigestLength = "digest-length", Malformed, "digest", "has the wrong number of hex digits for its algorithm";
+    DigestCase = "digest-case", Malformed, "digest", "holds a character other than the digits and a to f";
+
+    // Annotations
+    AnnotationUint = "annotation-uint", Malformed, "annotation", "is not an unsigned decimal number of 64 bits";
+    AnnotationRange = "annotation-range", Malformed, "annotation", "is not of the form offset[:end] with end after offset";
+    AnnotationRole = "annotation-role", Unsupported, "annotation", "names an unknown role";
+    AnnotationVerity = "annotation-verity", Malformed, "annotation", "dm-verity annotations are incomplete or do not fit each other";
+
+    // JSON
+    JsonSyntax = "json-syntax", Malformed, "JSON document", "is not valid JSON";
+    JsonType = "json-type", Malformed, "JSON document", "a field has the wrong type or an impossible value";
+    JsonDuplicateKey = "json-duplicate-key", Malformed, "JSON document", "an object holds the same key twice";
+    JsonMissing = "json-missing", Malformed, "JSON document", "a required field is missing";
+    JsonSize = "json-size", Limit, "JSON document", "is larger than the limit";
+    JsonDepth = "json-depth", Limit, "JSON document", "is nested deeper than the limit";
+
+    // OCI documents
+    DescriptorSize = "descriptor-size", Malformed, "descriptor", "the size is negative or beyond 63 bits";
+    DescriptorData = "descriptor-data", Mismatch, "descriptor", "the embedded data does not have the stated digest and size";
+    DescriptorBase64 = "descriptor-base64", Malformed, "descriptor", "the embedded data is not base64";
+    SchemaVersion = "schema-version", Unsupported, "OCI document", "schemaVersion is not 2";
+    DocumentAmbiguous = "document-ambiguous", Malformed, "OCI document", "is both a manifest and an index";
+    DocumentMediaType = "document-media-type", Mismatch, "OCI document", "is not of the media type that its descriptor states";
+    DocumentUnknown = "document-unknown", Unsupported, "OCI document", "is neither an image manifest nor an image index";
+    PlatformSyntax = "platform-syntax", Malformed, "platform", "is not of the form os/arch[/variant]";
+    PlatformNone = "platform-none", Mismatch, "image index", "has no entry for the platform";
+    IndexDepth = "index-depth", Limit, "image index", "indexes are nested deeper than the limit";
+    IndexLoop = "index-loop", Malformed, "image index", "refers to itself";
+    ManifestLayers = "manifest-layers", Limit, "image manifest", "has more layers than the limit";
+    ManifestEmpty = "manifest-empty", Malformed, "image manifest", "has no layers";
+    RootfsType = "rootfs-type", Malformed, "image config", "rootfs.type is not layers";
+    DiffIdCount = "diff-id-count", Mismatch, "image config", "rootfs.diff_ids does not have one entry for each layer";
+    DiffIdMissing = "diff-id-missing", Malformed, "layer", "has neither org.erofs.uncompressed-digest nor an entry in rootfs.diff_ids";
+    DiffIdConflict = "diff-id-conflict", Mismatch, "layer", "org.erofs.uncompressed-digest and rootfs.diff_ids differ";
+    DiffIdNotDigest = "diff-id-not-digest", Mismatch, "layer", "is not compressed, and its diffID differs from its digest";
+    RoleMediaType = "role-media-type", Malformed, "layer", "has a role that its media type must not have";
+    LayerLast = "layer-last", Malformed, "image manifest", "the last layer is not one that can be mounted";
+    ChunkIndexFirst = "chunk-index-first", Malformed, "image manifest", "the first layer is a chunk index";
+    ChunkIndexTarget = "chunk-index-target", Mismatch, "chunk index layer", "org.erofs.chunk-index.target is not the digest of the layer before";
+    DeviceUnused = "device-unused", Malformed, "layer", "no EROFS layer follows that could use it as a device";
+    DataUnused = "data-unused", Malformed, "layer", "no EROFS layer follows that could use it as overlay data";
+
+    // The blob
+    BlobSize = "blob-size", Mismatch, "blob", "does not have the stated size";
+    BlobDigest = "blob-digest", Mismatch, "blob", "does not have the stated digest";
+    BlobLimit = "blob-limit", Limit, "blob", "is larger than the limit";
+
+    // gzip
+    GzipMagic = "gzip-magic", Malformed, "gzip member", "does not start with the gzip magic";
+    GzipMethod = "gzip-method", Unsupported, "gzip member", "is not compressed with deflate";
+    GzipFlags = "gzip-flags", Malformed, "gzip member", "sets reserved flags";
+    GzipHeaderCrc = "gzip-header-crc", Mismatch, "gzip member", "the header does not have the stated CRC";
+    GzipDeflate = "gzip-deflate", Malformed, "gzip member", "the deflate stream is corrupt";
+    GzipCrc = "gzip-crc", Mismatch, "gzip trailer", "the content does not have the stated CRC-32";
+    GzipSize = "gzip-size", Mismatch, "gzip trailer", "the content does not have the stated size";
+    GzipTruncated = "gzip-truncated", Truncated, "gzip member", "the input ends inside it";
+    GzipTrailing = "gzip-trailing", Malformed, "gzip stream", "bytes follow the last member that are neither a member nor zeros";
+
+    // zstd
+    ZstdMagic = "zstd-magic", Malformed, "zstd stream", "there is no zstd frame where one must start";
+    ZstdLegacy = "zstd-legacy", Unsupported, "zstd frame", "is of a format older than RFC 8878";
+    ZstdReserved = "zstd-reserved", Malformed, "zstd frame", "sets a reserved bit";
+    ZstdDictionary = "zstd-dictionary", Unsupported, "zstd frame", "needs a dictionary";
+    ZstdWindow = "zstd-window", Limit, "zstd frame", "needs a larger window than the limit";
+    ZstdBlockType = "zstd-block-type", Malformed, "zstd block", "is of the reserved type";
+    ZstdBlockSize = "zstd-block-size", Malformed, "zstd block", "is larger than a block may be";
+    ZstdBlock = "zstd-block", Malformed, "zstd block", "the compressed data is corrupt";
+    ZstdContentSize = "zstd-content-size", Mismatch, "zstd frame", "the content does not have the declared size";
+    ZstdChecksum = "zstd-checksum", Mismatch, "zstd frame", "the content does not have the stated checksum";
+    ZstdTruncated = "zstd-truncated", Truncated, "zstd frame", "the input ends inside it";
+    ZstdSkippable = "zstd-skippable", Limit, "zstd stream", "skippable frames are larger in all than the limit";
+    ZstdMemory = "zstd-memory", Memory, "zstd frame", "there is no memory for the window";
+
+    // Limits of every codec
+    FrameLimit = "frame-limit", Limit, "blob", "has more frames or members than the limit";
+    ExpansionLimit = "expansion-limit", Limit, "blob", "expands more than the limit";
+
+    // The image as a stream
+    ImageLimit = "image-limit", Limit, "image", "is larger than the limit";
+    ImageSize = "image-size", Mismatch, "image", "is shorter than its superblock declares";
+    ImageTrailing = "image-trailing", Mismatch, "image", "goes on after the end that its superblock declares";
+    DiffId = "diff-id", Mismatch, "image", "does not have the stated diffID";
+    ContentEmpty = "content-empty", Truncated, "image", "is empty";
+    ContentTar = "content-tar", Mismatch, "image", "is a tar archive, not an EROFS image";
+    ContentCompressed = "content-compressed", Mismatch, "image", "is compressed, though its media type says otherwise";
+
+    // The superblock
+    SuperblockTruncated = "superblock-truncated", Truncated, "superblock", "the image ends before the superblock does";
+    SuperblockMagic = "superblock-magic", Malformed, "superblock", "does not have the EROFS magic";
+    SuperblockBlockSize = "superblock-block-size", Malformed, "superblock", "the block size is not one from 512 to 65536 bytes";
+    SuperblockChecksum = "superblock-checksum", Mismatch, "superblock", "does not have the stated checksum";
+    SuperblockFeatures = "superblock-features", Unsupported, "superblock", "sets unknown incompatible features";
+    SuperblockDirBlock = "superblock-dirblk", Unsupported, "superblock", "dirblkbits is not zero";
+    SuperblockExtSlots = "superblock-extslots", Malformed, "superblock", "extends beyond its block";
+    SuperblockBlocks = "superblock-blocks", Malformed, "superblock", "declares fewer blocks than it needs itself";
+    SuperblockMeta = "superblock-meta", Malformed, "superblock", "the metadata area starts beyond the image";
+    SuperblockXattr = "superblock-xattr", Malformed, "superblock", "the shared xattr area starts beyond the image";
+    SuperblockRoot = "superblock-root", Malformed, "superblock", "the root inode lies beyond the image";
+    SuperblockPacked = "superblock-packed", Malformed, "superblock", "the packed inode lies beyond the image or is missing";
+    SuperblockMetabox = "superblock-metabox", Malformed, "superblock", "the metabox inode lies beyond the image or is missing";
+    SuperblockPrefixes = "superblock-prefixes", Malformed, "superblock", "the xattr prefix table does not fit the image";
+    SuperblockNanoseconds = "superblock-nanoseconds", Malformed, "superblock", "the time has a billion nanoseconds or more";
+    SuperblockAlgorithms = "superblock-algorithms", Unsupported, "superblock", "names unknown compression algorithms";
+    SuperblockInodes = "superblock-inodes", Malformed, "superblock", "declares more inodes than the image has room for";
+    DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
+    DeviceSlot = "device-slot", Malformed, "device slot", "has no blocks or lies over other blocks";
+
+    // The interface
+    Finished = "finished", Usage, "interface", "was used after its end or after an error";
+}
+
+/// Where an error was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum At {
+    /// Nowhere in particular.
+    Whole,
+    /// A byte of the blob, as it lies in the registry.
+    Blob(u64),
+    /// A byte of the image, decoded.
+    Image(u64),
+    /// A character of a text: a media type, a digest, an annotation.
+    Text(u64),
+    /// A byte of a JSON document.
+    Json(u64),
+    /// An inode of the image.
+    Nid(u64),
+    /// A layer of a manifest, counted from 1.
+    Layer(u32),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Blob(offset) => write!(f, "at byte {offset} of the blob"),
+            Self::Image(offset) => write!(f, "at byte {offset} of the image"),
+            Self::Text(offset) => write!(f, "at character {offset}"),
+            Self::Json(offset) => write!(f, "at byte {offset} of the document"),
+            Self::Nid(nid) => write!(f, "at nid {nid}"),
+            Self::Layer(number) => write!(f, "in layer {number}"),
+        }
+    }
+}
+
+/// What was found or expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Nothing that helps to state.
+    None,
+    /// A count or a size in bytes.
+    Number(u64),
+    /// At most this count or size.
+    AtMost(u64),
+    /// At least this count or size.
+    AtLeast(u64),
+    /// A number that is read in hexadecimal: a magic, a checksum, a set of flags.
+    Hex(u64),
+    /// A byte or an ASCII character.
+    Byte(u8),
+    /// A fixed word.
+    Text(&'static str),
+    /// A digest.
+    Digest(Digest),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("nothing"),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::AtMost(number) => write!(f, "at most {number}"),
+            Self::AtLeast(number) => write!(f, "at least {number}"),
+            Self::Hex(number) => write!(f, "{number:#x}"),
+            Self::Byte(byte) if byte.is_ascii_graphic() => {
+                write!(f, "'{}'", char::from(*byte))
+            }
+            Self::Byte(byte) => write!(f, "byte {byte:#04x}"),
+            Self::Text(text) => f.write_str(text),
+            Self::Digest(digest) => write!(f, "{digest}"),
+        }
+    }
+}
+
+/// A refusal: what was wrong, where, what was found and what was expected.
+///
+/// It is `Copy` and holds no text of the input, so it can be kept, compared and sent anywhere
+/// without a thought for who wrote the input.
+///
+/// ```
+/// use erofs_unpack_core::{Code, Kind, oci::Digest};
+///
+/// let error = Digest::parse("md5:d41d8cd98f00b204e9800998ecf8427e").unwrap_err();
+/// assert_eq!(error.code(), Code::DigestAlgorithm);
+/// assert_eq!(error.kind(), Kind::Unsupported);
+/// assert_eq!(error.id(), "digest-algorithm");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    at: At,
+    found: Value,
+    expected: Value,
+}
+
+impl Error {
+    /// An error of this code at this place, with nothing said of found and expected.
+    #[must_use]
+    pub const fn new(code: Code, at: At) -> Self {
+        Self {
+            code,
+            at,
+            found: Value::None,
+            expected: Value::None,
+        }
+    }
+
+    /// The same error with what was found.
+    #[must_use]
+    pub const fn found(mut self, found: Value) -> Self {
+        self.found = found;
+        self
+    }
+
+    /// The same error with what was expected.
+    #[must_use]
+    pub const fn expected(mut self, expected: Value) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The stable id of [`Self::code`].
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        self.code.id()
+    }
+
+    /// What sort of refusal it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.code.kind()
+    }
+
+    /// Where it was.
+    #[must_use]
+    pub const fn at(&self) -> At {
+        self.at
+    }
+
+    /// What was found there.
+    #[must_use]
+    pub const fn found_value(&self) -> Value {
+        self.found
+    }
+
+    /// What was expected there.
+    #[must_use]
+    pub const fn expected_value(&self) -> Value {
+        self.expected
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.structure(), self.code.text())?;
+        if self.at != At::Whole {
+            write!(f, ", {}", self.at)?;
+        }
+        match (self.found, self.expected) {
+            (Value::None, Value::None) => Ok(()),
+            (found, Value::None) => write!(f, ": found {found}"),
+            (Value::None, expected) => write!(f, ": expected {expected}"),
+            (found, expected) => write!(f, ": found {found}, expected {expected}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::string::ToString;
+
+    #[test]
+    fn ids_are_unique_and_in_kebab_case() {
+        let mut seen = BTreeSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.id()), "{} twice", code.id());
+            assert!(
+                code.id()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                code.id()
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_reads_as_one_line() {
+        let error = Error::new(Code::BlobSize, At::Whole)
+            .found(Value::Number(3))
+            .expected(Value::Number(4));
+        assert_eq!(
+            error.to_string(),
+            "blob: does not have the stated size: found 3, expected 4"
+        );
+        let error = Error::new(Code::GzipMagic, At::Blob(0)).found(Value::Hex(0x28b5));
+        assert_eq!(
+            error.to_string(),
+            "gzip member: does not start with the gzip magic, at byte 0 of the blob: found 0x28b5"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Reads, unpacks and verifies EROFS container image layers.
+//!
+//! The crate holds every decision of erofs-unpack and no I/O: state machines that take
+//! slices and say what they consumed, what they produced and what they need next. It has no
+//! `unsafe`, no clock, no thread and no global, and it does not panic on any input.
+//!
+//! | module | what it reads | needs |
+//! |---|---|---|
+//! | [`oci`] | media types, digests, annotations; descriptors, manifests, indexes, configs | nothing; `alloc` for JSON |
+//! | [`codec`] | the wire forms of a layer: plain, gzip, zstd | nothing; `alloc` for zstd |
+//! | [`erofs`] | the records of an EROFS image | nothing |
+//! | [`unpack`] | one layer from blob to verified image | nothing |
+//!
+//! Errors are one type, [`Error`]: a stable [`Code`], where it was, what was found and what
+//! was expected. Limits are one type too, [`Limits`]; nothing that is read from the input
+//! sizes an allocation or a loop without one.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used,
+    )
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::std_instead_of_alloc,
+        clippy::std_instead_of_core
+    )
+)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub(crate) mod bytes;
+pub mod codec;
+pub mod erofs;
+mod error;
+mod limits;
+pub mod oci;
+pub mod unpack;
+
+pub use error::{At, Code, Error, Kind, Value};
+pub use limits::Limits;

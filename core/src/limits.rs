@@ -1,0 +1,63 @@
+//! What a layer or a document may ask for at most.
+
+/// One mebibyte.
+const MIB: u64 = 1 << 20;
+/// One gibibyte.
+const GIB: u64 = 1 << 30;
+
+/// Upper bounds for everything that an input could otherwise choose freely.
+///
+/// All have defaults and all can be set. An error that names a limit has [`Kind::Limit`]
+/// and a code of its own, so that a host can name the flag that raises it.
+///
+/// [`Kind::Limit`]: crate::Kind::Limit
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest blob, in bytes as they lie in the registry. Default 64 GiB.
+    pub blob_size: u64,
+    /// Largest image, in decoded bytes, everything that follows the image included. Default
+    /// 64 GiB.
+    pub image_size: u64,
+    /// Largest window that a zstd frame may declare, in bytes. RFC 8878 section 3.1.1.1.2
+    /// recommends that decoders support 8 MiB, which is the default here; hosts that stand
+    /// in for `zstd -d` use its 128 MiB.
+    pub zstd_window: u64,
+    /// Most zstd frames (skippable ones included) or gzip members in one blob. Default 2^24.
+    pub frames: u64,
+    /// Most bytes in skippable zstd frames of one blob, in all. Default 64 MiB.
+    pub skippable_size: u64,
+    /// Largest ratio of decoded to encoded bytes; off by default, because an honest sparse
+    /// image exceeds 10,000 to 1.
+    pub expansion_ratio: Option<u64>,
+    /// Largest JSON document, in bytes. Default 4 MiB.
+    pub json_size: u64,
+    /// Deepest nesting of arrays and objects in a JSON document. Default 32.
+    pub json_depth: u32,
+    /// Deepest nesting of image indexes. Default 4.
+    pub index_depth: u32,
+    /// Most layers in one manifest. Default 4096.
+    pub layers: u32,
+}
+
+impl Limits {
+    /// The defaults, as each field states them.
+    pub const DEFAULT: Self = Self {
+        blob_size: 64 * GIB,
+        image_size: 64 * GIB,
+        zstd_window: 8 * MIB,
+        frames: 1 << 24,
+        skippable_size: 64 * MIB,
+        expansion_ratio: None,
+        json_size: 4 * MIB,
+        json_depth: 32,
+        index_depth: 4,
+        layers: 4096,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,1 @@
+//! One layer, from its blob to its verified image.
