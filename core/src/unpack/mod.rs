@@ -1,1 +1,22 @@
 //! One layer, from its blob to its verified image.
+//!
+//! Two stages stand on either side of the codec and are usable one by one, on threads of the
+//! host's choice: [`BlobCheck`] over the bytes as they lie in the registry, [`ImageCheck`]
+//! over the decoded bytes. What goes wrong in any of them is a [`Failure`]; [`Verdict`] ranks
+//! the failures, so that every host reports the same one. [`Unpacker`] chains all of it for
+//! hosts that push bytes on one thread.
+
+mod blob;
+mod expect;
+mod gate;
+mod image;
+mod sniff;
+mod unpacker;
+mod verdict;
+
+pub use blob::{BlobCheck, BlobReport};
+pub use expect::{Content, Devices, Expectations, VerityTree};
+pub use image::{ImageCheck, ImageReport};
+pub use sniff::{SNIFF_SIZE, Sniffed, sniff};
+pub use unpacker::{Outcome, Unpacker};
+pub use verdict::{Failure, Stage, Verdict};

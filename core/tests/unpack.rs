@@ -1,0 +1,415 @@
+//! The stages of unpacking over images made by hand: what passes, what is refused, where, and
+//! that the way the input is cut never matters.
+
+mod common;
+
+use common::{BLOCK, Image};
+use erofs_unpack_core::codec::{Compression, Raw};
+use erofs_unpack_core::oci::{Algorithm, Digest};
+use erofs_unpack_core::unpack::{
+    Content, Devices, Expectations, Outcome, Stage, Unpacker, VerityTree,
+};
+use erofs_unpack_core::{At, Code, Error, Limits};
+use proptest::prelude::*;
+
+fn plain() -> Expectations {
+    Expectations::new(Compression::None)
+}
+
+/// Unpacks a plain blob that is pushed in pieces of `piece` bytes.
+fn unpack_in(
+    blob: &[u8],
+    expectations: &Expectations,
+    limits: &Limits,
+    piece: usize,
+) -> Result<Outcome, Error> {
+    let mut unpacker = Unpacker::new(Raw, expectations, limits)?;
+    let mut output = vec![0; piece];
+    let mut input = blob;
+    while !input.is_empty() {
+        let step = unpacker.push(&input[..piece.min(input.len())], &mut output)?;
+        assert!(step.consumed > 0);
+        input = &input[step.consumed..];
+    }
+    unpacker.finish()
+}
+
+fn unpack(blob: &[u8], expectations: &Expectations) -> Result<Outcome, Error> {
+    let whole = unpack_in(blob, expectations, &Limits::DEFAULT, blob.len().max(1));
+    for piece in [1, 7, 127, 4096] {
+        let pieces = unpack_in(blob, expectations, &Limits::DEFAULT, piece);
+        assert_eq!(pieces, whole, "in pieces of {piece}");
+    }
+    whole
+}
+
+fn refusal(image: &Image) -> (Code, At) {
+    let error = unpack(&image.0, &plain()).unwrap_err();
+    (error.code(), error.at())
+}
+
+#[test]
+fn a_right_image_passes_with_everything_said_of_it() {
+    let image = Image::new(2);
+    let outcome = unpack(&image.0, &plain()).unwrap();
+    assert_eq!(outcome.blob_size, 8192);
+    assert_eq!(outcome.image_size, 8192);
+    assert_eq!(outcome.blob_digest, Algorithm::Sha256.digest(&image.0));
+    assert_eq!(outcome.diff_id, outcome.blob_digest);
+    let superblock = outcome.superblock.unwrap();
+    assert_eq!(superblock.blocks, 2);
+    assert_eq!(superblock.block_size(), 4096);
+    assert_eq!(superblock.root_nid, 36);
+}
+
+#[test]
+fn every_field_of_the_superblock_is_looked_at() {
+    let image = Image::new(2);
+    let at = |field: u64| At::Image(1024 + field);
+    for (offset, bytes, code, place) in [
+        (0, &[0xe3][..], Code::SuperblockMagic, at(0)),
+        (12, &[8], Code::SuperblockBlockSize, at(12)),
+        (12, &[17], Code::SuperblockBlockSize, at(12)),
+        (13, &[185], Code::SuperblockExtSlots, at(13)),
+        (14, &[0, 1], Code::SuperblockRoot, at(14)),
+        (14, &[0xff, 0xff], Code::SuperblockRoot, at(14)),
+        (16, &[1, 1], Code::SuperblockInodes, at(16)),
+        (
+            32,
+            &1_000_000_000_u32.to_le_bytes(),
+            Code::SuperblockNanoseconds,
+            at(32),
+        ),
+        (36, &[0], Code::SuperblockBlocks, at(36)),
+        (44, &[2], Code::SuperblockXattr, at(44)),
+        (81, &[2], Code::SuperblockFeatures, at(80)),
+        (83, &[0x80], Code::SuperblockFeatures, at(80)),
+        (80, &[2, 0, 0, 0, 16], Code::SuperblockAlgorithms, at(84)),
+        (80, &[8, 0, 0, 0, 0, 0, 1, 0, 8], Code::DeviceTable, at(88)),
+        (80, &[8, 0, 0, 0, 0, 0, 1, 0, 64], Code::DeviceTable, at(88)),
+        (90, &[1], Code::SuperblockDirBlock, at(90)),
+        (91, &[1, 0, 8], Code::SuperblockPrefixes, at(92)),
+        (8, &[0x23], Code::SuperblockPrefixes, at(105)),
+    ] {
+        let broken = image.edited(offset, bytes);
+        assert_eq!(refusal(&broken), (code, place), "{offset}: {bytes:x?}");
+    }
+    // The metadata area moves the root with it.
+    assert_eq!(
+        refusal(&image.edited(40, &[2])),
+        (Code::SuperblockRoot, at(14))
+    );
+    // Fields of 48-bit and metabox images, and the packed inode.
+    let mut wide = image.edited(80, &[0x80]);
+    wide.set(14, &[0, 0]).set(112, &[0xff, 0xff, 0xff]);
+    assert_eq!(refusal(&wide.mend()), (Code::SuperblockRoot, at(112)));
+    let mut packed = image.edited(80, &[0x20]);
+    packed.set(96, &[0, 1]);
+    assert_eq!(refusal(&packed.mend()), (Code::SuperblockPacked, at(96)));
+    let mut metabox = image.edited(80, &[0, 1]);
+    assert_eq!(refusal(&metabox), (Code::SuperblockMetabox, at(128)));
+    metabox.set(13, &[1]).set(128, &[0, 1]);
+    assert_eq!(refusal(&metabox.mend()), (Code::SuperblockMetabox, at(128)));
+    metabox.set(128, &[36, 0]);
+    assert!(unpack(&metabox.mend().0, &plain()).is_ok());
+    metabox.set(135, &[0x80]);
+    assert_eq!(refusal(&metabox.mend()), (Code::SuperblockMetabox, at(128)));
+}
+
+#[test]
+fn a_metadata_area_beyond_the_image_is_refused() {
+    // Only a nid of many bits can lie inside an image whose metadata starts outside, so the
+    // root has to be in the metabox for this rule to be the one that speaks.
+    let mut image = Image::new(2);
+    image.set(80, &[0x80, 1]).set(13, &[1]);
+    image.set(112, &(1_u64 << 63 | 1).to_le_bytes());
+    image.set(14, &[0, 0]).set(128, &[36]);
+    assert!(unpack(&image.mend().0, &plain()).is_ok());
+    image.set(40, &[2]);
+    assert_eq!(
+        refusal(&image.mend()),
+        (Code::SuperblockMeta, At::Image(1064))
+    );
+}
+
+#[test]
+fn a_nid_with_the_metabox_bit_needs_the_feature() {
+    let mut image = Image::new(2);
+    image
+        .set(80, &[0x80])
+        .set(112, &(1_u64 << 63).to_le_bytes());
+    image.set(14, &[0, 0]);
+    assert_eq!(
+        refusal(&image.mend()),
+        (Code::SuperblockRoot, At::Image(1136))
+    );
+}
+
+#[test]
+fn the_checksum_covers_the_block() {
+    let image = Image::new(2);
+    for place in [1024 + 4, 1024 + 64, 1024 + 127, 1152, BLOCK - 1] {
+        let mut flipped = image.clone();
+        flipped.0[place] ^= 1;
+        assert_eq!(
+            refusal(&flipped),
+            (Code::SuperblockChecksum, At::Image(1028)),
+            "{place}"
+        );
+    }
+    // Neither what lies before nor what lies behind, nor an image without the feature.
+    for place in [0, 1023, BLOCK] {
+        let mut flipped = image.clone();
+        flipped.0[place] ^= 1;
+        assert!(unpack(&flipped.0, &plain()).is_ok(), "{place}");
+    }
+    let mut without = image.clone();
+    without.set(8, &[2]).set(4, &[0; 4]);
+    assert!(unpack(&without.0, &plain()).is_ok());
+}
+
+#[test]
+fn the_image_must_be_as_long_as_it_declares() {
+    let image = Image::new(2);
+    for length in 0..image.0.len() {
+        let error = unpack_in(&image.0[..length], &plain(), &Limits::DEFAULT, 512).unwrap_err();
+        let code = match length {
+            0 => Code::ContentEmpty,
+            // Zeros, so far, are an empty tar.
+            512..=1024 => Code::ContentTar,
+            1..512 | 1025..1152 => Code::SuperblockTruncated,
+            _ => Code::ImageSize,
+        };
+        assert_eq!(error.code(), code, "{length}");
+    }
+    let mut longer = image.0.clone();
+    longer.push(0);
+    let error = unpack(&longer, &plain()).unwrap_err();
+    assert_eq!(
+        (error.code(), error.at()),
+        (Code::ImageTrailing, At::Image(8192))
+    );
+}
+
+/// An image whose device table (slot 9, at 1152) has one device of `blocks` at `start`.
+fn with_device(start: u32, blocks: u32) -> Image {
+    let mut image = Image::new(2);
+    image.set(80, &[8]).set(86, &[1]).set(88, &[9]);
+    image.set(128 + 64, &blocks.to_le_bytes());
+    image.set(128 + 68, &start.to_le_bytes());
+    image.mend()
+}
+
+#[test]
+fn devices_addressed_as_one_with_the_image_may_be_in_it() {
+    let mut image = with_device(2, 3);
+    assert!(unpack(&image.0, &plain()).is_ok());
+    let mut attached = plain();
+    attached.devices = Devices::Attached(0);
+    let error = unpack(&image.0, &attached).unwrap_err();
+    assert_eq!(error.code(), Code::ImageSize);
+    attached.devices = Devices::Attached(1);
+    assert!(unpack(&image.0, &attached).is_ok());
+
+    attached.devices = Devices::Attached(0);
+    image.0.resize(5 * BLOCK, 7);
+    assert!(unpack(&image.0, &attached).is_ok());
+    // The padding of a tar may follow, and nothing else.
+    image.0.resize(7 * BLOCK, 0);
+    assert!(unpack(&image.0, &attached).is_ok());
+    image.0[6 * BLOCK + 1] = 1;
+    let error = unpack(&image.0, &attached).unwrap_err();
+    assert_eq!(
+        (error.code(), error.at()),
+        (Code::ImageTrailing, At::Image(6 * BLOCK as u64 + 1))
+    );
+    image.0[6 * BLOCK + 1] = 0;
+    image.0.resize(5 * BLOCK + (1 << 20) + 1, 0);
+    let error = unpack_in(&image.0, &attached, &Limits::DEFAULT, 4096).unwrap_err();
+    assert_eq!(
+        (error.code(), error.at()),
+        (Code::ImageTrailing, At::Image(5 * BLOCK as u64 + (1 << 20)))
+    );
+}
+
+#[test]
+fn devices_over_the_image_are_refused() {
+    assert_eq!(
+        refusal(&with_device(1, 3)),
+        (Code::DeviceSlot, At::Image(1152))
+    );
+    // A device of its own, and an empty one, are right.
+    assert!(unpack(&with_device(0, 3).0, &plain()).is_ok());
+    assert!(unpack(&with_device(2, 0).0, &plain()).is_ok());
+    // An end beyond what 64 bits hold in bytes.
+    let mut image = with_device(2, u32::MAX);
+    image.set(80, &[0x88]).set(128 + 72, &[0xff; 4]);
+    assert_eq!(refusal(&image.mend()), (Code::DeviceSlot, At::Image(1152)));
+}
+
+#[test]
+fn other_content_is_named() {
+    let code = |content: &[u8]| unpack(content, &plain()).unwrap_err().code();
+    assert_eq!(code(&[0; 10240]), Code::ContentTar);
+    assert_eq!(code(b"\x1f\x8b\x08"), Code::ContentCompressed);
+    assert_eq!(
+        code(&[b"\x28\xb5\x2f\xfd".as_slice(), &[1; 2000]].concat()),
+        Code::ContentCompressed
+    );
+    assert_eq!(code(&[7; 2000]), Code::SuperblockMagic);
+    assert_eq!(code(&[7; 1151]), Code::SuperblockTruncated);
+    // It stops there, however much follows.
+    let mut unpacker = Unpacker::new(Raw, &plain(), &Limits::DEFAULT).unwrap();
+    let mut output = [0; 1152];
+    let error = unpacker.push(&[7; 1152], &mut output).unwrap_err();
+    assert_eq!(error.code(), Code::SuperblockMagic);
+    assert_eq!(unpacker.push(&[7], &mut output), Err(error));
+    assert_eq!(unpacker.finish(), Err(error));
+}
+
+#[test]
+fn sizes_and_digests_are_compared() {
+    let image = Image::new(2).0;
+    let right = Algorithm::Sha256.digest(&image);
+    let wrong = Algorithm::Sha256.digest(b"");
+    let code = |expectations: &Expectations| unpack(&image, expectations).map_err(|e| e.code());
+    let mut expectations = plain();
+    expectations.blob_size = Some(8192);
+    expectations.blob_digest = Some(right);
+    expectations.diff_id = Some(right);
+    let outcome = code(&expectations).unwrap();
+    assert_eq!(outcome.blob_digest, right);
+
+    expectations.diff_id = Some(wrong);
+    assert_eq!(code(&expectations), Err(Code::DiffId));
+    expectations.blob_digest = Some(wrong);
+    assert_eq!(code(&expectations), Err(Code::BlobDigest));
+    for size in [0, 8191, 8193] {
+        expectations.blob_size = Some(size);
+        assert_eq!(code(&expectations), Err(Code::BlobSize));
+    }
+    expectations.blob_size = None;
+    expectations.blob_digest = None;
+    assert_eq!(code(&expectations), Err(Code::DiffId));
+
+    // A sha512 digest of the blob does not serve for the diffID.
+    let long = Algorithm::Sha512.digest(&image);
+    expectations.blob_digest = Some(long);
+    expectations.diff_id = Some(right);
+    let outcome = code(&expectations).unwrap();
+    assert_eq!((outcome.blob_digest, outcome.diff_id), (long, right));
+    expectations.diff_id = Some(long);
+    assert_eq!(code(&expectations).unwrap().diff_id, long);
+}
+
+#[test]
+fn limits_are_limits() {
+    let image = Image::new(2).0;
+    let refusal = |expectations: &Expectations, limits: &Limits| {
+        let error = unpack_in(&image, expectations, limits, 1000).unwrap_err();
+        (error.code(), error.at())
+    };
+    let limits = |image_size, blob_size, expansion_ratio| {
+        let mut limits = Limits::DEFAULT;
+        limits.image_size = image_size;
+        limits.blob_size = blob_size;
+        limits.expansion_ratio = expansion_ratio;
+        limits
+    };
+    let mut sized = plain();
+    sized.blob_size = Some(8192);
+    assert!(unpack_in(&image, &sized, &limits(8192, 8192, Some(1)), 1000).is_ok());
+    assert_eq!(
+        refusal(&plain(), &limits(8191, 8192, None)),
+        (Code::ImageLimit, At::Image(8191))
+    );
+    assert_eq!(
+        refusal(&sized, &limits(8192, 8191, None)),
+        (Code::BlobLimit, At::Whole)
+    );
+    assert_eq!(
+        refusal(&plain(), &limits(8192, 8191, None)),
+        (Code::BlobLimit, At::Blob(8191))
+    );
+    sized.blob_size = Some(4000);
+    assert_eq!(
+        refusal(&sized, &limits(8192, 8192, Some(0))),
+        (Code::ExpansionLimit, At::Image(0))
+    );
+}
+
+#[test]
+fn other_bytes_are_only_counted_and_hashed() {
+    let mut expectations = plain();
+    expectations.content = Content::Bytes;
+    let outcome = unpack(b"a device", &expectations).unwrap();
+    assert_eq!(outcome.superblock, None);
+    assert_eq!(outcome.diff_id, Algorithm::Sha256.digest(b"a device"));
+    assert!(unpack(b"", &expectations).is_ok());
+}
+
+#[test]
+fn a_verity_tree_and_a_chunk_index_may_follow() {
+    let mut image = Image::new(2).0;
+    let mut expectations = plain();
+    expectations.verity = Some(VerityTree {
+        hash_offset: 8192,
+        block_size: 4096,
+        digest_size: 32,
+    });
+    let code = |image: &[u8], expectations: &Expectations| {
+        unpack(image, expectations)
+            .map(|_| ())
+            .map_err(|e| e.code())
+    };
+    assert_eq!(code(&image, &expectations), Err(Code::ImageSize));
+    image.resize(8192 + 4096, 9);
+    assert_eq!(code(&image, &expectations), Ok(()));
+    image.resize(8192 + 2 * 4096, 9);
+    assert_eq!(code(&image, &expectations), Ok(()));
+    image.push(9);
+    assert_eq!(code(&image, &expectations), Err(Code::ImageTrailing));
+    expectations.chunk_index = Some(8192 + 2 * 4096);
+    assert_eq!(code(&image, &expectations), Ok(()));
+    expectations.verity = None;
+    expectations.chunk_index = Some(8192);
+    assert_eq!(code(&image, &expectations), Ok(()));
+    expectations.chunk_index = Some(8191);
+    assert_eq!(code(&image, &expectations), Err(Code::ImageSize));
+}
+
+#[test]
+fn stages_are_ordered_as_documented() {
+    assert!(Stage::BlobSize < Stage::BlobDigest);
+    assert!(Stage::CodecTrailer < Stage::DiffId);
+    assert!(Stage::ImageSize < Stage::Check);
+}
+
+proptest! {
+    #[test]
+    fn no_edit_panics_and_no_cut_matters(
+        edits in prop::collection::vec((0_usize..160, any::<u8>()), 1..8),
+        mend in any::<bool>(),
+        piece in 1_usize..3000,
+    ) {
+        let mut image = Image::new(2);
+        for (offset, byte) in edits {
+            image.set(offset, &[byte]);
+        }
+        if mend && image.0[1024 + 12] < 16 {
+            image = image.mend();
+        }
+        let limits = Limits::DEFAULT;
+        let whole = unpack_in(&image.0, &plain(), &limits, image.0.len());
+        prop_assert_eq!(unpack_in(&image.0, &plain(), &limits, piece), whole);
+    }
+
+    #[test]
+    fn digests_are_those_of_the_bytes(content in prop::collection::vec(any::<u8>(), 0..500)) {
+        let mut expectations = plain();
+        expectations.content = Content::Bytes;
+        expectations.blob_digest = Some(Algorithm::Sha512.digest(&content));
+        let outcome = unpack(&content, &expectations).unwrap();
+        prop_assert_eq!(Digest::parse(&outcome.diff_id.to_string()).unwrap(), Algorithm::Sha256.digest(&content));
+    }
+}
