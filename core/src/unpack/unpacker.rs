@@ -62,13 +62,10 @@ impl Outcome {
         image: &super::ImageReport,
         mut verdict: Verdict,
     ) -> Result<Self, Error> {
-        // Nothing can be said of an image that was not decoded to its end.
-        let incomplete = verdict.failure().is_some();
-        let image_verdict = image.verdict.failure().filter(|_| !incomplete);
-        for failure in [blob.verdict.failure(), image_verdict]
-            .into_iter()
-            .flatten()
-        {
+        // Of an image that was not decoded to its end, only what stopped it counts.
+        let whole = verdict.failure().is_none();
+        let of_image = image.verdict.failure().filter(|failure| whole || failure.stops());
+        for failure in [blob.verdict.failure(), of_image].into_iter().flatten() {
             verdict.add(failure);
         }
         verdict.result()?;
