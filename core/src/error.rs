@@ -173,6 +173,7 @@ codes! {
     ZstdContentSize = "zstd-content-size", Mismatch, "zstd frame", "the content does not have the declared size";
     ZstdChecksum = "zstd-checksum", Mismatch, "zstd frame", "the content does not have the stated checksum";
     ZstdTruncated = "zstd-truncated", Truncated, "zstd frame", "the input ends inside it";
+    ZstdTrailing = "zstd-trailing", Malformed, "zstd stream", "bytes follow the only frame";
     ZstdSkippable = "zstd-skippable", Limit, "zstd stream", "skippable frames are larger in all than the limit";
     ZstdMemory = "zstd-memory", Memory, "zstd frame", "there is no memory for the window";
 

@@ -1,8 +1,12 @@
 //! The wire forms of a layer: plain, gzip and zstd, each as a streaming [`Decoder`].
 
 mod raw;
+#[cfg(feature = "alloc")]
+mod zstd;
 
 pub use raw::Raw;
+#[cfg(feature = "alloc")]
+pub use zstd::{Backend as ZstdBackend, Zstd};
 
 use crate::Error;
 

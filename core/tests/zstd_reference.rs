@@ -1,0 +1,92 @@
+//! Both zstd back ends against libzstd and the `zstd` command: the same content, in whatever
+//! way the stream was made and however it is cut.
+#![cfg(feature = "alloc")]
+
+mod zstd_support;
+
+use erofs_unpack_core::Code;
+use erofs_unpack_core::codec::Zstd;
+use zstd_support::{BACKENDS, Lists, content, decode, has, pipe, run, sample, wide};
+
+#[test]
+fn every_level() {
+    let plain = sample(700_000, 1);
+    for level in (-7..=19).chain([22]) {
+        let blob = zstd::bulk::compress(&plain, level).unwrap();
+        for backend in BACKENDS {
+            assert!(
+                content(*backend, &blob) == plain,
+                "{backend:?} level {level}"
+            );
+        }
+    }
+}
+
+/// Ways to call `zstd`.
+const CALLS: &[&[&str]] = &[
+    &["-1"],
+    &["-3"],
+    &["-19"],
+    &["--ultra", "-22"],
+    &["--fast=1"],
+    &["--fast=20"],
+    &["--no-check"],
+    &["--check"],
+    &["-T0"],
+    &["-T2", "-B65536"],
+    &["--long=27", "-3"],
+    &["--long=24", "-19"],
+    &["--adapt"],
+    &["--rsyncable", "-T2"],
+    &["--single-thread"],
+    &["--no-compress-literals"],
+    &["--compress-literals", "--fast=5"],
+    &["--no-row-match-finder", "-6"],
+    &["--target-compressed-block-size=1500"],
+    &["--size-hint=100000"],
+    &["--stream-size=600000"],
+    &["--zstd=wlog=10"],
+    &["--zstd=wlog=17,strat=9", "--ultra"],
+    &["--stream-size=600000", "--no-check", "-7"],
+];
+
+#[test]
+fn the_zstd_command() {
+    if !has("zstd") {
+        return;
+    }
+    let plain = sample(600_000, 2);
+    for call in CALLS {
+        let arguments: Vec<&str> = call.iter().copied().chain(["-q", "-c"]).collect();
+        let blob = pipe("zstd", &arguments, &plain);
+        for backend in BACKENDS {
+            assert!(content(*backend, &blob) == plain, "{backend:?} {call:?}");
+            let cut = Lists::new(&[7, 1, 4096, 65536, 0, 3], &[1000, 1, 70_000, 131_072, 0]);
+            let outcome = run(Zstd::with_backend(*backend, &wide()), &blob, cut);
+            assert_eq!(outcome.end, Ok(()));
+            assert!(outcome.content == plain, "{backend:?} {call:?} in pieces");
+        }
+    }
+}
+
+#[test]
+fn a_window_over_the_limit() {
+    if !has("zstd") {
+        return;
+    }
+    let plain = sample(300_000, 3);
+    let blob = pipe("zstd", &["-q", "-c", "--long=31"], &plain);
+    for backend in BACKENDS {
+        let error = decode(*backend, &blob).end.unwrap_err();
+        assert_eq!(error.code(), Code::ZstdWindow);
+        let mut limits = wide();
+        limits.zstd_window = 2 << 30;
+        let outcome = run(
+            Zstd::with_backend(*backend, &limits),
+            &blob,
+            (1 << 20, 1 << 20),
+        );
+        assert_eq!(outcome.end, Ok(()));
+        assert!(outcome.content == plain);
+    }
+}
