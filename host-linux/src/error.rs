@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use erofs_unpack_core::{Code, Error, Kind};
+use erofs_unpack_core::{Code, Error, Kind, Value};
 
 use crate::escape::Escaped;
+use crate::source::SourceFault;
 
 /// Why a file cannot be published under the name that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,17 @@ pub enum HostError {
         /// What the core said.
         error: Error,
     },
+    /// A layout or an archive was refused before its documents were looked at.
+    Source {
+        /// The file, or the archive with the member after a colon.
+        place: PathBuf,
+        /// Why.
+        fault: SourceFault,
+        /// The byte of the archive where it was found, if that is one place.
+        at: Option<u64>,
+        /// What was expected: for a limit, the limit.
+        expected: Value,
+    },
     /// An output cannot have the name that was asked for.
     Target {
         /// The name.
@@ -99,6 +111,16 @@ impl HostError {
         }
     }
 
+    /// A refusal of a source as a whole.
+    pub fn source_fault(place: impl Into<PathBuf>, fault: SourceFault) -> Self {
+        Self::Source {
+            place: place.into(),
+            fault,
+            at: None,
+            expected: Value::None,
+        }
+    }
+
     /// An answer of the system, while doing something with this place.
     pub fn environment(
         place: impl Into<PathBuf>,
@@ -125,6 +147,7 @@ impl HostError {
     pub const fn id(&self) -> &'static str {
         match self {
             Self::Refused { error, .. } => error.id(),
+            Self::Source { fault, .. } => fault.id(),
             Self::Target { fault, .. } => fault.id(),
             Self::Environment { .. } => "environment",
             Self::Usage(_) => "usage",
@@ -141,6 +164,7 @@ impl HostError {
                 Kind::Usage => 2,
                 _ => 1,
             },
+            Self::Source { .. } => 1,
             Self::Target { .. } | Self::Environment { .. } => 3,
             Self::Usage(_) => 2,
         }
@@ -151,6 +175,7 @@ impl HostError {
     pub fn place(&self) -> Option<&Path> {
         match self {
             Self::Refused { place, .. }
+            | Self::Source { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
             Self::Usage(_) => None,
@@ -162,6 +187,7 @@ impl HostError {
     pub const fn flag(&self) -> Option<&'static str> {
         match self {
             Self::Refused { error, .. } => limit_flag(error.code()),
+            Self::Source { fault, .. } => fault.flag(),
             Self::Target { .. } | Self::Environment { .. } | Self::Usage(_) => None,
         }
     }
@@ -193,6 +219,20 @@ impl fmt::Display for HostError {
         }
         match self {
             Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Source {
+                fault,
+                at,
+                expected,
+                ..
+            } => {
+                f.write_str(fault.text())?;
+                if let Some(at) = at {
+                    write!(f, ", at byte {at} of the archive")?;
+                }
+                if *expected != Value::None {
+                    write!(f, ": expected {expected}")?;
+                }
+            }
             Self::Target { fault, .. } => f.write_str(fault.text())?,
             Self::Environment { doing, error, .. } => {
                 let answer = error.to_string();
@@ -212,7 +252,7 @@ impl core::error::Error for HostError {
         match self {
             Self::Refused { error, .. } => Some(error),
             Self::Environment { error, .. } => Some(error),
-            Self::Target { .. } | Self::Usage(_) => None,
+            Self::Source { .. } | Self::Target { .. } | Self::Usage(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`publish`] | output files that are unnamed until they are complete and verified |
+//! | [`source`] | OCI layouts, OCI archives, single blobs |
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
@@ -17,6 +18,7 @@
 mod error;
 mod escape;
 pub mod publish;
+pub mod source;
 
 pub use error::{HostError, TargetFault, limit_flag};
 pub use escape::Escaped;

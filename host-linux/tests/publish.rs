@@ -1,12 +1,15 @@
 //! What is published is complete, and what is not published leaves nothing.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use erofs_unpack::publish::{
     Folder, Group, Reserved, Target, Unpublished, Way, clone_or_copy, sweep,
@@ -393,4 +396,178 @@ fn copies_whole_and_part_of_a_file() {
     let copy = Unpublished::create(Target::new(&dir.0.join("odd"), true).unwrap()).unwrap();
     let copied = clone_or_copy(&odd, 0, 64, copy.file()).unwrap();
     assert_eq!((copied.way, copied.length), (Way::Buffer, 64));
+}
+
+/// A file system of its own, where the test may mount one.
+struct Mount(Dir);
+
+impl Mount {
+    fn new(arguments: &[&OsStr]) -> Option<Self> {
+        let dir = Dir::new();
+        let mounted = Command::new("mount")
+            .args(arguments)
+            .arg(&dir.0)
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(dir))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_early_and_leaves_nothing() {
+    let arguments = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"].map(OsStr::new);
+    let Some(mount) = Mount::new(&arguments) else {
+        println!("skipped: needs the right to mount a tmpfs");
+        return;
+    };
+    let dir = &mount.0;
+    for make in MAKERS {
+        let path = dir.0.join("a");
+        let mut file = make(Target::new(&path, false).unwrap()).unwrap();
+        let error = file.preallocate(2 << 20).unwrap_err();
+        assert_eq!((error.exit_code(), error.id()), (3, "environment"));
+        assert!(
+            error
+                .to_string()
+                .contains("/a: cannot reserve the space for it: No space left"),
+            "{error}"
+        );
+        let mut writer = file.writer();
+        let written = (0..2 << 10).try_for_each(|_| writer.write_all(&[1; 1 << 10]));
+        assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        drop(file);
+        assert!(dir.names().is_empty());
+        // The space is free again, and zeros need none of it.
+        let file = make(Target::new(&path, false).unwrap()).unwrap();
+        let mut writer = file.writer();
+        (0..8).for_each(|_| writer.write_all(&[0; 1 << 20]).unwrap());
+        writer.write_all(&[1; 1 << 19]).unwrap();
+        writer.finish().unwrap();
+        file.publish().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), (8 << 20) + (1 << 19));
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn clones_where_the_file_system_can() {
+    let dir = Dir::new();
+    let image = dir.0.join("btrfs.img");
+    File::create(&image).unwrap().set_len(256 << 20).unwrap();
+    let made = Command::new("mkfs.btrfs")
+        .arg("-q")
+        .arg(&image)
+        .stderr(Stdio::null())
+        .status();
+    let arguments = [OsStr::new("-o"), OsStr::new("loop"), image.as_os_str()];
+    let mount = made
+        .is_ok_and(|status| status.success())
+        .then(|| Mount::new(&arguments))
+        .flatten();
+    let Some(mount) = mount else {
+        println!("skipped: needs mkfs.btrfs and the right to mount");
+        return;
+    };
+    let content: Vec<u8> = (0..=255).cycle().take(3_000_001).collect();
+    let path = mount.0.0.join("source");
+    fs::write(&path, &content).unwrap();
+    let source = File::open(&path).unwrap();
+    for make in MAKERS {
+        for (offset, length, way) in [
+            (0, content.len(), Way::Clone),
+            (4096, 8192, Way::Kernel),
+            (512, 100_000, Way::Kernel),
+        ] {
+            let target = mount.0.0.join("copy");
+            let copy = make(Target::new(&target, true).unwrap()).unwrap();
+            let copied = clone_or_copy(&source, offset, length as u64, copy.file()).unwrap();
+            assert_eq!((copied.way, copied.length), (way, length as u64));
+            copy.publish().unwrap();
+            let from = offset as usize;
+            assert!(fs::read(&target).unwrap() == content[from..from + length]);
+        }
+    }
+}
+
+/// How the child of the next test publishes: without names, with temporary names, and over
+/// existing files.
+const KILLED: [&str; 3] = ["unnamed", "named", "force"];
+
+/// What a file of this number holds: enough to be killed in.
+fn killed_content(number: u32) -> Vec<u8> {
+    let word = number.wrapping_mul(2_654_435_761).to_le_bytes();
+    word.repeat(1 << 18)
+}
+
+/// Publishes one file after the other until it is killed.
+fn publish_until_killed(dir: &Path, how: &str) {
+    let folder = Folder::open(dir).unwrap();
+    for number in 0.. {
+        let name = match how {
+            "force" => String::from("same"),
+            _ => format!("{number}"),
+        };
+        let target = Target::inside(&folder, OsStr::new(&name), how == "force").unwrap();
+        let file = match how {
+            "named" => Unpublished::create_named(target),
+            _ => Unpublished::create(target),
+        };
+        let file = file.unwrap();
+        let mut writer = file.writer();
+        for piece in killed_content(number).chunks(1 << 16) {
+            writer.write_all(piece).unwrap();
+        }
+        writer.finish().unwrap();
+        file.publish().unwrap();
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_only_complete_files() {
+    if let Some(dir) = std::env::var_os("PUBLISH_UNTIL_KILLED") {
+        let how = std::env::var("PUBLISH_HOW").unwrap();
+        publish_until_killed(Path::new(&dir), &how);
+    }
+    let mut published = 0;
+    let mut swept = 0;
+    for (number, how) in KILLED.iter().cycle().take(30).enumerate() {
+        let dir = Dir::new();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_killed_run_leaves_only_complete_files"])
+            .env("PUBLISH_UNTIL_KILLED", &dir.0)
+            .env("PUBLISH_HOW", how)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while dir.names().is_empty() && started.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(number as u64 * 1_237));
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+        let left = sweep(&Folder::open(&dir.0).unwrap()).unwrap();
+        assert!(*how != "unnamed" || left == 0, "{how}");
+        swept += left;
+        for name in dir.names() {
+            let name = name.to_str().unwrap();
+            let found = fs::read(dir.0.join(name)).unwrap();
+            let complete = match name {
+                "same" => found.len() == 1 << 20 && found.chunks(4).all(|word| word == &found[..4]),
+                number => found == killed_content(number.parse().unwrap()),
+            };
+            assert!(complete, "{how}: {name}");
+            published += 1;
+        }
+    }
+    println!("{published} files were published, {swept} temporary names swept");
+    assert!(published > 0, "the children were killed too early to tell");
 }

@@ -101,7 +101,7 @@ impl Folder {
     }
 
     /// Where files without a final name are made.
-    pub(super) fn place(&self) -> BorrowedFd<'_> {
+    pub(crate) fn place(&self) -> BorrowedFd<'_> {
         self.place.as_fd()
     }
 

@@ -24,6 +24,7 @@ mod unpublished;
 pub use copy::{Copied, Way, clone_or_copy};
 pub use folder::Folder;
 pub use group::Group;
+pub(crate) use partial::create as create_partial;
 pub use partial::sweep;
 pub use sparse::SparseWriter;
 pub use target::Target;

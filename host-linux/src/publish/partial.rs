@@ -74,7 +74,7 @@ pub(super) fn with_free_name<T>(
 }
 
 /// Makes a file with a temporary name, locked so that no [`sweep`] takes it.
-pub(super) fn create(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(OsString, OwnedFd), Errno> {
+pub(crate) fn create(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(OsString, OwnedFd), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     with_free_name(name, |partial| {
         let fd = rustix::fs::openat(dir, partial, flags, Mode::from_raw_mode(0o644))?;
