@@ -296,6 +296,15 @@ fn a_group_takes_names_back_when_a_later_one_fails() {
     assert_eq!(group.len(), 3);
     assert_eq!(fault(group.publish(None)), TargetFault::Exists);
     assert!(dir.names().is_empty(), "{:?}", dir.names());
+    // A folder that was made for them goes as well.
+    let folder = Folder::open_or_plan(dir.0.join("out")).unwrap();
+    let mut group = Group::new();
+    for name in ["01", "01"] {
+        let target = Target::inside(&folder, OsStr::new(name), false).unwrap();
+        group.push(Unpublished::create(target).unwrap());
+    }
+    assert_eq!(fault(group.publish(None)), TargetFault::Exists);
+    assert!(dir.names().is_empty(), "{:?}", dir.names());
 }
 
 #[test]
@@ -391,6 +400,8 @@ fn copies_whole_and_part_of_a_file() {
         let blocks = fs::metadata(dir.0.join("copy")).unwrap().blocks() * 512;
         assert!(blocks <= 3_200_000, "{blocks}");
     }
+    let beyond = clone_or_copy(&source, u64::MAX, 1, &source).unwrap_err();
+    assert_eq!(beyond.kind(), std::io::ErrorKind::InvalidInput);
     // From procfs the kernel copies nothing; the buffer does.
     let odd = File::open("/proc/self/status").unwrap();
     let copy = Unpublished::create(Target::new(&dir.0.join("odd"), true).unwrap()).unwrap();

@@ -729,3 +729,63 @@ fn digests_cannot_lead_elsewhere() {
         assert!(Digest::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn damaged_archives_never_panic_or_leave_their_bounds() {
+    let mut archive = archive(
+        &[
+            vec![pax(b'g', &[("comment", "c")])],
+            members(),
+            vec![
+                pax(b'x', &[("path", "a"), ("size", "21")]),
+                file("x", BLOB),
+                member(b"long", b'L', b"00000000002", b"b\0"),
+                link(b'1', "x", "index.json"),
+            ],
+        ]
+        .concat(),
+    );
+    let whole = archive.clone();
+    let dir = Dir::new();
+    let path = dir.0.join("a.tar");
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut opened = 0;
+    for _ in 0..5000 {
+        archive.clone_from(&whole);
+        for _ in 0..=next(3) {
+            let header = next(archive.len() / 512) * 512;
+            // Half of the changes get a right checksum, so that they are looked at.
+            let offset = match next(3) {
+                0 => next(512),
+                1 => 124 + next(12),
+                _ => 156,
+            };
+            archive[header + offset] = next(256) as u8;
+            if next(2) == 0 {
+                seal(&mut archive[header..header + 512]);
+            }
+        }
+        fs::write(&path, &archive).unwrap();
+        match Source::open(&path, &SourceOptions::default()) {
+            Ok(Source::Image(image)) => {
+                opened += 1;
+                let _ = image.layout_json(&Limits::default());
+                let _ = image.index_json(&Limits::default());
+                if let Ok(blob) = image.open_blob(&digest()) {
+                    let length = blob.length().unwrap();
+                    assert!(length <= archive.len() as u64);
+                    assert_eq!(content(blob).len() as u64, length);
+                }
+            }
+            Ok(Source::Blob(_)) => {}
+            Err(error) => assert_eq!(error.exit_code(), 1, "{error}"),
+        }
+    }
+    assert!(opened > 0);
+}

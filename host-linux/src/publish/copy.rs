@@ -46,7 +46,8 @@ pub struct Copied {
 ///
 /// # Errors
 ///
-/// What the system says when reading or writing fails. A source that ends early is no error
+/// What the system says when reading or writing fails; `InvalidInput` for a part that ends
+/// beyond what a file can hold. A source that ends early is no error
 /// here: [`Copied::length`] tells.
 pub fn clone_or_copy(
     source: &File,
@@ -54,6 +55,10 @@ pub fn clone_or_copy(
     length: u64,
     destination: &File,
 ) -> io::Result<Copied> {
+    let end = offset.checked_add(length).map(i64::try_from);
+    if !matches!(end, Some(Ok(_))) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     if offset == 0
         && source.metadata()?.len() == length
         && rustix::fs::ioctl_ficlone(destination, source).is_ok()

@@ -1,5 +1,6 @@
 //! The directory that output files go to, held open.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -30,6 +31,8 @@ pub struct Folder {
     place: OwnedFd,
     /// Only set when the directory did not exist: its name in `place`, and itself once made.
     planned: Option<(PathBuf, OnceLock<OwnedFd>)>,
+    /// Whether this run made the directory.
+    ours: AtomicBool,
 }
 
 impl Folder {
@@ -47,6 +50,7 @@ impl Folder {
             path,
             place,
             planned: None,
+            ours: AtomicBool::new(false),
         }))
     }
 
@@ -84,6 +88,7 @@ impl Folder {
             path,
             place,
             planned: Some((name, OnceLock::new())),
+            ours: AtomicBool::new(false),
         }))
     }
 
@@ -122,8 +127,9 @@ impl Folder {
             return Ok(made.as_fd());
         }
         match rustix::fs::mkdirat(&self.place, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => self.ours.store(true, Ordering::Relaxed),
             // Another run may have made it meanwhile. Its names are respected as ever.
-            Ok(()) | Err(Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             Err(error) => {
                 return Err(HostError::environment(
                     &self.path,
@@ -136,6 +142,15 @@ impl Folder {
             .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
         sync(self.place.as_fd(), &self.path)?;
         Ok(made.get_or_init(|| fd).as_fd())
+    }
+
+    /// Removes the directory if this run made it and nothing is in it.
+    pub(super) fn unmake(&self) {
+        if let Some((name, _)) = &self.planned
+            && self.ours.load(Ordering::Relaxed)
+        {
+            let _ = rustix::fs::unlinkat(&self.place, name, AtFlags::REMOVEDIR);
+        }
     }
 
     /// Makes the names that were linked here durable.

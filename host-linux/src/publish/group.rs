@@ -42,7 +42,7 @@ impl Group {
     /// describes them, whose presence says that all others are there.
     ///
     /// When a name cannot be given, those that were given before are taken back, except where
-    /// they replaced another file.
+    /// they replaced another file, and a folder that was made for them is removed.
     ///
     /// # Errors
     ///
@@ -61,6 +61,7 @@ impl Group {
                 if !member.target().force() {
                     member.unlink();
                 }
+                member.target().folder().unmake();
             }
         }
         outcome

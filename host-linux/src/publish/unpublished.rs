@@ -182,7 +182,7 @@ impl Unpublished {
 
     /// The rest of [`Self::publish`].
     pub(super) fn publish_sealed(mut self) -> Result<(), HostError> {
-        self.link()?;
+        self.link().inspect_err(|_| self.target.folder().unmake())?;
         self.target.folder().sync()
     }
 
