@@ -1,0 +1,306 @@
+//! What can go wrong on this side, told in one line.
+
+use core::fmt;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use erofs_unpack_core::{Code, Error, Kind, Value};
+
+use crate::escape::Escaped;
+use crate::source::SourceFault;
+
+/// Why a file cannot be published under the name that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TargetFault {
+    /// The name is taken and `--force` was not given.
+    Exists,
+    /// The name is a directory's.
+    Directory,
+    /// The name is a symbolic link's and `--force` was not given.
+    Symlink,
+    /// The name is that of a device, a pipe or a socket.
+    Special,
+}
+
+impl TargetFault {
+    /// Every fault.
+    pub const ALL: &'static [Self] = &[Self::Exists, Self::Directory, Self::Symlink, Self::Special];
+
+    /// The stable id, as `--json` uses it.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Exists => "target-exists",
+            Self::Directory => "target-directory",
+            Self::Symlink => "target-symlink",
+            Self::Special => "target-special",
+        }
+    }
+
+    /// What is wrong, as a clause without a full stop.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Exists => "exists already: expected a free name, or --force to replace it",
+            Self::Directory => "is a directory: expected the name of a file",
+            Self::Symlink => {
+                "is a symbolic link, which is never followed: expected a free name, or --force \
+                 to replace the link itself"
+            }
+            Self::Special => {
+                "is a device, a pipe or a socket, which is never replaced: expected a free name"
+            }
+        }
+    }
+}
+
+/// An error of the Linux host.
+///
+/// Its `Display` is one line of the form `where: what: what was expected`, without control
+/// characters, whatever names it holds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The content of a source was refused by the core.
+    Refused {
+        /// The file, or the archive with the member after a colon.
+        place: PathBuf,
+        /// What the core said.
+        error: Error,
+    },
+    /// A layout or an archive was refused before its documents were looked at.
+    Source {
+        /// The file, or the archive with the member after a colon.
+        place: PathBuf,
+        /// Why.
+        fault: SourceFault,
+        /// The byte of the archive where it was found, if that is one place.
+        at: Option<u64>,
+        /// What was expected: for a limit, the limit.
+        expected: Value,
+    },
+    /// An output cannot have the name that was asked for.
+    Target {
+        /// The name.
+        place: PathBuf,
+        /// Why not.
+        fault: TargetFault,
+    },
+    /// The system did not do what was asked of it.
+    Environment {
+        /// The file that it was about.
+        place: PathBuf,
+        /// What was being done, as a verb phrase: "write", "open for reading".
+        doing: &'static str,
+        /// What the system answered.
+        error: io::Error,
+    },
+    /// The program was called in a way that it cannot be.
+    Usage(String),
+}
+
+impl HostError {
+    /// A refusal of the core, about this place.
+    pub fn refused(place: impl Into<PathBuf>, error: Error) -> Self {
+        Self::Refused {
+            place: place.into(),
+            error,
+        }
+    }
+
+    /// A refusal of a source as a whole.
+    pub fn source_fault(place: impl Into<PathBuf>, fault: SourceFault) -> Self {
+        Self::Source {
+            place: place.into(),
+            fault,
+            at: None,
+            expected: Value::None,
+        }
+    }
+
+    /// An answer of the system, while doing something with this place.
+    pub fn environment(
+        place: impl Into<PathBuf>,
+        doing: &'static str,
+        error: impl Into<io::Error>,
+    ) -> Self {
+        Self::Environment {
+            place: place.into(),
+            doing,
+            error: error.into(),
+        }
+    }
+
+    /// A name that an output cannot have.
+    pub fn target(place: impl Into<PathBuf>, fault: TargetFault) -> Self {
+        Self::Target {
+            place: place.into(),
+            fault,
+        }
+    }
+
+    /// The stable id, as `--json` uses it: the core's for a refusal, else one of this crate.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::Refused { error, .. } => error.id(),
+            Self::Source { fault, .. } => fault.id(),
+            Self::Target { fault, .. } => fault.id(),
+            Self::Environment { .. } => "environment",
+            Self::Usage(_) => "usage",
+        }
+    }
+
+    /// The exit code of a program that stops for this error: 1 for refused content, 2 for
+    /// wrong usage, 3 when the environment failed.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { error, .. } => match error.kind() {
+                Kind::Memory => 3,
+                Kind::Usage => 2,
+                _ => 1,
+            },
+            Self::Source { .. } => 1,
+            Self::Target { .. } | Self::Environment { .. } => 3,
+            Self::Usage(_) => 2,
+        }
+    }
+
+    /// Where it was, if it was about one place.
+    #[must_use]
+    pub fn place(&self) -> Option<&Path> {
+        match self {
+            Self::Refused { place, .. }
+            | Self::Source { place, .. }
+            | Self::Target { place, .. }
+            | Self::Environment { place, .. } => Some(place),
+            Self::Usage(_) => None,
+        }
+    }
+
+    /// The flag that raises the limit which was hit, if one was.
+    #[must_use]
+    pub const fn flag(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { error, .. } => limit_flag(error.code()),
+            Self::Source { fault, .. } => fault.flag(),
+            Self::Target { .. } | Self::Environment { .. } | Self::Usage(_) => None,
+        }
+    }
+}
+
+/// The command line's flag that raises the limit which this code speaks of.
+#[must_use]
+pub const fn limit_flag(code: Code) -> Option<&'static str> {
+    match code {
+        Code::BlobLimit => Some("--max-blob-size"),
+        Code::ImageLimit => Some("--max-image-size"),
+        Code::ZstdWindow => Some("--max-window"),
+        Code::FrameLimit => Some("--max-frames"),
+        Code::ZstdSkippable => Some("--max-skippable-size"),
+        Code::ExpansionLimit => Some("--max-expansion"),
+        Code::JsonSize => Some("--max-json-size"),
+        Code::JsonDepth => Some("--max-json-depth"),
+        Code::IndexDepth => Some("--max-index-depth"),
+        Code::ManifestLayers => Some("--max-layers"),
+        _ => None,
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place() {
+            let name: &OsStr = place.as_os_str();
+            write!(f, "{}: ", Escaped::name(name.as_bytes()))?;
+        }
+        match self {
+            Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Source {
+                fault,
+                at,
+                expected,
+                ..
+            } => {
+                f.write_str(fault.text())?;
+                if let Some(at) = at {
+                    write!(f, ", at byte {at} of the archive")?;
+                }
+                if *expected != Value::None {
+                    write!(f, ": expected {expected}")?;
+                }
+            }
+            Self::Target { fault, .. } => f.write_str(fault.text())?,
+            Self::Environment { doing, error, .. } => {
+                let answer = error.to_string();
+                write!(f, "cannot {doing}: {}", Escaped::text(&answer))?;
+            }
+            Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
+        }
+        match self.flag() {
+            Some(flag) => write!(f, " (raise it with {flag})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl core::error::Error for HostError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Refused { error, .. } => Some(error),
+            Self::Environment { error, .. } => Some(error),
+            Self::Source { .. } | Self::Target { .. } | Self::Usage(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use erofs_unpack_core::{At, Value};
+
+    #[test]
+    fn every_limit_names_its_flag() {
+        for code in Code::ALL {
+            assert_eq!(
+                limit_flag(*code).is_some(),
+                code.kind() == Kind::Limit,
+                "{}",
+                code.id()
+            );
+        }
+    }
+
+    #[test]
+    fn one_line_with_place_and_flag() {
+        let error = Error::new(Code::ZstdWindow, At::Blob(6))
+            .found(Value::Number(9))
+            .expected(Value::AtMost(8));
+        let error = HostError::refused("a\nb", error);
+        assert_eq!(
+            error.to_string(),
+            "a\\nb: zstd frame: needs a larger window than the limit, at byte 6 of the blob: \
+             found 9, expected at most 8 (raise it with --max-window)"
+        );
+        assert_eq!((error.id(), error.exit_code()), ("zstd-window", 1));
+    }
+
+    #[test]
+    fn exit_codes_by_kind() {
+        let of = |code| HostError::refused("x", Error::new(code, At::Whole)).exit_code();
+        assert_eq!(of(Code::BlobDigest), 1);
+        assert_eq!(of(Code::ZstdMemory), 3);
+        assert_eq!(of(Code::Finished), 2);
+        assert_eq!(HostError::target("x", TargetFault::Exists).exit_code(), 3);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(HostError::environment("x", "write", full).exit_code(), 3);
+        let usage = HostError::Usage("no\x1b".into());
+        assert_eq!(
+            (usage.exit_code(), usage.to_string()),
+            (2, "no\\x1b".into())
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! The directory that output files go to, held open.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{HostError, TargetFault};
+
+/// How directories are opened: to work in, not to be inherited by other programs.
+const OPEN: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+/// A directory for output files.
+///
+/// It is held open, so that renaming it or replacing a part of its path meanwhile does not
+/// divert what is published. It may be yet to be made: then its files wait, without names, on
+/// the file system of its parent, and it appears when the first of them is published.
+#[derive(Debug)]
+pub struct Folder {
+    /// As the user gave it; for messages only.
+    path: PathBuf,
+    /// Where unnamed and temporary files are made: the directory, or its parent while it is
+    /// yet to be made.
+    place: OwnedFd,
+    /// Only set when the directory did not exist: its name in `place`, and itself once made.
+    planned: Option<(PathBuf, OnceLock<OwnedFd>)>,
+    /// Whether this run made the directory.
+    ours: AtomicBool,
+}
+
+impl Folder {
+    /// Opens an existing directory.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when it is missing, is no directory or may not be opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, HostError> {
+        let path = path.into();
+        let place = open(&path).map_err(|error| {
+            HostError::environment(&path, "open the directory for output", error)
+        })?;
+        Ok(Arc::new(Self {
+            path,
+            place,
+            planned: None,
+            ours: AtomicBool::new(false),
+        }))
+    }
+
+    /// Opens a directory that exists, or plans to make it (one level, not its parents) when
+    /// the first file is published.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] when the path names no directory that could be made (it ends in
+    /// `..`), [`HostError::Environment`] when neither it nor its parent can be opened.
+    pub fn open_or_plan(path: impl Into<PathBuf>) -> Result<Arc<Self>, HostError> {
+        let path = path.into();
+        match open(&path) {
+            Err(Errno::NOENT) => {}
+            _ => return Self::open(path),
+        }
+        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+            return Err(HostError::environment(
+                path,
+                "open the directory for output",
+                Errno::NOENT,
+            ));
+        };
+        // A symbolic link that leads nowhere is no place for a directory.
+        let name = PathBuf::from(name);
+        let place = Self::open(here_if_empty(parent))?.into_place(&path)?;
+        match rustix::fs::statat(&place, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Err(error) => {
+                return Err(HostError::environment(path, "look for", error));
+            }
+            Ok(_) => return Err(HostError::target(path, TargetFault::Symlink)),
+        }
+        Ok(Arc::new(Self {
+            path,
+            place,
+            planned: Some((name, OnceLock::new())),
+            ours: AtomicBool::new(false),
+        }))
+    }
+
+    /// The descriptor alone.
+    fn into_place(self: Arc<Self>, path: &Path) -> Result<OwnedFd, HostError> {
+        self.place
+            .try_clone()
+            .map_err(|error| HostError::environment(path, "open the directory for output", error))
+    }
+
+    /// The path as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where files without a final name are made.
+    pub(crate) fn place(&self) -> BorrowedFd<'_> {
+        self.place.as_fd()
+    }
+
+    /// The directory if it exists: then a name in it can be looked up.
+    pub(super) fn made(&self) -> Option<BorrowedFd<'_>> {
+        match &self.planned {
+            None => Some(self.place.as_fd()),
+            Some((_, made)) => made.get().map(OwnedFd::as_fd),
+        }
+    }
+
+    /// The directory, made now if it was planned.
+    pub(super) fn make(&self) -> Result<BorrowedFd<'_>, HostError> {
+        let Some((name, made)) = &self.planned else {
+            return Ok(self.place.as_fd());
+        };
+        if let Some(made) = made.get() {
+            return Ok(made.as_fd());
+        }
+        match rustix::fs::mkdirat(&self.place, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => self.ours.store(true, Ordering::Relaxed),
+            // Another run may have made it meanwhile. Its names are respected as ever.
+            Err(Errno::EXIST) => {}
+            Err(error) => {
+                return Err(HostError::environment(
+                    &self.path,
+                    "make the directory",
+                    error,
+                ));
+            }
+        }
+        let fd = rustix::fs::openat(&self.place, name, OPEN | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
+        sync(self.place.as_fd(), &self.path)?;
+        Ok(made.get_or_init(|| fd).as_fd())
+    }
+
+    /// Removes the directory if this run made it and nothing is in it.
+    pub(super) fn unmake(&self) {
+        if let Some((name, _)) = &self.planned
+            && self.ours.load(Ordering::Relaxed)
+        {
+            let _ = rustix::fs::unlinkat(&self.place, name, AtFlags::REMOVEDIR);
+        }
+    }
+
+    /// Makes the names that were linked here durable.
+    pub(super) fn sync(&self) -> Result<(), HostError> {
+        sync(self.make()?, &self.path)
+    }
+
+    /// Opens what lies under a name here for reading, for instance to see whether it is the
+    /// very file that would be published. `None` when the name is free.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Target`] when the name is not a regular file's (a symbolic link is not
+    /// followed), [`HostError::Environment`] when it cannot be opened.
+    pub fn existing(&self, name: &OsStr) -> Result<Option<File>, HostError> {
+        let Some(dir) = self.made() else {
+            return Ok(None);
+        };
+        let path = self.path.join(name);
+        let fault = match stat_kind(dir, name) {
+            Ok(None) => return Ok(None),
+            Ok(Some(FileType::RegularFile)) => None,
+            Ok(Some(kind)) => Some(kind_fault(kind)),
+            Err(error) => return Err(HostError::environment(path, "look for", error)),
+        };
+        if let Some(fault) = fault {
+            return Err(HostError::target(path, fault));
+        }
+        // Not blocking, in case that it has become a pipe since.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(File::from(fd))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(HostError::environment(path, "open for reading", error)),
+        }
+    }
+}
+
+/// Opens a directory by its path.
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(CWD, here_if_empty(path), OPEN, Mode::empty())
+}
+
+/// The parent of a bare name is the current directory.
+pub(super) fn here_if_empty(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+/// What lies under a name, not following a symbolic link.
+pub(super) fn stat_kind(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Option<FileType>, Errno> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why a name with this under it cannot be given to a new file without `--force`.
+pub(super) const fn kind_fault(kind: FileType) -> TargetFault {
+    match kind {
+        FileType::RegularFile => TargetFault::Exists,
+        FileType::Directory => TargetFault::Directory,
+        FileType::Symlink => TargetFault::Symlink,
+        _ => TargetFault::Special,
+    }
+}
+
+/// Syncs a directory. Some file systems have nothing to sync there and say so.
+fn sync(dir: BorrowedFd<'_>, path: &Path) -> Result<(), HostError> {
+    match rustix::fs::fsync(dir) {
+        Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(HostError::environment(path, "sync the directory", error)),
+    }
+}

@@ -1,0 +1,172 @@
+//! Temporary names, and the removal of those that a killed run left.
+
+use core::hash::{BuildHasher as _, Hasher as _};
+use std::ffi::{OsStr, OsString};
+use std::hash::RandomState;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::folder::Folder;
+use crate::error::HostError;
+
+/// The end of every temporary name.
+const SUFFIX: &[u8] = b".partial";
+/// The number of hex digits before it.
+const DIGITS: usize = 16;
+/// The longest name that Linux file systems take, in bytes.
+const NAME_MAX: usize = 255;
+
+/// How often a name that is taken is replaced by another before giving up.
+const ATTEMPTS: u32 = 64;
+
+/// A temporary name for `name`: `.NAME.0123456789abcdef.partial`, another one at each call.
+fn partial_name(name: &OsStr) -> OsString {
+    let digits = format!("{:016x}", RandomState::new().build_hasher().finish());
+    let room = NAME_MAX - 2 - DIGITS - SUFFIX.len();
+    let kept = name.as_bytes();
+    let mut partial = vec![b'.'];
+    partial.extend(kept.iter().take(room));
+    partial.push(b'.');
+    partial.extend(digits.as_bytes());
+    partial.extend(SUFFIX);
+    OsString::from_vec(partial)
+}
+
+/// Whether a name has the form of [`partial_name`].
+fn is_partial(name: &[u8]) -> bool {
+    let Some(rest) = name
+        .strip_prefix(b".")
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+    else {
+        return false;
+    };
+    let Some((kept, digits)) = rest
+        .len()
+        .checked_sub(DIGITS)
+        .and_then(|middle| rest.split_at_checked(middle))
+    else {
+        return false;
+    };
+    kept.len() > 1
+        && kept.ends_with(b".")
+        && digits
+            .iter()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Calls `make` with temporary names until one is free.
+pub(super) fn with_free_name<T>(
+    name: &OsStr,
+    mut make: impl FnMut(&OsStr) -> Result<T, Errno>,
+) -> Result<(OsString, T), Errno> {
+    let mut attempts = 0;
+    loop {
+        let partial = partial_name(name);
+        match make(&partial) {
+            Err(Errno::EXIST) if attempts < ATTEMPTS => attempts += 1,
+            Err(error) => return Err(error),
+            Ok(made) => return Ok((partial, made)),
+        }
+    }
+}
+
+/// Makes a file with a temporary name, locked so that no [`sweep`] takes it.
+pub(crate) fn create(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(OsString, OwnedFd), Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    with_free_name(name, |partial| {
+        let fd = rustix::fs::openat(dir, partial, flags, Mode::from_raw_mode(0o644))?;
+        // A sweep may have seen the file before it was locked: then it is gone or about to
+        // go, and another name is tried.
+        let ours = lock(fd.as_fd()) && is_named(dir, partial, &rustix::fs::fstat(&fd)?);
+        if ours { Ok(fd) } else { Err(Errno::EXIST) }
+    })
+}
+
+/// Locks a file against [`sweep`]. False when another process holds it; a file system without
+/// locks counts as locked, since a sweep cannot lock there either.
+pub(super) fn lock(file: BorrowedFd<'_>) -> bool {
+    !matches!(
+        rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive),
+        Err(Errno::WOULDBLOCK)
+    )
+}
+
+/// Whether this very file lies under that name.
+pub(super) fn is_named(dir: BorrowedFd<'_>, name: &OsStr, file: &Stat) -> bool {
+    rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|found| (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino))
+}
+
+/// Removes the temporary files that killed runs left in a folder and returns how many it
+/// removed.
+///
+/// A file counts as left when its name is `.NAME.` with sixteen hex digits and `.partial`, it
+/// is a regular file, and its lock is free: a running program holds the lock. What cannot be
+/// opened or removed is passed over; it is in nobody's way.
+///
+/// # Errors
+///
+/// [`HostError::Environment`] when the folder cannot be listed.
+pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
+    let dir = folder.place();
+    let listing = Dir::read_from(dir)
+        .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
+    let mut removed = 0;
+    for entry in listing {
+        let entry = entry
+            .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
+        let name = entry.file_name().to_bytes();
+        if is_partial(name) && remove_if_stale(dir, OsStr::from_bytes(name)).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes one temporary file whose lock is free.
+fn remove_if_stale(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&fd)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    // Its owner may have renamed it to its final name just before the lock came free.
+    if !is_named(dir, name, &stat) {
+        return Err(Errno::NOENT);
+    }
+    rustix::fs::unlinkat(dir, name, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_recognised_strictly() {
+        for name in ["a", "image.json", "\n", &"x".repeat(255)] {
+            let partial = partial_name(OsStr::new(name));
+            assert!(partial.len() <= NAME_MAX);
+            assert!(is_partial(partial.as_bytes()), "{partial:?}");
+        }
+        for name in [
+            "",
+            ".partial",
+            "..0123456789abcdef.partial",
+            ".0123456789abcdef.partial",
+            ".a.0123456789abcde.partial",
+            ".a.0123456789abcdeF.partial",
+            ".a.0123456789abcdeg.partial",
+            ".a0123456789abcdef.partial",
+            "a.0123456789abcdef.partial",
+            ".a.0123456789abcdef.partial2",
+            ".a.0123456789abcdef.part",
+        ] {
+            assert!(!is_partial(name.as_bytes()), "{name}");
+        }
+    }
+}

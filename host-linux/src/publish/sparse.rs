@@ -1,0 +1,154 @@
+//! Writing that leaves runs of zeros out.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::FallocateFlags;
+
+/// The unit in which zeros are looked for, in bytes: the block of most file systems. Blocks
+/// are counted from the start of the file.
+const BLOCK: usize = 4096;
+
+/// The shortest run of zeros that is given back to the file system where space was reserved,
+/// in bytes. Shorter ones are not worth a system call and a split extent.
+const PUNCH: u64 = 128 * 1024;
+
+/// Writes a new file from its start; 4 KiB blocks that hold only zeros become holes.
+///
+/// The file must be empty (or reserved beyond its end): what is left out reads as zero only
+/// where nothing was before. [`Self::finish`] gives the file its full length, which matters
+/// when it ends in a hole.
+#[derive(Debug)]
+pub struct SparseWriter<'a> {
+    file: &'a File,
+    position: u64,
+    /// Whether space was reserved, which a hole must give back.
+    reserved: bool,
+    /// Where the run of zeros that ends at `position` began.
+    zeros: Option<u64>,
+}
+
+impl<'a> SparseWriter<'a> {
+    /// A writer at the start of an empty file.
+    pub(super) const fn new(file: &'a File, reserved: bool) -> Self {
+        Self {
+            file,
+            position: 0,
+            reserved,
+            zeros: None,
+        }
+    }
+
+    /// How many bytes the file has so far, holes included.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Gives the file its full length, and returns that.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it cannot.
+    pub fn finish(mut self) -> io::Result<u64> {
+        self.end_zeros()?;
+        self.file.set_len(self.position)?;
+        Ok(self.position)
+    }
+
+    /// Writes bytes that are not all zero.
+    fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.end_zeros()?;
+        self.file.write_all_at(bytes, self.position)?;
+        self.advance(bytes.len())
+    }
+
+    /// Leaves zeros out.
+    fn hole(&mut self, length: usize) -> io::Result<()> {
+        self.zeros.get_or_insert(self.position);
+        self.advance(length)
+    }
+
+    /// Gives the space of a run of zeros back if it was reserved.
+    fn end_zeros(&mut self) -> io::Result<()> {
+        let Some(start) = self.zeros.take() else {
+            return Ok(());
+        };
+        let length = self.position.saturating_sub(start);
+        if self.reserved && length >= PUNCH {
+            // Beyond the end of a file there is nothing to give back, some file systems say.
+            self.file.set_len(self.position)?;
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(self.file, flags, start, length)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, length: usize) -> io::Result<()> {
+        self.position = u64::try_from(length)
+            .ok()
+            .and_then(|length| self.position.checked_add(length))
+            .ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(())
+    }
+}
+
+impl Write for SparseWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let offset = usize::try_from(self.position % BLOCK as u64).unwrap_or(0);
+        let mut rest = bytes;
+        // The first piece ends where a block of the file does.
+        let mut piece = BLOCK - offset;
+        while !rest.is_empty() {
+            // Neighbouring pieces of one kind go together.
+            let zero = is_zero(rest.get(..piece).unwrap_or(rest));
+            let mut length = piece.min(rest.len());
+            while let Some(next) = rest.get(length..).filter(|next| !next.is_empty()) {
+                let next = next.get(..BLOCK).unwrap_or(next);
+                if is_zero(next) != zero {
+                    break;
+                }
+                length += next.len();
+            }
+            let (run, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            if zero {
+                self.hole(run.len())?;
+            } else {
+                self.data(run)?;
+            }
+            rest = after;
+            piece = BLOCK;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether all bytes are zero. Data that is not zero is told by its first bytes as a rule, so
+/// that this costs next to nothing for them; zeros are compared 64 bytes at a time.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (lines, tail) = bytes.as_chunks::<64>();
+    lines.iter().all(|line| *line == [0; 64]) && tail.iter().all(|byte| *byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_told_at_every_position_and_length() {
+        for length in 0..300 {
+            let mut bytes = vec![0; length];
+            assert!(is_zero(&bytes));
+            for position in 0..length {
+                bytes[position] = 0x80;
+                assert!(!is_zero(&bytes), "{position} of {length}");
+                bytes[position] = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A file that has no final name yet.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::partial;
+use super::sparse::SparseWriter;
+use super::target::Target;
+use crate::error::{HostError, TargetFault};
+
+/// What became of a wish to reserve space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reserved {
+    /// The space is there.
+    Yes,
+    /// The file system reserves nothing; a full disk shows only when it is written.
+    Unsupported,
+}
+
+/// An output file on its way to its [`Target`]. Dropping it removes it.
+#[derive(Debug)]
+pub struct Unpublished {
+    file: File,
+    target: Target,
+    /// Its temporary name in the folder's place, on a file system without unnamed files.
+    partial: Option<OsString>,
+    /// The mode that the system gave it: 0644 less umask.
+    mode: Mode,
+    reserved: bool,
+}
+
+impl Unpublished {
+    /// An empty file, without a name where the file system can do that.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when none can be made there.
+    pub fn create(target: Target) -> Result<Self, HostError> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        match rustix::fs::openat(target.folder().place(), c".", flags, mode) {
+            // Without /proc a file that was made so might never get a name.
+            Ok(fd) if rustix::fs::stat(proc_path(fd.as_raw_fd())).is_ok() => Self {
+                file: File::from(fd),
+                target,
+                partial: None,
+                mode,
+                reserved: false,
+            }
+            .with_mode(),
+            // Kernels and file systems that do not know the flag see a directory opened for
+            // writing, or refuse in these ways.
+            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+                Self::create_named(target)
+            }
+            Err(error) => Err(HostError::environment(
+                target.path(),
+                "make a file for it",
+                error,
+            )),
+        }
+    }
+
+    /// An empty file with a temporary name, as [`Self::create`] makes it on file systems
+    /// without unnamed files.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when none can be made there.
+    #[doc(hidden)]
+    pub fn create_named(target: Target) -> Result<Self, HostError> {
+        let (name, fd) =
+            partial::create(target.folder().place(), target.name()).map_err(|error| {
+                HostError::environment(target.path(), "make a temporary file for it", error)
+            })?;
+        let file = Self {
+            file: File::from(fd),
+            target,
+            partial: Some(name),
+            mode: Mode::empty(),
+            reserved: false,
+        }
+        .with_mode()?;
+        // Until it is verified, it is nobody else's to read.
+        match rustix::fs::fchmod(&file.file, Mode::from_raw_mode(0o600)) {
+            // A file system without modes has nothing to hide it with.
+            Ok(()) | Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => Ok(file),
+            Err(error) => Err(file.failed("set the mode of the file for it", error)),
+        }
+    }
+
+    /// Notes the mode that the umask left, which cannot be asked for without changing it.
+    fn with_mode(mut self) -> Result<Self, HostError> {
+        let stat = rustix::fs::fstat(&self.file)
+            .map_err(|error| self.failed("look at the file for it", error))?;
+        self.mode = Mode::from_raw_mode(stat.st_mode);
+        Ok(self)
+    }
+
+    /// An error of the system about this file.
+    fn failed(&self, doing: &'static str, error: impl Into<std::io::Error>) -> HostError {
+        HostError::environment(self.target.path(), doing, error)
+    }
+
+    /// Where it is to go.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The file, to be written and read back at any position.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// A writer that starts at the file's beginning and leaves zeros out. The file must be
+    /// empty.
+    #[must_use]
+    pub const fn writer(&self) -> SparseWriter<'_> {
+        SparseWriter::new(&self.file, self.reserved)
+    }
+
+    /// Reserves space for a file of this length, so that a disk that is too small shows before
+    /// the work is done. The file's length stays as it is, and [`Self::writer`] gives back
+    /// what it leaves out.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when there is not enough space.
+    pub fn preallocate(&mut self, length: u64) -> Result<Reserved, HostError> {
+        if length == 0 {
+            return Ok(Reserved::Yes);
+        }
+        loop {
+            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, length) {
+                Ok(()) => {
+                    self.reserved = true;
+                    return Ok(Reserved::Yes);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    return Ok(Reserved::Unsupported);
+                }
+                Err(error) => return Err(self.failed("reserve the space for it", error)),
+            }
+        }
+    }
+
+    /// Puts the content on the disk and gives the file its final mode. Called by
+    /// [`Self::publish`]; calling it earlier, from several threads, saves time for a group.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when the disk fails.
+    pub fn seal(&self) -> Result<(), HostError> {
+        if self.partial.is_some() {
+            match rustix::fs::fchmod(&self.file, self.mode) {
+                Ok(()) | Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => {}
+                Err(error) => return Err(self.failed("set the mode of the file for it", error)),
+            }
+        }
+        self.file
+            .sync_all()
+            .map_err(|error| self.failed("sync the file for it", error))
+    }
+
+    /// Gives the file its final name, durably. It must be complete and verified.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Target`] when the name was taken meanwhile, [`HostError::Environment`]
+    /// when the system fails. The file is gone then.
+    pub fn publish(self) -> Result<(), HostError> {
+        self.seal()?;
+        self.publish_sealed()
+    }
+
+    /// The rest of [`Self::publish`].
+    pub(super) fn publish_sealed(mut self) -> Result<(), HostError> {
+        self.link().inspect_err(|_| self.target.folder().unmake())?;
+        self.target.folder().sync()
+    }
+
+    /// Gives the file its final name. It must be sealed.
+    pub(super) fn link(&mut self) -> Result<(), HostError> {
+        let dir = self.target.folder().make()?;
+        let name = self.target.name();
+        let linked = match (&self.partial, self.target.force()) {
+            (None, false) => link_unnamed(&self.file, dir, name),
+            (None, true) => self.replace(dir, name),
+            (Some(partial), false) => rename_new(self.target.folder().place(), partial, dir, name),
+            (Some(partial), true) => {
+                rustix::fs::renameat(self.target.folder().place(), partial, dir, name)
+            }
+        };
+        match linked {
+            Ok(()) => {
+                self.partial = None;
+                Ok(())
+            }
+            Err(Errno::EXIST | Errno::ISDIR) => {
+                self.target.check()?;
+                Err(self.target.fault(TargetFault::Exists))
+            }
+            Err(error) => Err(self.failed("give the file its name", error)),
+        }
+    }
+
+    /// Puts an unnamed file in the place of another, through a temporary name.
+    fn replace(&self, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+        match link_unnamed(&self.file, dir, name) {
+            Err(Errno::EXIST) => {}
+            other => return other,
+        }
+        partial::lock(self.file.as_fd());
+        let (partial, ()) =
+            partial::with_free_name(name, |partial| link_unnamed(&self.file, dir, partial))?;
+        rustix::fs::renameat(dir, &partial, dir, name).inspect_err(|_| {
+            // What cannot be removed now is swept by the next run.
+            let _ = rustix::fs::unlinkat(dir, &partial, AtFlags::empty());
+        })
+    }
+
+    /// Takes the final name back, if it is still this file's.
+    pub(super) fn unlink(&self) {
+        let Some(dir) = self.target.folder().made() else {
+            return;
+        };
+        let name = self.target.name();
+        if rustix::fs::fstat(&self.file).is_ok_and(|stat| partial::is_named(dir, name, &stat)) {
+            let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+        }
+    }
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            let place = self.target.folder().place();
+            let _ = rustix::fs::unlinkat(place, partial, AtFlags::empty());
+        }
+    }
+}
+
+/// Where the system shows an open file as a link.
+fn proc_path(fd: std::os::fd::RawFd) -> String {
+    format!("/proc/self/fd/{fd}")
+}
+
+/// Gives an unnamed file a name that must be free.
+fn link_unnamed(file: &File, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let path = proc_path(file.as_raw_fd());
+    match rustix::fs::linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW) {
+        // Without /proc the descriptor itself is named, which old kernels allow to root only.
+        Err(Errno::NOENT) => rustix::fs::linkat(file, c"", dir, name, AtFlags::EMPTY_PATH),
+        other => other,
+    }
+}
+
+/// Renames to a name that must be free.
+fn rename_new(
+    place: BorrowedFd<'_>,
+    partial: &OsStr,
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(place, partial, dir, name, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        other => return other,
+    }
+    // The file system cannot refuse while renaming; a link refuses by itself.
+    match rustix::fs::linkat(place, partial, dir, name, AtFlags::empty()) {
+        Ok(()) => return rustix::fs::unlinkat(place, partial, AtFlags::empty()),
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {}
+        Err(error) => return Err(error),
+    }
+    // Nor has it links. A look before is all that is left; a file that appears between the
+    // look and the renaming is replaced.
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => rustix::fs::renameat(place, partial, dir, name),
+        Err(error) => Err(error),
+        Ok(_) => Err(Errno::EXIST),
+    }
+}

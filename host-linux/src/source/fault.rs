@@ -1,0 +1,93 @@
+//! What can be wrong with a source besides the layers in it.
+
+use erofs_unpack_core::Kind;
+
+/// Declares [`SourceFault`] with its stable ids, kinds and sentences from one table.
+macro_rules! faults {
+    ($($name:ident = $id:literal, $kind:ident, $text:literal;)+) => {
+        /// Why a source is refused before its documents and layers are looked at. Ids are
+        /// stable and never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum SourceFault {
+            $(
+                #[doc = concat!("`", $id, "`: ", $text, ".")]
+                $name,
+            )+
+        }
+
+        impl SourceFault {
+            /// Every fault.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The stable id, as `--json` uses it.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id),+ }
+            }
+
+            /// What sort of refusal it is.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind),+ }
+            }
+
+            /// What is wrong, as a clause without a full stop.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+faults! {
+    LayoutMissing = "layout-missing", Malformed, "is a directory without the file oci-layout: expected an OCI image layout";
+    LayoutIndex = "layout-index", Malformed, "the OCI image layout has no index.json";
+    LayoutEscape = "layout-escape", Malformed, "is a symbolic link that leads out of the OCI image layout or in a circle";
+    LayoutType = "layout-type", Malformed, "is not a regular file";
+    ArchiveDocker = "archive-docker", Unsupported, "is a docker archive (manifest.json without oci-layout): expected an OCI archive, as `skopeo copy docker-archive:IN oci-archive:OUT` makes it";
+    ArchiveTruncated = "archive-truncated", Truncated, "the archive ends before its end marker";
+    ArchiveHeader = "archive-header", Malformed, "a member's header does not have the stated checksum";
+    ArchiveEnd = "archive-end", Malformed, "a member follows a block of zeros, where the archive ends";
+    ArchiveNumber = "archive-number", Malformed, "a member's size is not a number of 63 bits";
+    ArchiveExtension = "archive-extension", Malformed, "an extended header is malformed, repeated or belongs to no member";
+    ArchiveExtensionSize = "archive-extension-size", Unsupported, "an extended header is larger than 1 MiB";
+    ArchiveName = "archive-name", Malformed, "a member's name leads upwards with `..`";
+    ArchiveDuplicate = "archive-duplicate", Malformed, "the archive holds the member twice";
+    ArchiveMember = "archive-member", Malformed, "the member is not a regular file";
+    ArchiveLink = "archive-link", Malformed, "the member is a hard link to no blob or document before it";
+    ArchivePayload = "archive-payload", Malformed, "a link, a directory or a device has content";
+    ArchiveSparse = "archive-sparse", Unsupported, "a member is stored in a sparse form: expected an archive made without --sparse";
+    ArchiveMembers = "archive-members", Limit, "the archive has more members than the limit";
+    ArchiveSize = "archive-size", Limit, "the archive, which cannot be read at random, is larger than the limit";
+}
+
+impl SourceFault {
+    /// The command line's flag that raises the limit, for the faults that are limits.
+    #[must_use]
+    pub const fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::ArchiveMembers => Some("--max-archive-members"),
+            Self::ArchiveSize => Some("--max-archive-size"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_names_its_flag() {
+        for fault in SourceFault::ALL {
+            assert_eq!(
+                fault.flag().is_some(),
+                fault.kind() == Kind::Limit,
+                "{}",
+                fault.id()
+            );
+        }
+    }
+}
