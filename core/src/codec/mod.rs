@@ -1,7 +1,9 @@
 //! The wire forms of a layer: plain, gzip and zstd, each as a streaming [`Decoder`].
 
+mod gzip;
 mod raw;
 
+pub use gzip::{Backend, Gzip};
 pub use raw::Raw;
 
 use crate::Error;
