@@ -156,6 +156,7 @@ codes! {
     GzipFlags = "gzip-flags", Malformed, "gzip member", "sets reserved flags";
     GzipHeaderCrc = "gzip-header-crc", Mismatch, "gzip member", "the header does not have the stated CRC";
     GzipDeflate = "gzip-deflate", Malformed, "gzip member", "the deflate stream is corrupt";
+    GzipCounter = "gzip-counter", Unsupported, "gzip member", "the deflate stream is longer than the inflater of this platform can count";
     GzipCrc = "gzip-crc", Mismatch, "gzip trailer", "the content does not have the stated CRC-32";
     GzipSize = "gzip-size", Mismatch, "gzip trailer", "the content does not have the stated size";
     GzipTruncated = "gzip-truncated", Truncated, "gzip member", "the input ends inside it";

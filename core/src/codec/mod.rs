@@ -1,9 +1,11 @@
 //! The wire forms of a layer: plain, gzip and zstd, each as a streaming [`Decoder`].
 
+mod gzip;
 mod raw;
 #[cfg(feature = "alloc")]
 mod zstd;
 
+pub use gzip::{Backend, Gzip};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]
 pub use zstd::{Backend as ZstdBackend, Zstd};

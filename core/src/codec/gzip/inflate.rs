@@ -1,0 +1,101 @@
+//! The seam to the inflate libraries: one deflate stream after another, with nothing of gzip.
+
+#[cfg(feature = "fast-gzip")]
+use super::fast::Fast;
+use super::miniz::Miniz;
+
+/// The library that undoes deflate behind [`Gzip`](super::Gzip).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Backend {
+    /// `miniz_oxide`: without `unsafe` and without an allocator.
+    Miniz,
+    /// `zlib-rs`: about twice as fast; it holds unsafe code and needs an allocator.
+    #[cfg(feature = "fast-gzip")]
+    ZlibRs,
+}
+
+impl Backend {
+    /// What [`Gzip::new`](super::Gzip::new) takes: the fastest that is compiled in.
+    #[cfg(feature = "fast-gzip")]
+    pub const DEFAULT: Self = Self::ZlibRs;
+    /// What [`Gzip::new`](super::Gzip::new) takes: the fastest that is compiled in.
+    #[cfg(not(feature = "fast-gzip"))]
+    pub const DEFAULT: Self = Self::Miniz;
+
+    /// All that are compiled in.
+    pub const ALL: &'static [Self] = &[
+        Self::Miniz,
+        #[cfg(feature = "fast-gzip")]
+        Self::ZlibRs,
+    ];
+}
+
+/// Why an inflater came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// The input is used up or the output is full, maybe both.
+    Slices,
+    /// The deflate stream is complete. The input was used up to its last byte and no further.
+    End,
+    /// The deflate stream is corrupt; all that comes before the fault has been delivered.
+    Corrupt,
+    /// The stream is longer than the library counts on this platform.
+    #[cfg(feature = "fast-gzip")]
+    Counter,
+}
+
+/// What one call of an inflater did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) consumed: usize,
+    pub(super) produced: usize,
+    pub(super) pause: Pause,
+}
+
+/// An inflater of raw deflate streams, RFC 1951.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "miniz_oxide must work where there is no allocator that could hold it"
+)]
+pub(super) enum Inflater {
+    Miniz(Miniz),
+    #[cfg(feature = "fast-gzip")]
+    ZlibRs(Fast),
+}
+
+impl Inflater {
+    pub(super) const fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Miniz => Self::Miniz(Miniz::new()),
+            #[cfg(feature = "fast-gzip")]
+            Backend::ZlibRs => Self::ZlibRs(Fast::new()),
+        }
+    }
+
+    pub(super) const fn backend(&self) -> Backend {
+        match self {
+            Self::Miniz(_) => Backend::Miniz,
+            #[cfg(feature = "fast-gzip")]
+            Self::ZlibRs(_) => Backend::ZlibRs,
+        }
+    }
+
+    /// Makes ready for a new stream. To be called before each, the first included.
+    pub(super) fn start(&mut self) {
+        match self {
+            Self::Miniz(miniz) => miniz.start(),
+            #[cfg(feature = "fast-gzip")]
+            Self::ZlibRs(fast) => fast.start(),
+        }
+    }
+
+    /// Inflates until the input is used up, the output is full, or the stream ends or breaks.
+    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Turn {
+        match self {
+            Self::Miniz(miniz) => miniz.inflate(input, output),
+            #[cfg(feature = "fast-gzip")]
+            Self::ZlibRs(fast) => fast.inflate(input, output),
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! gzip, RFC 1952: the members, their headers and their trailers. What lies between, deflate
+//! (RFC 1951), is undone by a library; see [`Backend`].
+
+#[cfg(feature = "fast-gzip")]
+mod fast;
+mod header;
+mod inflate;
+mod miniz;
+
+use core::fmt;
+
+pub use inflate::Backend;
+
+use self::header::Header;
+use self::inflate::{Inflater, Pause};
+use super::{Decoder, Status, Step};
+use crate::bytes::Gather;
+use crate::{At, Code, Error, Limits, Value};
+
+/// ID1 and ID2, RFC 1952 section 2.3.1.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The most bytes that are inflated before their CRC is taken, so that they are still in the
+/// cache then.
+const STRIDE: usize = 128 << 10;
+
+/// Goes on with a CRC-32.
+fn crc32(crc: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(crc);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// Where in the blob the next byte of input stands.
+#[derive(Debug)]
+enum State {
+    /// Before a member, or behind the last.
+    Between,
+    /// Behind the first byte of a member's magic.
+    Magic,
+    /// In a member's header.
+    Header(Header),
+    /// In a member's deflate stream, which started at this offset of the blob.
+    Deflate(u64),
+    /// In a member's trailer.
+    Trailer(Gather<8>),
+    /// Behind the last member, in zeros.
+    Padding,
+}
+
+/// Decodes gzip: one or more members, each with its header checked (its CRC16 too, where there
+/// is one) and its content checked against CRC32 and ISIZE.
+///
+/// Zero bytes after a member are padding, as in gzip(1): they may be any number, and nothing
+/// but zeros may follow. Any other bytes after a member are refused ([`Code::GzipTrailing`]),
+/// where gzip(1) only warns. An input that ends in anything that more bytes could complete,
+/// a lone `1f` after a member included, is [`Code::GzipTruncated`]; so is an empty one.
+///
+/// An error is found at the byte that is wrong: the header's field, the trailer's field, the
+/// byte behind the last member, the end of the input. For a corrupt deflate stream that is the
+/// start of the stream, since the libraries differ in how far they have read when they notice.
+///
+/// # Memory
+///
+/// With [`Backend::Miniz`] nothing is allocated: the window and the tables are inside this
+/// struct, which therefore has about 43 KiB. It can be made in a `static`. With
+/// `Backend::ZlibRs` about 48 KiB more are allocated at the first member; that library panics
+/// when the allocator has none. It also may write into the output beyond what it produced.
+///
+/// ```
+/// use erofs_unpack_core::Limits;
+/// use erofs_unpack_core::codec::{Decoder, Gzip, Status};
+///
+/// // `printf a | gzip -n`
+/// let blob = [
+///     0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0,
+/// ];
+/// let mut gzip = Gzip::new(&Limits::DEFAULT);
+/// let mut output = [0; 16];
+/// let step = gzip.decode(&blob, &mut output)?;
+/// assert_eq!(step.consumed, blob.len());
+/// assert_eq!(step.status, Status::Done);
+/// assert_eq!(output.get(..step.produced), Some(b"a".as_slice()));
+/// gzip.finish()?;
+/// # Ok::<(), erofs_unpack_core::Error>(())
+/// ```
+pub struct Gzip {
+    state: State,
+    /// Where in the blob the next byte of input stands.
+    offset: u64,
+    /// Complete members so far.
+    members: u64,
+    /// The most members.
+    limit: u64,
+    /// CRC-32 of this member's content so far.
+    crc: u32,
+    /// Length of this member's content so far, modulo 2^32 as ISIZE is.
+    size: u32,
+    /// A byte of content that the inflater gave when it was asked whether it had more.
+    ahead: Option<u8>,
+    /// The first fault. Told once all that comes before it has been delivered.
+    fault: Option<Error>,
+    /// Whether the last call ended with [`Status::NeedOutput`].
+    unfetched: bool,
+    inflater: Inflater,
+}
+
+/// How far one call has come.
+struct Progress<'a> {
+    input: &'a [u8],
+    output: &'a mut [u8],
+    consumed: usize,
+    produced: usize,
+}
+
+impl Progress<'_> {
+    fn input(&self) -> &[u8] {
+        self.input.get(self.consumed..).unwrap_or(&[])
+    }
+}
+
+impl Gzip {
+    /// A decoder with the fastest inflater that is compiled in: `zlib-rs` with the feature
+    /// `fast-gzip`, else `miniz_oxide`. Of the limits it keeps [`Limits::frames`].
+    #[must_use]
+    pub const fn new(limits: &Limits) -> Self {
+        Self::with_backend(Backend::DEFAULT, limits)
+    }
+
+    /// A decoder with this inflater.
+    #[must_use]
+    pub const fn with_backend(backend: Backend, limits: &Limits) -> Self {
+        Self {
+            state: State::Between,
+            offset: 0,
+            members: 0,
+            limit: limits.frames,
+            crc: 0,
+            size: 0,
+            ahead: None,
+            fault: None,
+            unfetched: false,
+            inflater: Inflater::new(backend),
+        }
+    }
+
+    /// The inflater that this decoder uses.
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        self.inflater.backend()
+    }
+
+    /// How many members are complete.
+    #[must_use]
+    pub const fn members(&self) -> u64 {
+        self.members
+    }
+
+    /// Goes on until the input is used up or the output is full. What was done is in `at`
+    /// also when an error comes back.
+    fn run(&mut self, at: &mut Progress<'_>) -> Result<Status, Error> {
+        loop {
+            if self.ahead.is_some() {
+                return Ok(Status::NeedOutput);
+            }
+            let taken = match &mut self.state {
+                State::Deflate(start) => {
+                    let start = *start;
+                    if let Some(status) = self.inflate(start, at)? {
+                        return Ok(status);
+                    }
+                    continue;
+                }
+                State::Header(header) => {
+                    let taken = header.push(at.input(), self.offset)?;
+                    if header.is_complete() {
+                        self.crc = 0;
+                        self.size = 0;
+                        self.inflater.start();
+                        self.state = State::Deflate(self.offset.saturating_add(taken as u64));
+                    }
+                    taken
+                }
+                State::Trailer(_) => self.trailer(at.input())?,
+                State::Between | State::Magic | State::Padding => self.boundary(at.input())?,
+            };
+            self.advance(at, taken);
+            if taken == 0 {
+                return Ok(if self.may_end() {
+                    Status::Done
+                } else {
+                    Status::NeedInput
+                });
+            }
+        }
+    }
+
+    fn advance(&mut self, at: &mut Progress<'_>, taken: usize) {
+        at.consumed = at.consumed.saturating_add(taken);
+        self.offset = self.offset.saturating_add(taken as u64);
+    }
+
+    const fn may_end(&self) -> bool {
+        match self.state {
+            State::Between => self.members > 0,
+            State::Padding => true,
+            _ => false,
+        }
+    }
+
+    /// Takes bytes where a member may start: its magic, or padding.
+    fn boundary(&mut self, input: &[u8]) -> Result<usize, Error> {
+        let Some(first) = input.first().copied() else {
+            return Ok(0);
+        };
+        let [id1, id2] = MAGIC;
+        match self.state {
+            State::Padding => {
+                let Some(other) = input.iter().position(|byte| *byte != 0) else {
+                    return Ok(input.len());
+                };
+                let at = self.offset.saturating_add(other as u64);
+                let found = input.get(other).copied().unwrap_or(0);
+                return Err(Error::new(Code::GzipTrailing, At::Blob(at))
+                    .found(Value::Byte(found))
+                    .expected(Value::Byte(0)));
+            }
+            State::Magic if first == id2 => {
+                if self.members >= self.limit {
+                    let start = self.offset.saturating_sub(1);
+                    return Err(Error::new(Code::FrameLimit, At::Blob(start))
+                        .found(Value::AtLeast(self.members.saturating_add(1)))
+                        .expected(Value::AtMost(self.limit)));
+                }
+                self.state = State::Header(Header::new());
+            }
+            State::Magic if self.members == 0 => {
+                return Err(Error::new(Code::GzipMagic, At::Blob(self.offset))
+                    .found(Value::Hex(first.into()))
+                    .expected(Value::Hex(id2.into())));
+            }
+            State::Magic => {
+                let start = self.offset.saturating_sub(1);
+                return Err(Error::new(Code::GzipTrailing, At::Blob(start))
+                    .found(Value::Hex(u16::from_be_bytes([id1, first]).into()))
+                    .expected(Value::Hex(u16::from_be_bytes(MAGIC).into())));
+            }
+            _ if first == id1 => self.state = State::Magic,
+            _ if self.members == 0 => {
+                return Err(Error::new(Code::GzipMagic, At::Blob(self.offset))
+                    .found(Value::Hex(first.into()))
+                    .expected(Value::Hex(id1.into())));
+            }
+            _ if first == 0 => self.state = State::Padding,
+            _ => {
+                return Err(Error::new(Code::GzipTrailing, At::Blob(self.offset))
+                    .found(Value::Byte(first))
+                    .expected(Value::Text("a member or zeros")));
+            }
+        }
+        Ok(1)
+    }
+
+    /// Inflates a stretch, and says with which status the call ends, if it does.
+    fn inflate(&mut self, start: u64, at: &mut Progress<'_>) -> Result<Option<Status>, Error> {
+        let space = at.output.get_mut(at.produced..).unwrap_or(&mut []);
+        let room = space.len().min(STRIDE);
+        let space = space.get_mut(..room).unwrap_or(&mut []);
+        let rest = at.input.get(at.consumed..).unwrap_or(&[]);
+        let turn = self.inflater.inflate(rest, space);
+        self.account(space.get(..turn.produced).unwrap_or(&[]));
+        at.produced = at.produced.saturating_add(turn.produced);
+        self.advance(at, turn.consumed);
+        if turn.pause != Pause::Slices {
+            return self.leave(turn.pause, start);
+        }
+        if turn.produced < room {
+            // All that the input gave has been delivered.
+            return Ok(Some(Status::NeedInput));
+        }
+        if at.produced < at.output.len() {
+            return Ok(None);
+        }
+        if !at.input().is_empty() {
+            return Ok(Some(Status::NeedOutput));
+        }
+        // Both slices are used up, and no library says which of them it misses. So ask for one
+        // byte more: whether the stream, or the blob, is complete must not depend on whether
+        // the output happened to end with it.
+        let mut byte = [0];
+        let turn = self.inflater.inflate(&[], &mut byte);
+        if turn.produced > 0 {
+            self.account(&byte);
+            self.ahead = Some(byte[0]);
+        }
+        match turn.pause {
+            Pause::Slices if turn.produced == 0 => Ok(Some(Status::NeedInput)),
+            Pause::Slices => Ok(Some(Status::NeedOutput)),
+            pause => self.leave(pause, start),
+        }
+    }
+
+    /// Adds a piece of content to the sums that the trailer states.
+    fn account(&mut self, content: &[u8]) {
+        self.crc = crc32(self.crc, content);
+        // ISIZE is modulo 2^32, and so is this: the upper half of the length is cut off.
+        let [.., a, b, c, d] = (content.len() as u64).to_be_bytes();
+        self.size = self.size.wrapping_add(u32::from_be_bytes([a, b, c, d]));
+    }
+
+    /// Leaves the deflate stream that started at `start`.
+    fn leave(&mut self, pause: Pause, start: u64) -> Result<Option<Status>, Error> {
+        match pause {
+            Pause::End | Pause::Slices => {
+                self.state = State::Trailer(Gather::new());
+                Ok(None)
+            }
+            Pause::Corrupt => Err(Error::new(Code::GzipDeflate, At::Blob(start))),
+            #[cfg(feature = "fast-gzip")]
+            Pause::Counter => Err(Error::new(Code::GzipCounter, At::Blob(start))),
+        }
+    }
+
+    /// Takes the rest of the trailer and checks each of its two numbers as soon as it is there.
+    fn trailer(&mut self, input: &[u8]) -> Result<usize, Error> {
+        let State::Trailer(gather) = &mut self.state else {
+            return Ok(0);
+        };
+        let gathered = gather.filled().len();
+        let taken = gather.fill(8, input);
+        let start = self.offset.saturating_sub(gathered as u64);
+        let mut numbers = gather
+            .filled()
+            .chunks_exact(4)
+            .map(|bytes| bytes.try_into().map_or(0, u32::from_le_bytes));
+        if let Some(stated) = numbers.next()
+            && stated != self.crc
+        {
+            return Err(Error::new(Code::GzipCrc, At::Blob(start))
+                .found(Value::Hex(self.crc.into()))
+                .expected(Value::Hex(stated.into())));
+        }
+        if let Some(stated) = numbers.next() {
+            if stated != self.size {
+                return Err(
+                    Error::new(Code::GzipSize, At::Blob(start.saturating_add(4)))
+                        .found(Value::Number(self.size.into()))
+                        .expected(Value::Number(stated.into())),
+                );
+            }
+            self.members = self.members.saturating_add(1);
+            self.state = State::Between;
+        }
+        Ok(taken)
+    }
+}
+
+impl Decoder for Gzip {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        let mut at = Progress {
+            input,
+            output,
+            consumed: 0,
+            produced: 0,
+        };
+        if let Some(byte) = self.ahead
+            && let Some(first) = at.output.first_mut()
+        {
+            *first = byte;
+            at.produced = 1;
+            self.ahead = None;
+        }
+        if self.fault.is_none() {
+            match self.run(&mut at) {
+                Ok(status) => {
+                    self.unfetched = status == Status::NeedOutput;
+                    return Ok(Step {
+                        consumed: at.consumed,
+                        produced: at.produced,
+                        status,
+                    });
+                }
+                Err(error) => self.fault = Some(error),
+            }
+        }
+        match self.fault {
+            Some(error) if at.produced == 0 && self.ahead.is_none() => Err(error),
+            // First what comes before the fault, then the fault.
+            _ => Ok(Step {
+                consumed: at.consumed,
+                produced: at.produced,
+                status: Status::NeedOutput,
+            }),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.ahead.is_some() || (self.unfetched && self.fault.is_none()) {
+            return Err(Error::new(Code::Finished, At::Blob(self.offset)));
+        }
+        if let Some(error) = self.fault {
+            return Err(error);
+        }
+        // Whatever comes next, the end was told.
+        self.fault = Some(Error::new(Code::Finished, At::Blob(self.offset)));
+        if self.may_end() {
+            return Ok(());
+        }
+        let missing = match self.state {
+            State::Between | State::Magic => "a member",
+            State::Header(_) => "the rest of the header",
+            State::Deflate(_) => "the rest of the deflate stream",
+            State::Trailer(_) | State::Padding => "the rest of the trailer",
+        };
+        let error =
+            Error::new(Code::GzipTruncated, At::Blob(self.offset)).expected(Value::Text(missing));
+        self.fault = Some(error);
+        Err(error)
+    }
+}
+
+impl fmt::Debug for Gzip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gzip")
+            .field("backend", &self.backend())
+            .field("state", &self.state)
+            .field("offset", &self.offset)
+            .field("members", &self.members)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}

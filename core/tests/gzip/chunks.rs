@@ -1,0 +1,117 @@
+//! How input and output are cut never changes what comes out, nor how it ends.
+
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::codec::{Backend, Decoder, Gzip, Raw, Status, Step};
+use proptest::prelude::*;
+
+use crate::support::{Random, compress, content, decode_all, decode_in};
+
+fn same_in_all_pieces(blob: &[u8]) {
+    let whole = decode_all(blob);
+    for backend in Backend::ALL {
+        for (give, take) in [(1, 1), (1, 7), (7, 1), (7, 7), (1, 9000), (9000, 1), (3, 0)] {
+            let mut turn = 0;
+            let mut gzip = Gzip::with_backend(*backend, &Limits::DEFAULT);
+            let pieces = decode_in(&mut gzip, blob, || {
+                turn += 1;
+                (give, if take == 0 { turn % 2 } else { take })
+            });
+            assert!(pieces == whole, "{backend:?} {give} {take}");
+        }
+    }
+}
+
+#[test]
+fn a_valid_blob_in_all_pieces() {
+    for level in [0, 1, 6, 9] {
+        let mut blob = compress(&content(5, 70_000), level);
+        blob.extend(compress(b"", level));
+        blob.extend(compress(&content(6, 33_000), level));
+        blob.extend([0; 5]);
+        same_in_all_pieces(&blob);
+    }
+}
+
+#[test]
+fn a_broken_blob_in_all_pieces() {
+    let whole = compress(&content(7, 50_000), 6);
+    let mut random = Random(11);
+    for _ in 0..40 {
+        let mut blob = whole.clone();
+        let place = random.below(blob.len());
+        blob[place] ^= 1 << random.below(8);
+        same_in_all_pieces(&blob);
+        blob.truncate(place + 1);
+        same_in_all_pieces(&blob);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_blob_in_any_pieces(
+        seed in 1..1000_u64,
+        length in 0..20_000_usize,
+        level in 0..10_u32,
+        damage in proptest::option::of((any::<prop::sample::Index>(), 1..=255_u8)),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+        pieces in prop::collection::vec((0..600_usize, 0..600_usize), 1..20),
+    ) {
+        let content = content(seed, length);
+        let mut blob = compress(&content, level);
+        blob.extend(compress(&content[length / 2..], level));
+        if let Some((place, bits)) = &damage {
+            let place = place.index(blob.len());
+            blob[place] ^= bits;
+        }
+        if let Some(cut) = &cut {
+            blob.truncate(cut.index(blob.len()));
+        }
+        let whole = decode_all(&blob);
+        if damage.is_none() && cut.is_none() {
+            prop_assert_eq!(whole.id(), "ok");
+            prop_assert_eq!(whole.output.len(), length + length - length / 2);
+        }
+        for backend in Backend::ALL {
+            let mut turn = 0;
+            let mut gzip = Gzip::with_backend(*backend, &Limits::DEFAULT);
+            let cut = decode_in(&mut gzip, &blob, || {
+                turn += 1;
+                let (give, take) = pieces[turn % pieces.len()];
+                // Not for ever without a byte in either direction.
+                if turn % 16 == 0 { (give + 1, take + 1) } else { (give, take) }
+            });
+            prop_assert!(cut == whole, "{:?}", backend);
+        }
+    }
+}
+
+#[test]
+fn a_plain_blob_in_all_pieces() {
+    let blob = content(8, 1000);
+    for (give, take) in [(1, 1), (7, 1), (1, 7), (1000, 1000), (1000, 13)] {
+        let outcome = decode_in(&mut Raw, &blob, || (give, take));
+        assert_eq!(outcome.end, Ok(()));
+        assert_eq!(outcome.output, blob);
+    }
+}
+
+#[test]
+fn a_plain_blob_may_be_empty_and_asks_for_output_when_there_is_none() {
+    let done = Step {
+        consumed: 0,
+        produced: 0,
+        status: Status::Done,
+    };
+    assert_eq!(Raw.decode(&[], &mut []), Ok(done));
+    assert_eq!(Raw.decode(&[], &mut [0; 4]), Ok(done));
+    assert_eq!(
+        Raw.decode(b"a", &mut []),
+        Ok(Step {
+            status: Status::NeedOutput,
+            ..done
+        })
+    );
+    assert_eq!(Raw.finish(), Ok(()));
+}
