@@ -9,7 +9,7 @@ use nom::character::complete::digit1;
 use nom::combinator::{eof, opt};
 use nom::error::Error as NomError;
 use nom::sequence::{preceded, terminated};
-use nom::{IResult, Parser};
+use nom::Parser;
 
 use super::{Digest, MediaType};
 use crate::{At, Code, Error, Value};

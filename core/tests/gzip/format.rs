@@ -72,7 +72,10 @@ fn every_changed_byte_under_a_header_crc_is_noticed() {
             assert_eq!(error.code(), Code::GzipTruncated, "byte {place}");
         } else {
             assert_eq!(error.code(), Code::GzipHeaderCrc, "byte {place}");
-            assert_eq!(error.at(), At::Blob(crc_at));
+            // Without its end, a text goes on to a later zero, and the CRC lies after that.
+            if ![16, 19].contains(&place) {
+                assert_eq!(error.at(), At::Blob(crc_at), "byte {place}");
+            }
         }
         assert!(outcome.output.is_empty());
     }
