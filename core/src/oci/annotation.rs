@@ -4,12 +4,12 @@
 //! the layer's descriptor count; the same keys on a manifest are for tools that look no
 //! further, and are not read here.
 
+use nom::Parser;
 use nom::bytes::complete::tag;
 use nom::character::complete::digit1;
 use nom::combinator::{eof, opt};
 use nom::error::Error as NomError;
 use nom::sequence::{preceded, terminated};
-use nom::Parser;
 
 use super::{Digest, MediaType};
 use crate::{At, Code, Error, Value};

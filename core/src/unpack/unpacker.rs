@@ -64,7 +64,10 @@ impl Outcome {
     ) -> Result<Self, Error> {
         // Of an image that was not decoded to its end, only what stopped it counts.
         let whole = verdict.failure().is_none();
-        let of_image = image.verdict.failure().filter(|failure| whole || failure.stops());
+        let of_image = image
+            .verdict
+            .failure()
+            .filter(|failure| whole || failure.stops());
         for failure in [blob.verdict.failure(), of_image].into_iter().flatten() {
             verdict.add(failure);
         }
