@@ -55,7 +55,7 @@ macro_rules! codes {
         #[non_exhaustive]
         pub enum Code {
             $(
-                #[doc = concat!("`", $id, "` (", $structure, "): ", $text, ".")]
+                #[doc = concat!("`", $id, "` (", $structure, "): `", $text, "`.")]
                 $name,
             )+
         }
