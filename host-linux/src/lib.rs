@@ -7,9 +7,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`command`] | the commands of the program, [`cli`] their arguments |
+//! | [`image`] | from a layout to the layers of one image |
 //! | [`layer`] | one layer, from its blob into an output file |
+//! | [`mount`] | how unpacked layers are mounted together |
 //! | [`pipeline`] | the stages of the core on threads |
+//! | [`progress`] | progress bars |
 //! | [`publish`] | output files that are unnamed until they are complete and verified |
+//! | [`report`] | what was done, as JSON |
 //! | [`source`] | OCI layouts, OCI archives, single blobs |
 #![allow(
     clippy::std_instead_of_alloc,
@@ -17,11 +22,17 @@
     reason = "this crate is the one that has std"
 )]
 
+pub mod cli;
+pub mod command;
 mod error;
 mod escape;
+pub mod image;
 pub mod layer;
+pub mod mount;
 pub mod pipeline;
+pub mod progress;
 pub mod publish;
+pub mod report;
 pub mod source;
 
 pub use error::{HostError, TargetFault, limit_flag};

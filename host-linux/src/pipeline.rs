@@ -287,6 +287,8 @@ fn decode(decoder: AnyDecoder, from: Draining, to: &Filling) -> Verdict {
         }
         from.recycle(buffer);
     }
+    // Nothing more is wanted of the reader.
+    drop(from);
     if verdict.failure().is_none()
         && let Err(error) = decoding.decoder.finish()
     {
@@ -383,6 +385,8 @@ fn write(
         }
         from.recycle(buffer);
     }
+    // Nothing more is wanted of whoever fills the queue.
+    drop(from);
     Ok(())
 }
 

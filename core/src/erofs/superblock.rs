@@ -193,6 +193,19 @@ impl Superblock {
         self.incompat.has(Incompat::METABOX) && nid & METABOX_BIT != 0
     }
 
+    /// The names of the compression algorithms that files may use: as configured, or LZ4 in
+    /// an image from before there were configurations.
+    pub fn algorithms(&self) -> impl Iterator<Item = &'static str> {
+        let bits = if self.incompat.has(Incompat::COMPR_CFGS) {
+            self.algorithms_or_distance
+        } else {
+            u16::from(self.incompat.has(Incompat::ZERO_PADDING))
+        };
+        [(1, "lz4"), (2, "lzma"), (4, "deflate"), (8, "zstd")]
+            .into_iter()
+            .filter_map(move |(bit, name)| (bits & bit != 0).then_some(name))
+    }
+
     /// Byte offset of the inode `nid` in the image, or `None` when it lies in the metabox or
     /// beyond 64 bits (`erofs_iloc`).
     #[must_use]

@@ -111,6 +111,32 @@ impl BlobReader {
         }
     }
 
+    /// Its first bytes, at most `length` of them, without moving the reader. Of a stream they are
+    /// read and kept.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn peek(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        match &mut self.origin {
+            Origin::File { extent, position } => {
+                let mut head = vec![0; length];
+                let filled = extent.fill_at(&mut head, *position)?;
+                head.truncate(filled);
+                Ok(head)
+            }
+            Origin::Stream { start, rest } => {
+                let mut head = Vec::new();
+                start.read_to_end(&mut head)?;
+                let missing = length.saturating_sub(head.len());
+                rest.take(missing as u64).read_to_end(&mut head)?;
+                let kept = head.get(..length).unwrap_or(&head).to_vec();
+                *start = io::Cursor::new(head);
+                Ok(kept)
+            }
+        }
+    }
+
     /// Reads at a position of the blob, without moving the reader. `None` for a stream.
     ///
     /// # Errors

@@ -1,0 +1,303 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::oci::{Digest, Policy};
+
+/// What `--help` says below the commands.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, perhaps with warnings
+  1  refused: the content is invalid, mismatched, unsupported or over a limit
+  2  wrong usage
+  3  the environment failed: I/O, a missing file, no permission, a closed pipe";
+
+/// Unpacks and verifies the EROFS layers of container images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "erofs-unpack",
+    version,
+    about,
+    after_help = EXIT_CODES,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Unpack and verify the layers of an image, or one layer
+    Unpack(Box<Unpack>),
+    /// Show what an image, a layer blob or an EROFS image is
+    Inspect(Box<Inspect>),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+}
+
+/// Which image of a layout is meant, and which layer is one by itself.
+#[derive(Debug, Args)]
+pub struct Select {
+    /// Name of the image in a layout with several (org.opencontainers.image.ref.name)
+    #[arg(long = "ref", value_name = "NAME")]
+    pub reference: Option<String>,
+
+    /// Platform to choose from an image index [default: the host's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+
+    /// Digest that the blob, or the manifest or index of the layout, must have
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<Digest>,
+
+    /// How strictly a manifest is read where readers disagree
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub policy: PolicyName,
+
+    /// Largest archive that is spooled when it cannot be read at random
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    pub max_archive_size: u64,
+
+    /// Most members of an archive
+    #[arg(long, value_name = "N", default_value_t = 1 << 16)]
+    pub max_archive_members: u64,
+}
+
+/// The names of [`Policy`].
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum PolicyName {
+    /// What the specification or the kernel takes
+    Any,
+    /// What containerd reads in the same way
+    #[default]
+    Containerd,
+    /// What the draft specification demands of a producer
+    Strict,
+}
+
+impl From<PolicyName> for Policy {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::Any => Self::Any,
+            PolicyName::Containerd => Self::Containerd,
+            PolicyName::Strict => Self::Strict,
+        }
+    }
+}
+
+/// What is printed besides the result.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Talk {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `unpack`
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Unpack {
+    /// An OCI image layout (a folder, or a tar archive of one), a layer blob, or - for stdin
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
+
+    /// A folder for an image, a file (or - for stdout) for one layer
+    #[arg(
+        short,
+        long,
+        value_name = "DEST",
+        value_hint = ValueHint::AnyPath,
+        required_unless_present = "verify_only",
+        conflicts_with = "verify_only"
+    )]
+    pub output: Option<PathBuf>,
+
+    /// Do everything but write
+    #[arg(long)]
+    pub verify_only: bool,
+
+    /// Which image, of a layout with several.
+    #[command(flatten)]
+    pub select: Select,
+
+    /// Only this layer, counted from 1 in the order of the manifest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub layer: Option<u32>,
+
+    /// Media type of a lone blob [default: by its content]
+    #[arg(long, value_name = "TYPE")]
+    pub media_type: Option<String>,
+
+    /// Digest that the unpacked layer must have
+    #[arg(long, value_name = "DIGEST")]
+    pub diff_id: Option<Digest>,
+
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+
+    /// Go on to the other layers after a bad one, and sum up
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Layers to unpack at the same time [default: half of the processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// Print a report as JSON, to stdout or to FILE
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        value_hint = ValueHint::FilePath
+    )]
+    pub json: Option<PathBuf>,
+
+    /// What is said meanwhile.
+    #[command(flatten)]
+    pub talk: Talk,
+
+    /// What a layer may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Inspect {
+    /// An OCI image layout (a folder, or a tar archive of one), a layer blob, an EROFS image,
+    /// or - for stdin
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
+
+    /// Which image, of a layout with several.
+    #[command(flatten)]
+    pub select: Select,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What a layer may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Limits, with the defaults of `zstd -d` for the window and the core's for all else.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Largest blob
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    pub max_blob_size: u64,
+    /// Largest image, everything that follows it included
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    pub max_image_size: u64,
+    /// Largest window of a zstd frame
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "128MiB")]
+    pub max_window: u64,
+    /// Most zstd frames or gzip members in a blob
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.frames)]
+    pub max_frames: u64,
+    /// Most bytes in the skippable zstd frames of a blob
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    pub max_skippable_size: u64,
+    /// Largest ratio of image to blob [default: none]
+    #[arg(long, value_name = "RATIO")]
+    pub max_expansion: Option<u64>,
+    /// Largest manifest, index or config
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "4MiB")]
+    pub max_json_size: u64,
+    /// Most members of an object or an array in a manifest, index or config
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.json_members)]
+    pub max_json_members: u32,
+    /// Deepest nesting in a manifest, index or config
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.json_depth)]
+    pub max_json_depth: u32,
+    /// Deepest nesting of image indexes
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.index_depth)]
+    pub max_index_depth: u32,
+    /// Most layers in an image
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.layers)]
+    pub max_layers: u32,
+}
+
+impl LimitArgs {
+    /// The limits as the core takes them.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::DEFAULT;
+        limits.blob_size = self.max_blob_size;
+        limits.image_size = self.max_image_size;
+        limits.zstd_window = self.max_window;
+        limits.frames = self.max_frames;
+        limits.skippable_size = self.max_skippable_size;
+        limits.expansion_ratio = self.max_expansion;
+        limits.json_size = self.max_json_size;
+        limits.json_members = self.max_json_members;
+        limits.json_depth = self.max_json_depth;
+        limits.index_depth = self.max_index_depth;
+        limits.layers = self.max_layers;
+        limits
+    }
+}
+
+/// Reads a size: bytes, or with a unit (`4096`, `64KiB`, `20GB`, `1.5 GiB`).
+fn size(text: &str) -> Result<u64, String> {
+    parse_size::parse_size(text)
+        .map_err(|_| "expected a number of bytes, or one with a unit such as MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_core_but_for_the_window() {
+        let cli = Cli::parse_from(["erofs-unpack", "unpack", "x", "--verify-only"]);
+        let Command::Unpack(unpack) = cli.command else {
+            panic!("another command");
+        };
+        let mut expected = Limits::DEFAULT;
+        expected.zstd_window = 128 << 20;
+        assert_eq!(unpack.limits.limits(), expected);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("20GiB"), Ok(20 << 30));
+        assert_eq!(size("1kB"), Ok(1000));
+        assert!(size("many").is_err());
+        assert!(size("-1").is_err());
+    }
+}

@@ -1,0 +1,60 @@
+//! The commands of the program.
+
+pub mod inspect;
+pub mod unpack;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cli::Select;
+use crate::error::HostError;
+use crate::image::Selection;
+use crate::source::SourceOptions;
+use erofs_unpack_core::oci::Platform;
+
+/// Which image the command line means.
+fn selection(select: &Select) -> Result<Selection, HostError> {
+    let platform = match &select.platform {
+        None => None,
+        Some(text) => Some(
+            Platform::parse(text)
+                .map_err(|error| HostError::Usage(format!("--platform {text}: {error}")))?,
+        ),
+    };
+    Ok(Selection {
+        reference: select.reference.clone(),
+        platform,
+        digest: select.digest,
+        policy: select.policy.into(),
+    })
+}
+
+/// How a source is opened.
+fn source_options(select: &Select, blob: bool) -> SourceOptions {
+    SourceOptions {
+        blob,
+        archive_size: select.max_archive_size,
+        archive_members: select.max_archive_members,
+        ..SourceOptions::default()
+    }
+}
+
+/// Writes JSON to stdout (`-`) or to a file.
+fn write_json(value: &impl Serialize, path: &Path) -> Result<(), HostError> {
+    let mut text = json(value);
+    text.push('\n');
+    let written = if path == Path::new("-") {
+        std::io::stdout().lock().write_all(text.as_bytes())
+    } else {
+        std::fs::write(path, text)
+    };
+    written.map_err(|error| HostError::environment(path, "write the report", error))
+}
+
+/// JSON as people can read it.
+fn json(value: &impl Serialize) -> String {
+    // Plain data with string keys always has a form in JSON.
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}

@@ -1,0 +1,274 @@
+//! What was done, as JSON: the `--json` report and the `image.json` beside the layers.
+//!
+//! The schema is versioned by its field `version`; see the README.
+
+use std::path::Path;
+
+use erofs_unpack_core::erofs::Superblock;
+use erofs_unpack_core::oci::Layer;
+use erofs_unpack_core::unpack::Outcome;
+use erofs_unpack_core::{At, Value};
+use serde::Serialize;
+
+use crate::error::HostError;
+use crate::escape::Escaped;
+
+/// Version of the schema. A field may be added within a version; none changes or goes.
+pub const VERSION: u32 = 1;
+
+/// The report of a command.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The command: `unpack`.
+    pub command: &'static str,
+    /// `done`, `refused` or `failed`.
+    pub outcome: &'static str,
+    /// The exit code.
+    pub exit_code: u8,
+    /// The source as it was given, escaped.
+    pub source: String,
+    /// The image, for a layout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageReport>,
+    /// The layers, in the order of the manifest.
+    pub layers: Vec<LayerReport>,
+    /// How they are mounted together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<crate::mount::Mount>,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+    /// The error that the exit code stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+/// An image.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Its names in the layout.
+    pub names: Vec<String>,
+    /// Digest of its manifest.
+    pub manifest: String,
+    /// Its platform, from the config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// A layer.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerReport {
+    /// Its place in the manifest, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// `unpacked`, `kept`, `verified`, `refused`, `failed` or `stopped`.
+    pub status: &'static str,
+    /// The file's name in the folder, or its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its media type, where it is stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// `overlay-lower`, `overlay-data`, `device` or `chunk-index`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// How the blob is wrapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<&'static str>,
+    /// Digest of the blob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Size of the blob in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digest of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<String>,
+    /// Size of the image in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<u64>,
+    /// The layer that this one serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<u32>,
+    /// The superblock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superblock: Option<SuperblockReport>,
+    /// What was not verified, because nothing says what it should be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_verified: Vec<&'static str>,
+    /// Why it was refused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+impl LayerReport {
+    /// What the manifest says of a layer.
+    #[must_use]
+    pub fn of(layer: &Layer) -> Self {
+        Self {
+            number: Some(layer.number),
+            media_type: Some(layer.media_type.as_str().to_owned()),
+            role: Some(layer.role.name()),
+            compression: Some(layer.compression.name()),
+            digest: Some(layer.digest.to_string()),
+            size: Some(layer.size),
+            diff_id: layer.diff_id.map(|digest| digest.to_string()),
+            consumer: layer.consumer,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what unpacking found.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.diff_id = Some(outcome.diff_id.to_string());
+        self.image_size = Some(outcome.image_size);
+        self.superblock = outcome.superblock.as_ref().map(SuperblockReport::of);
+    }
+}
+
+/// A superblock.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuperblockReport {
+    /// Block size in bytes.
+    pub block_size: u64,
+    /// Blocks of the primary device.
+    pub blocks: u64,
+    /// Number of inodes.
+    pub inodes: u64,
+    /// Nid of the root directory.
+    pub root_nid: u64,
+    /// Features that a reader may ignore.
+    pub compatible_features: Vec<&'static str>,
+    /// Features that a reader must know.
+    pub incompatible_features: Vec<&'static str>,
+    /// Bits of compatible features that are not known.
+    pub unknown_features: u32,
+    /// UUID of the volume.
+    pub uuid: String,
+    /// Name of the volume, escaped.
+    pub volume_name: String,
+    /// When the image was made, in seconds since 1970.
+    pub build_time: i64,
+    /// Block where the metadata starts.
+    pub meta_block: u32,
+    /// Block where the shared xattrs start.
+    pub xattr_block: u32,
+    /// Compression algorithms that files may use.
+    pub algorithms: Vec<&'static str>,
+    /// Devices beside the image.
+    pub extra_devices: u16,
+    /// Nid of the packed inode, or 0.
+    pub packed_nid: u64,
+    /// Nid of the metabox inode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metabox_nid: Option<u64>,
+}
+
+impl SuperblockReport {
+    /// A superblock as people read it.
+    #[must_use]
+    pub fn of(superblock: &Superblock) -> Self {
+        let name = &superblock.volume_name;
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        Self {
+            block_size: superblock.block_size(),
+            blocks: superblock.blocks,
+            inodes: superblock.inodes,
+            root_nid: superblock.root_nid,
+            compatible_features: superblock.compat.names().collect(),
+            incompatible_features: superblock.incompat.names().collect(),
+            unknown_features: superblock.compat.unknown(),
+            uuid: uuid(&superblock.uuid),
+            volume_name: Escaped::name(&name[..end]).to_string(),
+            build_time: superblock
+                .epoch
+                .saturating_add(superblock.build_time.into()),
+            meta_block: superblock.meta_block,
+            xattr_block: superblock.xattr_block,
+            algorithms: superblock.algorithms().collect(),
+            extra_devices: superblock.device_table().map_or(0, |(_, slots)| slots),
+            packed_nid: superblock.packed_nid,
+            metabox_nid: superblock.metabox_nid,
+        }
+    }
+}
+
+/// A UUID in its usual form.
+fn uuid(bytes: &[u8; 16]) -> String {
+    let mut text = String::new();
+    for (place, byte) in bytes.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// An error.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorReport {
+    /// Its stable id.
+    pub id: &'static str,
+    /// What sort of refusal it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The line that was printed.
+    pub message: String,
+    /// The file that it is about, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Where in it: `blob`, `image`, `text`, `json`, `nid` or `layer`, with a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<(&'static str, u64)>,
+    /// What was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// What was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+impl ErrorReport {
+    /// An error of this host.
+    #[must_use]
+    pub fn of(error: &HostError) -> Self {
+        let said = |value: Value| (value != Value::None).then(|| value.to_string());
+        let refusal = match error {
+            HostError::Refused { error, .. } => Some(error),
+            _ => None,
+        };
+        Self {
+            id: error.id(),
+            kind: refusal.map(|error| error.kind().id()),
+            message: error.to_string(),
+            place: error.place().map(shown),
+            at: refusal.and_then(|error| match error.at() {
+                At::Blob(offset) => Some(("blob", offset)),
+                At::Image(offset) => Some(("image", offset)),
+                At::Text(offset) => Some(("text", offset)),
+                At::Json(offset) => Some(("json", offset)),
+                At::Nid(nid) => Some(("nid", nid)),
+                At::Layer(number) => Some(("layer", number.into())),
+                _ => None,
+            }),
+            found: refusal.and_then(|error| said(error.found_value())),
+            expected: refusal.and_then(|error| said(error.expected_value())),
+        }
+    }
+}
+
+/// A path as it may be shown.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    Escaped::name(path.as_os_str().as_encoded_bytes()).to_string()
+}
