@@ -115,14 +115,18 @@ codes! {
     JsonSyntax = "json-syntax", Malformed, "JSON document", "is not valid JSON";
     JsonType = "json-type", Malformed, "JSON document", "a field has the wrong type or an impossible value";
     JsonDuplicateKey = "json-duplicate-key", Malformed, "JSON document", "an object holds the same key twice";
+    JsonKeyCase = "json-key-case", Malformed, "JSON document", "a key differs from the name of a field in letter case alone";
     JsonMissing = "json-missing", Malformed, "JSON document", "a required field is missing";
     JsonSize = "json-size", Limit, "JSON document", "is larger than the limit";
     JsonDepth = "json-depth", Limit, "JSON document", "is nested deeper than the limit";
+    JsonMembers = "json-members", Limit, "JSON document", "an object or an array has more members than the limit";
+    JsonMemory = "json-memory", Memory, "JSON document", "there is no memory for it";
 
     // OCI documents
     DescriptorSize = "descriptor-size", Malformed, "descriptor", "the size is negative or beyond 63 bits";
     DescriptorData = "descriptor-data", Mismatch, "descriptor", "the embedded data does not have the stated digest and size";
     DescriptorBase64 = "descriptor-base64", Malformed, "descriptor", "the embedded data is not base64";
+    LayoutVersion = "layout-version", Unsupported, "OCI layout", "imageLayoutVersion is not 1";
     SchemaVersion = "schema-version", Unsupported, "OCI document", "schemaVersion is not 2";
     DocumentAmbiguous = "document-ambiguous", Malformed, "OCI document", "is both a manifest and an index";
     DocumentMediaType = "document-media-type", Mismatch, "OCI document", "is not of the media type that its descriptor states";
@@ -130,7 +134,6 @@ codes! {
     PlatformSyntax = "platform-syntax", Malformed, "platform", "is not of the form os/arch[/variant]";
     PlatformNone = "platform-none", Mismatch, "image index", "has no entry for the platform";
     IndexDepth = "index-depth", Limit, "image index", "indexes are nested deeper than the limit";
-    IndexLoop = "index-loop", Malformed, "image index", "refers to itself";
     ManifestLayers = "manifest-layers", Limit, "image manifest", "has more layers than the limit";
     ManifestEmpty = "manifest-empty", Malformed, "image manifest", "has no layers";
     RootfsType = "rootfs-type", Malformed, "image config", "rootfs.type is not layers";
@@ -138,12 +141,11 @@ codes! {
     DiffIdMissing = "diff-id-missing", Malformed, "layer", "has neither org.erofs.uncompressed-digest nor an entry in rootfs.diff_ids";
     DiffIdConflict = "diff-id-conflict", Mismatch, "layer", "org.erofs.uncompressed-digest and rootfs.diff_ids differ";
     DiffIdNotDigest = "diff-id-not-digest", Mismatch, "layer", "is not compressed, and its diffID differs from its digest";
+    OsFeatures = "os-features", Malformed, "image config", "os.features does not name erofs";
     RoleMediaType = "role-media-type", Malformed, "layer", "has a role that its media type must not have";
     LayerLast = "layer-last", Malformed, "image manifest", "the last layer is not one that can be mounted";
     ChunkIndexFirst = "chunk-index-first", Malformed, "image manifest", "the first layer is a chunk index";
     ChunkIndexTarget = "chunk-index-target", Mismatch, "chunk index layer", "org.erofs.chunk-index.target is not the digest of the layer before";
-    DeviceUnused = "device-unused", Malformed, "layer", "no EROFS layer follows that could use it as a device";
-    DataUnused = "data-unused", Malformed, "layer", "no EROFS layer follows that could use it as overlay data";
 
     // The blob
     BlobSize = "blob-size", Mismatch, "blob", "does not have the stated size";
@@ -177,6 +179,8 @@ codes! {
     ZstdTrailing = "zstd-trailing", Malformed, "zstd stream", "bytes follow the only frame";
     ZstdSkippable = "zstd-skippable", Limit, "zstd stream", "skippable frames are larger in all than the limit";
     ZstdMemory = "zstd-memory", Memory, "zstd frame", "there is no memory for the window";
+
+    ZstdUnavailable = "zstd-unavailable", Unsupported, "zstd stream", "this build has no zstd decoder";
 
     // Limits of every codec
     FrameLimit = "frame-limit", Limit, "blob", "has more frames or members than the limit";
@@ -334,6 +338,13 @@ impl Error {
     #[must_use]
     pub const fn expected(mut self, expected: Value) -> Self {
         self.expected = expected;
+        self
+    }
+
+    /// The same error at another place: a part's own refusal, told as the whole's.
+    #[must_use]
+    pub const fn moved(mut self, at: At) -> Self {
+        self.at = at;
         self
     }
 

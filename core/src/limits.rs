@@ -32,8 +32,12 @@ pub struct Limits {
     pub expansion_ratio: Option<u64>,
     /// Largest JSON document, in bytes. Default 4 MiB.
     pub json_size: u64,
-    /// Deepest nesting of arrays and objects in a JSON document. Default 32.
+    /// Deepest nesting of arrays and objects in a JSON document. Default 32; 126 is the most
+    /// that has an effect, being the depth that the JSON library goes to.
     pub json_depth: u32,
+    /// Most members of one JSON object, and of one JSON array that is kept. Default 4096.
+    /// Arrays of layers have a limit of their own; arrays that are passed over need none.
+    pub json_members: u32,
     /// Deepest nesting of image indexes. Default 4.
     pub index_depth: u32,
     /// Most layers in one manifest. Default 4096.
@@ -51,6 +55,7 @@ impl Limits {
         expansion_ratio: None,
         json_size: 4 * MIB,
         json_depth: 32,
+        json_members: 4096,
         index_depth: 4,
         layers: 4096,
     };

@@ -98,6 +98,8 @@ pub enum HostError {
         /// What the system answered.
         error: io::Error,
     },
+    /// The work was stopped, because of an error elsewhere that is told there.
+    Cancelled,
     /// The program was called in a way that it cannot be.
     Usage(String),
 }
@@ -150,6 +152,7 @@ impl HostError {
             Self::Source { fault, .. } => fault.id(),
             Self::Target { fault, .. } => fault.id(),
             Self::Environment { .. } => "environment",
+            Self::Cancelled => "cancelled",
             Self::Usage(_) => "usage",
         }
     }
@@ -165,7 +168,7 @@ impl HostError {
                 _ => 1,
             },
             Self::Source { .. } => 1,
-            Self::Target { .. } | Self::Environment { .. } => 3,
+            Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
             Self::Usage(_) => 2,
         }
     }
@@ -178,7 +181,7 @@ impl HostError {
             | Self::Source { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
-            Self::Usage(_) => None,
+            Self::Cancelled | Self::Usage(_) => None,
         }
     }
 
@@ -188,7 +191,9 @@ impl HostError {
         match self {
             Self::Refused { error, .. } => limit_flag(error.code()),
             Self::Source { fault, .. } => fault.flag(),
-            Self::Target { .. } | Self::Environment { .. } | Self::Usage(_) => None,
+            Self::Target { .. } | Self::Environment { .. } | Self::Cancelled | Self::Usage(_) => {
+                None
+            }
         }
     }
 }
@@ -204,6 +209,7 @@ pub const fn limit_flag(code: Code) -> Option<&'static str> {
         Code::ZstdSkippable => Some("--max-skippable-size"),
         Code::ExpansionLimit => Some("--max-expansion"),
         Code::JsonSize => Some("--max-json-size"),
+        Code::JsonMembers => Some("--max-json-members"),
         Code::JsonDepth => Some("--max-json-depth"),
         Code::IndexDepth => Some("--max-index-depth"),
         Code::ManifestLayers => Some("--max-layers"),
@@ -238,6 +244,7 @@ impl fmt::Display for HostError {
                 let answer = error.to_string();
                 write!(f, "cannot {doing}: {}", Escaped::text(&answer))?;
             }
+            Self::Cancelled => f.write_str("stopped, because of an error elsewhere")?,
             Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
         }
         match self.flag() {
@@ -252,7 +259,7 @@ impl core::error::Error for HostError {
         match self {
             Self::Refused { error, .. } => Some(error),
             Self::Environment { error, .. } => Some(error),
-            Self::Source { .. } | Self::Target { .. } | Self::Usage(_) => None,
+            Self::Source { .. } | Self::Target { .. } | Self::Cancelled | Self::Usage(_) => None,
         }
     }
 }

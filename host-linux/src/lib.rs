@@ -7,6 +7,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`layer`] | one layer, from its blob into an output file |
+//! | [`pipeline`] | the stages of the core on threads |
 //! | [`publish`] | output files that are unnamed until they are complete and verified |
 //! | [`source`] | OCI layouts, OCI archives, single blobs |
 #![allow(
@@ -17,6 +19,8 @@
 
 mod error;
 mod escape;
+pub mod layer;
+pub mod pipeline;
 pub mod publish;
 pub mod source;
 

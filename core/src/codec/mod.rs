@@ -1,10 +1,12 @@
 //! The wire forms of a layer: plain, gzip and zstd, each as a streaming [`Decoder`].
 
+mod any;
 mod gzip;
 mod raw;
 #[cfg(feature = "alloc")]
 mod zstd;
 
+pub use any::AnyDecoder;
 pub use gzip::{Backend, Gzip};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]

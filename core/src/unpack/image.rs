@@ -3,9 +3,12 @@
 use super::gate::Gate;
 use super::{Content, Expectations, Failure, Stage, Verdict};
 use crate::codec::Compression;
-use crate::erofs::Superblock;
+use crate::erofs::{SUPERBLOCK_OFFSET, Superblock};
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::{At, Code, Error, Limits, Value};
+
+/// Where a superblock declares its blocks (`blocks_lo`).
+const DECLARED_SIZE: u64 = SUPERBLOCK_OFFSET + 36;
 
 /// Checks the decoded bytes while they stream past.
 #[derive(Clone, Debug)]
@@ -114,6 +117,17 @@ impl ImageCheck {
         };
         gate.update(bytes)
             .map_err(|(decoded, error)| gate_failure(decoded, error))?;
+        if let Some(declared) = gate.superblock().and_then(Superblock::size)
+            && declared > self.limit
+        {
+            return Err(Failure {
+                stage: Stage::Limit,
+                decoded: super::SNIFF_SIZE as u64,
+                error: Error::new(self.limit_code, At::Image(DECLARED_SIZE))
+                    .found(Value::Number(declared))
+                    .expected(Value::AtMost(self.limit)),
+            });
+        }
         let Some(most) = gate.most(&self.expectations) else {
             return Ok(());
         };

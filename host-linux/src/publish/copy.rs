@@ -34,6 +34,26 @@ pub struct Copied {
     pub length: u64,
 }
 
+/// Makes the empty file `destination` share the blocks of `source`, where the file systems can
+/// do that and the source is `length` bytes long. Says whether it did.
+///
+/// The destination is then at most `length` bytes long: the source may change meanwhile.
+///
+/// # Errors
+///
+/// What the system says of the files as such; that it cannot clone is no error.
+pub fn clone_whole(source: &File, length: u64, destination: &File) -> io::Result<bool> {
+    if source.metadata()?.len() != length || rustix::fs::ioctl_ficlone(destination, source).is_err()
+    {
+        return Ok(false);
+    }
+    // The source may have grown since its length was asked for.
+    if destination.metadata()?.len() > length {
+        destination.set_len(length)?;
+    }
+    Ok(true)
+}
+
 /// Copies `length` bytes of `source`, from `offset` on, to the start of the empty file
 /// `destination`, in the cheapest way that the file systems have: shared blocks, a copy
 /// inside the kernel, a copy through a buffer. Holes stay holes where the source tells them.
@@ -59,18 +79,10 @@ pub fn clone_or_copy(
     if !matches!(end, Some(Ok(_))) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    if offset == 0
-        && source.metadata()?.len() == length
-        && rustix::fs::ioctl_ficlone(destination, source).is_ok()
-    {
-        // The source may have grown or shrunk since its length was asked for.
-        let cloned = destination.metadata()?.len();
-        if cloned > length {
-            destination.set_len(length)?;
-        }
+    if offset == 0 && clone_whole(source, length, destination)? {
         return Ok(Copied {
             way: Way::Clone,
-            length: cloned.min(length),
+            length: destination.metadata()?.len(),
         });
     }
     let mut copy = Copy {

@@ -21,11 +21,11 @@ mod sparse;
 mod target;
 mod unpublished;
 
-pub use copy::{Copied, Way, clone_or_copy};
+pub use copy::{Copied, Way, clone_or_copy, clone_whole};
 pub use folder::Folder;
 pub use group::Group;
 pub(crate) use partial::create as create_partial;
 pub use partial::sweep;
 pub use sparse::SparseWriter;
 pub use target::Target;
-pub use unpublished::{Reserved, Unpublished};
+pub use unpublished::Unpublished;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 
 /// The unit in which zeros are looked for, in bytes: the block of most file systems. Blocks
 /// are counted from the start of the file.
@@ -31,12 +32,36 @@ pub struct SparseWriter<'a> {
 
 impl<'a> SparseWriter<'a> {
     /// A writer at the start of an empty file.
-    pub(super) const fn new(file: &'a File, reserved: bool) -> Self {
+    pub(super) const fn new(file: &'a File) -> Self {
         Self {
             file,
             position: 0,
-            reserved,
+            reserved: false,
             zeros: None,
+        }
+    }
+
+    /// Reserves space for a file of this length, so that a disk that is too small shows before
+    /// the work is done. What is left out is given back. On a file system in memory nothing is
+    /// reserved: there the space of holes would be taken from the machine meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when there is not enough space.
+    pub fn reserve(&mut self, length: u64) -> io::Result<()> {
+        const TMPFS: u32 = 0x0102_1994;
+        let kind = rustix::fs::fstatfs(self.file)?.f_type;
+        if length == 0 || u32::try_from(kind) == Ok(TMPFS) {
+            return Ok(());
+        }
+        loop {
+            match rustix::fs::fallocate(self.file, FallocateFlags::KEEP_SIZE, 0, length) {
+                Ok(()) => self.reserved = true,
+                Err(Errno::INTR) => continue,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(());
         }
     }
 

@@ -4,22 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::partial;
 use super::sparse::SparseWriter;
 use super::target::Target;
 use crate::error::{HostError, TargetFault};
-
-/// What became of a wish to reserve space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reserved {
-    /// The space is there.
-    Yes,
-    /// The file system reserves nothing; a full disk shows only when it is written.
-    Unsupported,
-}
 
 /// An output file on its way to its [`Target`]. Dropping it removes it.
 #[derive(Debug)]
@@ -30,7 +21,6 @@ pub struct Unpublished {
     partial: Option<OsString>,
     /// The mode that the system gave it: 0644 less umask.
     mode: Mode,
-    reserved: bool,
 }
 
 impl Unpublished {
@@ -49,7 +39,6 @@ impl Unpublished {
                 target,
                 partial: None,
                 mode,
-                reserved: false,
             }
             .with_mode(),
             // Kernels and file systems that do not know the flag see a directory opened for
@@ -82,7 +71,6 @@ impl Unpublished {
             target,
             partial: Some(name),
             mode: Mode::empty(),
-            reserved: false,
         }
         .with_mode()?;
         // Until it is verified, it is nobody else's to read.
@@ -122,33 +110,7 @@ impl Unpublished {
     /// empty.
     #[must_use]
     pub const fn writer(&self) -> SparseWriter<'_> {
-        SparseWriter::new(&self.file, self.reserved)
-    }
-
-    /// Reserves space for a file of this length, so that a disk that is too small shows before
-    /// the work is done. The file's length stays as it is, and [`Self::writer`] gives back
-    /// what it leaves out.
-    ///
-    /// # Errors
-    ///
-    /// [`HostError::Environment`] when there is not enough space.
-    pub fn preallocate(&mut self, length: u64) -> Result<Reserved, HostError> {
-        if length == 0 {
-            return Ok(Reserved::Yes);
-        }
-        loop {
-            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, length) {
-                Ok(()) => {
-                    self.reserved = true;
-                    return Ok(Reserved::Yes);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                    return Ok(Reserved::Unsupported);
-                }
-                Err(error) => return Err(self.failed("reserve the space for it", error)),
-            }
-        }
+        SparseWriter::new(&self.file)
     }
 
     /// Puts the content on the disk and gives the file its final mode. Called by

@@ -1,0 +1,352 @@
+//! Image manifests and image indexes (OCI image specification 1.1, `manifest.md` and
+//! `image-index.md`), and that a document is one of them and not both.
+//!
+//! A document that one reader takes for a manifest and another for an index says two things
+//! under one digest, so every field of both is looked at in each.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::de::MapAccess;
+
+use super::descriptor::{Descriptor, DescriptorFields, descriptors};
+use super::json::{Entries, Fields, Members, Number, Numeral, Object, Skip, Text, missing, owned};
+use super::{MediaKind, MediaType, Platform, Rank};
+use crate::{At, Code, Error, Limits, Value};
+
+/// The annotation that names an image in the index of a layout (`annotations.md`).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that containerd names an image by when it exports one.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The annotation of entries that describe another entry, such as an attestation: no image.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+/// An image manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// The image's config.
+    pub config: Descriptor,
+    /// The layers, the lowest first. There is at least one.
+    pub layers: Vec<Descriptor>,
+    /// Annotations of the manifest itself.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// An image index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Index {
+    /// The entries, in their order.
+    pub manifests: Vec<Descriptor>,
+    /// Annotations of the index itself.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A manifest or an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// A manifest.
+    Manifest(Box<Manifest>),
+    /// An index.
+    Index(Index),
+}
+
+impl Document {
+    /// Reads a document of either sort.
+    ///
+    /// `expected` is the media type that its descriptor states.
+    ///
+    /// # Errors
+    ///
+    /// A JSON error; [`Code::SchemaVersion`], [`Code::DocumentAmbiguous`],
+    /// [`Code::DocumentUnknown`]; [`Code::DocumentMediaType`] when the content is not what the
+    /// descriptor or its own `mediaType` says; [`Code::ManifestEmpty`] and
+    /// [`Code::ManifestLayers`].
+    pub fn parse(
+        document: &[u8],
+        expected: Option<&MediaType>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let parsed = super::json::read(document, limits, Object::<DocumentFields>::new())?;
+        let found = match parsed {
+            Self::Manifest(_) => MediaKind::Manifest,
+            Self::Index(_) => MediaKind::Index,
+        };
+        match expected {
+            Some(expected) if expected.kind() != found => Err(wrong_kind(found)),
+            _ => Ok(parsed),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::parse`]; [`Code::DocumentMediaType`] for an index.
+    pub fn parse(document: &[u8], limits: &Limits) -> Result<Self, Error> {
+        match Document::parse(document, None, limits)? {
+            Document::Manifest(manifest) => Ok(*manifest),
+            Document::Index(_) => Err(wrong_kind(MediaKind::Index)),
+        }
+    }
+}
+
+impl Index {
+    /// Reads an index, such as a layout's `index.json`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::parse`]; [`Code::DocumentMediaType`] for a manifest.
+    pub fn parse(document: &[u8], limits: &Limits) -> Result<Self, Error> {
+        match Document::parse(document, None, limits)? {
+            Document::Index(index) => Ok(index),
+            Document::Manifest(_) => Err(wrong_kind(MediaKind::Manifest)),
+        }
+    }
+
+    /// The entries that can be images: not those that only describe another one.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| {
+            matches!(
+                entry.media_type.kind(),
+                MediaKind::Manifest | MediaKind::Index
+            ) && entry.annotation(REFERENCE_TYPE).is_none()
+        })
+    }
+
+    /// The entry that fits a platform best.
+    ///
+    /// Variants count as in containerd (see [`Platform::rank`]). Among entries that fit
+    /// equally well one with `erofs` in `os.features` wins, else the first. Entries that need
+    /// another feature of the operating system are passed over. An entry without a platform
+    /// fits where no other does.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::PlatformNone`] when none fits.
+    pub fn select(&self, wanted: &Platform) -> Result<&Descriptor, Error> {
+        let mut best: Option<((Option<Rank>, bool), &Descriptor)> = None;
+        for entry in self.images() {
+            let key = match &entry.platform {
+                None => (None, true),
+                Some(platform) => {
+                    let known = |name: &String| name == super::FEATURE_EROFS;
+                    let Some(rank) = wanted
+                        .rank(platform)
+                        .filter(|_| platform.os_features.iter().all(known))
+                    else {
+                        continue;
+                    };
+                    (Some(rank), !platform.has_erofs())
+                }
+            };
+            if best.is_none_or(|(counted, _)| fits_better(key, counted)) {
+                best = Some((key, entry));
+            }
+        }
+        best.map(|(_, entry)| entry)
+            .ok_or(Error::new(Code::PlatformNone, At::Whole))
+    }
+}
+
+/// Whether the first entry fits better: a rank is better than none, a lower one than a higher.
+fn fits_better(this: (Option<Rank>, bool), other: (Option<Rank>, bool)) -> bool {
+    match (this.0, other.0) {
+        (Some(rank), Some(counted)) => (rank, this.1) < (counted, other.1),
+        (rank, counted) => rank.is_some() && counted.is_none(),
+    }
+}
+
+impl Descriptor {
+    /// The names of the image that this entry of a layout's index has.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [REF_NAME, CONTAINERD_NAME]
+            .into_iter()
+            .filter_map(|key| self.annotation(key))
+    }
+
+    /// Checks a document that was read for this descriptor: its size and its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::BlobSize`] and [`Code::BlobDigest`].
+    pub fn verify(&self, document: &[u8]) -> Result<(), Error> {
+        if document.len() as u64 != self.size {
+            return Err(Error::new(Code::BlobSize, At::Whole)
+                .found(Value::Number(document.len() as u64))
+                .expected(Value::Number(self.size)));
+        }
+        let found = self.digest.algorithm().digest(document);
+        if found != self.digest {
+            return Err(Error::new(Code::BlobDigest, At::Whole)
+                .found(Value::Digest(found))
+                .expected(Value::Digest(self.digest)));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the marker file of a layout, `oci-layout` (`image-layout.md`).
+///
+/// # Errors
+///
+/// A JSON error; [`Code::LayoutVersion`] for a version other than 1.
+pub fn parse_layout(document: &[u8], limits: &Limits) -> Result<(), Error> {
+    super::json::read(document, limits, Object::<LayoutFields>::new())
+}
+
+/// The error of a document that turned out to be of this sort.
+fn wrong_kind(found: MediaKind) -> Error {
+    let (found, expected) = if found == MediaKind::Manifest {
+        ("an image manifest", "an image index")
+    } else {
+        ("an image index", "an image manifest")
+    };
+    Error::new(Code::DocumentMediaType, At::Whole)
+        .found(Value::Text(found))
+        .expected(Value::Text(expected))
+}
+
+/// What is gathered of a manifest or an index.
+#[derive(Default)]
+struct DocumentFields {
+    schema_version: Option<Number>,
+    media_type: Option<MediaType>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    annotations: BTreeMap<String, String>,
+    /// The layers of Docker's first schema.
+    old_layers: bool,
+}
+
+impl Fields for DocumentFields {
+    type Value = Document;
+    const NAMES: &'static [&'static str] = &[
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "manifests",
+        "subject",
+        "annotations",
+        "fsLayers",
+    ];
+
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        match name {
+            "schemaVersion" => self.schema_version = Some(members.value(Numeral(Ok))?),
+            "mediaType" => self.media_type = Some(members.value(Text(MediaType::parse))?),
+            "config" => {
+                self.config = Some(members.value(Object::<DescriptorFields>::new())?);
+            }
+            "layers" => {
+                let most = members.limits().layers;
+                self.layers = Some(descriptors(members, most, Code::ManifestLayers)?);
+            }
+            "manifests" => {
+                let most = members.limits().json_members;
+                self.manifests = Some(descriptors(members, most, Code::JsonMembers)?);
+            }
+            "subject" => {
+                members.value(Object::<DescriptorFields>::new())?;
+            }
+            "annotations" => {
+                let annotations = &mut self.annotations;
+                members.value(Entries(|key: &str, value: &str| {
+                    annotations.insert(owned(key)?, owned(value)?);
+                    Ok(())
+                }))?;
+            }
+            "fsLayers" => {
+                self.old_layers = true;
+                members.value(Skip)?;
+            }
+            _ => members.value(Skip)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Document, Error> {
+        match self.schema_version {
+            Some(Number::Unsigned(2)) => {}
+            Some(found) => {
+                let found = match found {
+                    Number::Unsigned(version) => Value::Number(version),
+                    _ => Value::Text("another number"),
+                };
+                return Err(Error::new(Code::SchemaVersion, At::Whole)
+                    .found(found)
+                    .expected(Value::Number(2)));
+            }
+            None => return Err(missing("schemaVersion")),
+        }
+        let is_manifest = self.config.is_some() || self.layers.is_some() || self.old_layers;
+        if is_manifest && self.manifests.is_some() {
+            return Err(Error::new(Code::DocumentAmbiguous, At::Whole));
+        }
+        let found = if let Some(manifests) = self.manifests {
+            let index = Index {
+                manifests,
+                annotations: self.annotations,
+            };
+            (MediaKind::Index, Document::Index(index))
+        } else if is_manifest {
+            let manifest = Manifest {
+                config: self.config.ok_or(missing("config"))?,
+                layers: self.layers.ok_or(missing("layers"))?,
+                annotations: self.annotations,
+            };
+            if manifest.layers.is_empty() {
+                return Err(Error::new(Code::ManifestEmpty, At::Whole));
+            }
+            (MediaKind::Manifest, Document::Manifest(Box::new(manifest)))
+        } else {
+            return Err(Error::new(Code::DocumentUnknown, At::Whole));
+        };
+        match self.media_type {
+            Some(stated) if stated.kind() != found.0 => Err(wrong_kind(found.0)),
+            _ => Ok(found.1),
+        }
+    }
+}
+
+/// What is gathered of `oci-layout`.
+#[derive(Default)]
+struct LayoutFields {
+    version: Option<()>,
+}
+
+impl Fields for LayoutFields {
+    type Value = ();
+    const NAMES: &'static [&'static str] = &["imageLayoutVersion"];
+
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        _name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        self.version = Some(members.value(Text(|version: &str| {
+            if version == "1" || version.starts_with("1.") {
+                Ok(())
+            } else {
+                Err(Error::new(Code::LayoutVersion, At::Whole).expected(Value::Text("1.0.0")))
+            }
+        }))?);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        self.version.ok_or(missing("imageLayoutVersion"))
+    }
+}

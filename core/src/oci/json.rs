@@ -1,0 +1,530 @@
+//! The one strict reader of JSON documents (RFC 8259), on serde_json.
+//!
+//! Every object goes through [`Members`], those in fields that nobody reads included. It
+//! refuses what makes two readers see two documents: a key that comes twice (compared after
+//! escapes are resolved), and a key that is a field's name in another letter case. The second
+//! is because the decoder of Go's standard library, which most registries' clients use,
+//! matches names without regard to case (`encoding/json`, "preferring exact matches"), so
+//! that `Layers` means `layers` to it and nothing to others.
+//!
+//! `null` is a wrong type for every field that is read. Size, depth and members are bounded by
+//! [`Limits`]; so the memory is too: strings are taken from the document, and what is not read
+//! leaves only the keys of the objects that are open.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use crate::{At, Code, Error, Limits, Value};
+
+/// The depth that serde_json itself refuses, less what it takes to name our limit first.
+const DEEPEST: u32 = 126;
+
+/// Reads a whole document in the given shape.
+///
+/// # Errors
+///
+/// The first fault, at its byte of the document; for a fault of a whole object, its end.
+pub(super) fn read<'de, S: Shape<'de>>(
+    document: &'de [u8],
+    limits: &Limits,
+    shape: S,
+) -> Result<S::Value, Error> {
+    let size = document.len() as u64;
+    if size > limits.json_size {
+        return Err(Error::new(Code::JsonSize, At::Whole)
+            .found(Value::Number(size))
+            .expected(Value::AtMost(limits.json_size)));
+    }
+    let reader = Reader {
+        limits,
+        depth: Cell::new(0),
+        fault: Cell::new(None),
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let seed = Seed {
+        reader: &reader,
+        shape,
+    };
+    let result = seed.deserialize(&mut deserializer);
+    let result = result.and_then(|value| deserializer.end().map(|()| value));
+    result.map_err(|error| {
+        let at = At::Json(offset(document, &error));
+        match reader.fault.get() {
+            Some(fault) => fault.moved(at),
+            None => Error::new(Code::JsonSyntax, at),
+        }
+    })
+}
+
+/// The byte of the document that an error's line and column stand for.
+fn offset(document: &[u8], error: &serde_json::Error) -> u64 {
+    if error.classify() == Category::Eof {
+        return document.len() as u64;
+    }
+    let before = error.line().saturating_sub(1);
+    let start = match before.checked_sub(1) {
+        None => 0,
+        Some(nth) => {
+            let mut ends = document
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n');
+            ends.nth(nth).map_or(0, |(end, _)| end.saturating_add(1))
+        }
+    };
+    // The column counts the bytes of the line up to and with the one at fault; it is 0 when
+    // that one is the newline before.
+    let read = start.saturating_add(error.column());
+    read.saturating_sub(1).min(document.len()) as u64
+}
+
+/// What all values of one document share.
+struct Reader<'l> {
+    limits: &'l Limits,
+    depth: Cell<u32>,
+    /// The first fault that is ours, which serde's errors cannot carry.
+    fault: Cell<Option<Error>>,
+}
+
+impl Reader<'_> {
+    fn fail<E: serde::de::Error>(&self, fault: Error) -> E {
+        self.fault.set(Some(self.fault.get().unwrap_or(fault)));
+        E::custom("refused")
+    }
+
+    fn check<T, E: serde::de::Error>(&self, result: Result<T, Error>) -> Result<T, E> {
+        result.map_err(|fault| self.fail(fault))
+    }
+
+    fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
+        let most = self.limits.json_depth.min(DEEPEST);
+        let depth = self.depth.get().saturating_add(1);
+        self.depth.set(depth);
+        if depth > most {
+            return Err(self.fail(
+                Error::new(Code::JsonDepth, At::Whole).expected(Value::AtMost(u64::from(most))),
+            ));
+        }
+        Ok(())
+    }
+
+    fn leave(&self) {
+        self.depth.set(self.depth.get().saturating_sub(1));
+    }
+}
+
+/// The refusal of a value of the wrong type.
+fn wrong_type(found: &'static str, expected: &'static str) -> Error {
+    Error::new(Code::JsonType, At::Whole)
+        .found(Value::Text(found))
+        .expected(Value::Text(expected))
+}
+
+/// The refusal of an object that lacks a field.
+pub(super) fn missing(name: &'static str) -> Error {
+    Error::new(Code::JsonMissing, At::Whole).expected(Value::Text(name))
+}
+
+/// A copy of the document's text.
+pub(super) fn owned(text: &str) -> Result<String, Error> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(no_memory)?;
+    copy.push_str(text);
+    Ok(copy)
+}
+
+/// Any failure to reserve memory.
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
+pub(super) fn no_memory(_: alloc::collections::TryReserveError) -> Error {
+    Error::new(Code::JsonMemory, At::Whole)
+}
+
+/// A JSON number, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    /// A whole number from 0 up to 64 bits.
+    Unsigned(u64),
+    /// A whole number below 0.
+    Signed(i64),
+    /// A number with a fraction or an exponent, or beyond 64 bits.
+    Float(f64),
+}
+
+/// What a value must look like, and what it is read into. The defaults refuse.
+pub(super) trait Shape<'de>: Sized {
+    /// What it is read into.
+    type Value;
+    /// Its name in a refusal.
+    const EXPECTED: &'static str;
+
+    /// Reads a string.
+    fn text(self, _: &str) -> Result<Self::Value, Error> {
+        Err(wrong_type("a string", Self::EXPECTED))
+    }
+
+    /// Reads a number.
+    fn number(self, _: Number) -> Result<Self::Value, Error> {
+        Err(wrong_type("a number", Self::EXPECTED))
+    }
+
+    /// Reads `true`, `false` or `null`, whose name is given.
+    fn word(self, name: &'static str) -> Result<Self::Value, Error> {
+        Err(wrong_type(name, Self::EXPECTED))
+    }
+
+    /// Reads an array, to its end.
+    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
+        items.fail(wrong_type("an array", Self::EXPECTED))
+    }
+
+    /// Reads an object, to its end.
+    fn object<A: MapAccess<'de>>(
+        self,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<Self::Value, A::Error> {
+        members.fail(wrong_type("an object", Self::EXPECTED))
+    }
+}
+
+/// The items of an array that is being read.
+pub(super) struct Items<'r, A> {
+    reader: &'r Reader<'r>,
+    items: A,
+}
+
+impl<'de, A: SeqAccess<'de>> Items<'_, A> {
+    fn fail<T>(&self, fault: Error) -> Result<T, A::Error> {
+        Err(self.reader.fail(fault))
+    }
+
+    fn next<S: Shape<'de>>(&mut self, shape: S) -> Result<Option<S::Value>, A::Error> {
+        self.items.next_element_seed(Seed {
+            reader: self.reader,
+            shape,
+        })
+    }
+}
+
+/// The members of an object that is being read.
+pub(super) struct Members<'r, 'de, A> {
+    reader: &'r Reader<'r>,
+    map: A,
+    seen: BTreeSet<Cow<'de, str>>,
+}
+
+impl<'de, A: MapAccess<'de>> Members<'_, 'de, A> {
+    fn fail<T>(&self, fault: Error) -> Result<T, A::Error> {
+        Err(self.reader.fail(fault))
+    }
+
+    fn check<T>(&self, result: Result<T, Error>) -> Result<T, A::Error> {
+        self.reader.check(result)
+    }
+
+    /// The next key, checked against those before it and against the names of the fields that
+    /// are read here.
+    fn key(&mut self, names: &[&str]) -> Result<Option<Cow<'de, str>>, A::Error> {
+        let Some(key) = self.map.next_key_seed(Key)? else {
+            return Ok(None);
+        };
+        let most = self.reader.limits.json_members;
+        if self.seen.len() as u64 >= u64::from(most) {
+            return self.fail(
+                Error::new(Code::JsonMembers, At::Whole).expected(Value::AtMost(u64::from(most))),
+            );
+        }
+        if names
+            .iter()
+            .any(|name| *name != key && folded(name).eq(folded(&key)))
+        {
+            return self.fail(Error::new(Code::JsonKeyCase, At::Whole));
+        }
+        if !self.seen.insert(key.clone()) {
+            return self.fail(Error::new(Code::JsonDuplicateKey, At::Whole));
+        }
+        Ok(Some(key))
+    }
+
+    /// The value of the key that was read last.
+    pub(super) fn value<S: Shape<'de>>(&mut self, shape: S) -> Result<S::Value, A::Error> {
+        self.map.next_value_seed(Seed {
+            reader: self.reader,
+            shape,
+        })
+    }
+
+    /// The limits that the document is read with.
+    pub(super) fn limits(&self) -> &Limits {
+        self.reader.limits
+    }
+}
+
+/// The characters of a key as Go's decoder compares them: without case, in which two letters
+/// outside ASCII fold to ASCII ones, the long s and the Kelvin sign.
+fn folded(key: &str) -> impl Iterator<Item = char> {
+    key.chars().map(|character| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    })
+}
+
+/// Reads a key, borrowed from the document where it has no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        owned(key).map(Cow::Owned).map_err(E::custom)
+    }
+}
+
+/// A [`Shape`] with the [`Reader`] that every value needs.
+struct Seed<'r, S> {
+    reader: &'r Reader<'r>,
+    shape: S,
+}
+
+impl<'de, S: Shape<'de>> DeserializeSeed<'de> for Seed<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Shape<'de>> Visitor<'de> for Seed<'_, S> {
+    type Value = S::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(S::EXPECTED)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<S::Value, E> {
+        self.reader.check(self.shape.text(text))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<S::Value, E> {
+        self.reader
+            .check(self.shape.number(Number::Unsigned(number)))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<S::Value, E> {
+        self.reader.check(self.shape.number(Number::Signed(number)))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<S::Value, E> {
+        self.reader.check(self.shape.number(Number::Float(number)))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<S::Value, E> {
+        let name = if value { "true" } else { "false" };
+        self.reader.check(self.shape.word(name))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<S::Value, E> {
+        self.reader.check(self.shape.word("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<S::Value, A::Error> {
+        self.reader.enter::<A::Error>()?;
+        let mut items = Items {
+            reader: self.reader,
+            items,
+        };
+        let value = self.shape.list(&mut items)?;
+        self.reader.leave();
+        Ok(value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S::Value, A::Error> {
+        self.reader.enter::<A::Error>()?;
+        let mut members = Members {
+            reader: self.reader,
+            map,
+            seen: BTreeSet::new(),
+        };
+        let value = self.shape.object(&mut members)?;
+        self.reader.leave();
+        Ok(value)
+    }
+}
+
+/// Any value, read for its faults alone.
+pub(super) struct Skip;
+
+impl<'de> Shape<'de> for Skip {
+    type Value = ();
+    const EXPECTED: &'static str = "any value";
+
+    fn text(self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn number(self, _: Number) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn word(self, _: &'static str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<(), A::Error> {
+        while items.next(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn object<A: MapAccess<'de>>(self, members: &mut Members<'_, 'de, A>) -> Result<(), A::Error> {
+        while members.key(&[])?.is_some() {
+            members.value(Self)?;
+        }
+        Ok(())
+    }
+}
+
+/// A string, read by a function.
+pub(super) struct Text<F>(pub(super) F);
+
+impl<'de, T, F: FnOnce(&str) -> Result<T, Error>> Shape<'de> for Text<F> {
+    type Value = T;
+    const EXPECTED: &'static str = "a string";
+
+    fn text(self, text: &str) -> Result<T, Error> {
+        (self.0)(text)
+    }
+}
+
+/// A number, read by a function.
+pub(super) struct Numeral<F>(pub(super) F);
+
+impl<'de, T, F: FnOnce(Number) -> Result<T, Error>> Shape<'de> for Numeral<F> {
+    type Value = T;
+    const EXPECTED: &'static str = "a number";
+
+    fn number(self, number: Number) -> Result<T, Error> {
+        (self.0)(number)
+    }
+}
+
+/// An array of one shape, with its own limit.
+pub(super) struct List<F> {
+    /// Makes the shape of the next item.
+    pub(super) item: F,
+    /// Most items.
+    pub(super) most: u32,
+    /// What to say of more.
+    pub(super) code: Code,
+}
+
+impl<'de, S: Shape<'de>, F: Fn() -> S> Shape<'de> for List<F> {
+    type Value = Vec<S::Value>;
+    const EXPECTED: &'static str = "an array";
+
+    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next((self.item)())? {
+            if list.len() as u64 >= u64::from(self.most) {
+                return items.fail(
+                    Error::new(self.code, At::Whole).expected(Value::AtMost(self.most.into())),
+                );
+            }
+            if let Err(error) = list.try_reserve(1) {
+                return items.fail(no_memory(error));
+            }
+            list.push(item);
+        }
+        Ok(list)
+    }
+}
+
+/// An object whose members are all strings, each given to a function.
+pub(super) struct Entries<F>(pub(super) F);
+
+impl<'de, F: FnMut(&str, &str) -> Result<(), Error>> Shape<'de> for Entries<F> {
+    type Value = ();
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        mut self,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        while let Some(key) = members.key(&[])? {
+            members.value(Text(|value: &str| (self.0)(&key, value)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is gathered from an object with known fields.
+pub(super) trait Fields: Default {
+    /// What becomes of it.
+    type Value;
+    /// The names of all fields that have a meaning to any reader.
+    const NAMES: &'static [&'static str];
+
+    /// Reads the value of one of [`Self::NAMES`], or skips it.
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error>;
+
+    /// Checks what the fields say together, at the object's end.
+    fn finish(self) -> Result<Self::Value, Error>;
+}
+
+/// An object with known fields.
+pub(super) struct Object<T>(PhantomData<T>);
+
+impl<T> Object<T> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, T: Fields> Shape<'de> for Object<T> {
+    type Value = T::Value;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<T::Value, A::Error> {
+        let mut fields = T::default();
+        while let Some(key) = members.key(T::NAMES)? {
+            match T::NAMES.iter().find(|name| **name == key) {
+                Some(name) => fields.field(name, members)?,
+                None => members.value(Skip)?,
+            }
+        }
+        members.check(fields.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests;

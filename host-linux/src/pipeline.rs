@@ -1,0 +1,412 @@
+//! One layer through all stages, on threads joined by bounded queues of reused buffers.
+//!
+//! One thread reads the blob and takes its digest, one decodes, one writes, one takes the diffID
+//! and looks at the superblock. A plain layer needs no decoding, and one pass of hashing serves
+//! both digests. What is valid is decided by the core's stages alone.
+
+use std::io::{self, Read};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use erofs_unpack_core::codec::{AnyDecoder, Decoder as _, Status};
+use erofs_unpack_core::erofs::Superblock;
+use erofs_unpack_core::unpack::{
+    BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, SNIFF_SIZE,
+    Verdict,
+};
+use erofs_unpack_core::{Error, Limits};
+
+/// Size of a buffer, in bytes: two of them fit into the second level cache of one core.
+const BUFFER_SIZE: usize = 256 << 10;
+/// Buffers on each of the two queues.
+const BUFFERS: usize = 6;
+
+/// Takes the bytes of an image, in order. They are not verified yet.
+pub trait Sink: Send {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the system answered.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Learns how many bytes the image declares, once that is known: at least so many are to
+    /// come. It is not verified.
+    ///
+    /// # Errors
+    ///
+    /// What the system answered, for instance that there is not so much space.
+    fn expect(&mut self, size: u64) -> io::Result<()> {
+        let _ = size;
+        Ok(())
+    }
+}
+
+/// Keeps nothing: for verifying only.
+impl Sink for io::Sink {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How far a layer has come, seen from any thread, and a way to stop it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    read: AtomicU64,
+    decoded: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Progress {
+    /// Bytes of the blob read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the image decoded and looked at so far.
+    pub fn decoded(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// Asks the threads to stop at the next buffer.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a layer did not come through.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The core refused it.
+    Refused(Error),
+    /// The blob could not be read.
+    Read(io::Error),
+    /// The image could not be written.
+    Write(io::Error),
+    /// [`Progress::cancel`] was called.
+    Cancelled,
+}
+
+/// A buffer on its way between two threads.
+struct Buffer {
+    bytes: Box<[u8]>,
+    filled: usize,
+}
+
+impl Buffer {
+    fn new() -> Self {
+        Self {
+            bytes: vec![0; BUFFER_SIZE].into_boxed_slice(),
+            filled: 0,
+        }
+    }
+
+    fn content(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+/// One end of a queue: sends full buffers and gets the emptied ones back.
+struct Filling {
+    full: SyncSender<Buffer>,
+    empty: Receiver<Buffer>,
+}
+
+/// The other end.
+struct Draining {
+    full: Receiver<Buffer>,
+    empty: SyncSender<Buffer>,
+}
+
+/// The other side of a queue is gone: it has a reason of its own, which is told there.
+struct Gone;
+
+/// A queue whose buffers are all empty.
+fn queue() -> (Filling, Draining) {
+    let (full_in, full_out) = sync_channel(BUFFERS);
+    let (empty_in, empty_out) = sync_channel(BUFFERS);
+    for _ in 0..BUFFERS {
+        // There is room for all of them.
+        let _ = empty_in.try_send(Buffer::new());
+    }
+    let filling = Filling {
+        full: full_in,
+        empty: empty_out,
+    };
+    let draining = Draining {
+        full: full_out,
+        empty: empty_in,
+    };
+    (filling, draining)
+}
+
+impl Filling {
+    fn empty(&self) -> Result<Buffer, Gone> {
+        self.empty.recv().map_err(|_| Gone)
+    }
+
+    fn send(&self, buffer: Buffer) -> Result<(), Gone> {
+        self.full.send(buffer).map_err(|_| Gone)
+    }
+}
+
+impl Draining {
+    /// Gives a buffer back, emptied.
+    fn recycle(&self, mut buffer: Buffer) {
+        buffer.filled = 0;
+        // The other side may have ended already, with nothing left to fill.
+        let _ = self.empty.send(buffer);
+    }
+}
+
+/// Brings one layer from `source` into `sink` and verifies it.
+///
+/// What `sink` has taken is verified when this returns an [`Outcome`], and not before.
+///
+/// # Errors
+///
+/// A [`Stop`]. A refusal that ended the work outranks what the system answered; else the
+/// system's answer outranks what could be said of the bytes that had come by then.
+pub fn run(
+    source: &mut (dyn Read + Send),
+    sink: &mut dyn Sink,
+    expectations: &Expectations,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Outcome, Stop> {
+    let blob = BlobCheck::new(expectations, limits).map_err(Stop::Refused)?;
+    let image = ImageCheck::new(expectations, limits);
+    let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
+    let (read_to, decode_from) = queue();
+    let (decode_to, write_from) = queue();
+    let (write_to, check_from) = queue();
+
+    let superblock = OnceLock::new();
+    let superblock = &superblock;
+    let (read, verdict, written, image) = thread::scope(|scope| {
+        let reader = scope.spawn(move || read_blob(source, blob, &read_to, progress));
+        let checker = scope.spawn(move || check_image(image, &check_from, superblock, progress));
+        let mut writer = move |from| write(sink, superblock, from, &write_to);
+        let (verdict, written) = match decoder {
+            // What is read needs no decoding.
+            AnyDecoder::Raw(_) => (Verdict::new(), Ok(writer(decode_from))),
+            decoder => {
+                let writer = scope.spawn(move || writer(write_from));
+                let verdict = decode(decoder, decode_from, &decode_to);
+                drop(decode_to);
+                (verdict, join(writer))
+            }
+        };
+        (join(reader), verdict, written, join(checker))
+    });
+    let ((blob, read), written, image) = (read?, written?, image?);
+
+    let stopped = verdict
+        .failure()
+        .into_iter()
+        .chain(image.verdict.failure())
+        .any(|failure| failure.stops());
+    if !stopped {
+        if progress.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        written.map_err(Stop::Write)?;
+        read.map_err(Stop::Read)?;
+    }
+    Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
+}
+
+/// What a thread returned. A panic in it is a bug, and goes on here.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> Result<T, Stop> {
+    thread
+        .join()
+        .map_err(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Reads the blob to its end, or until nobody wants more of it.
+fn read_blob(
+    source: &mut (dyn Read + Send),
+    mut blob: BlobCheck,
+    to: &Filling,
+    progress: &Progress,
+) -> (BlobReport, io::Result<()>) {
+    let mut result = Ok(());
+    while let Ok(mut buffer) = to.empty() {
+        if progress.is_cancelled() {
+            break;
+        }
+        let size = match source.read(&mut buffer.bytes) {
+            Ok(0) => break,
+            Ok(size) => size,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        };
+        buffer.filled = blob.accepts(size);
+        blob.update(&buffer.bytes[..size]);
+        progress.read.fetch_add(size as u64, Ordering::Relaxed);
+        if to.send(buffer).is_err() || blob.is_too_long() {
+            break;
+        }
+    }
+    (blob.finish(), result)
+}
+
+/// Decodes everything that is read.
+fn decode(decoder: AnyDecoder, from: Draining, to: &Filling) -> Verdict {
+    let mut decoding = Decoding {
+        decoder,
+        decoded: 0,
+        output: None,
+        sent: false,
+    };
+    let mut verdict = Verdict::new();
+    while let Ok(buffer) = from.full.recv() {
+        // After a failure that waits for the verdict on the whole blob, the rest of the blob
+        // is only read and hashed.
+        if verdict.failure().is_none() {
+            match decoding.take(buffer.content(), to) {
+                Ok(Ok(())) => {}
+                Ok(Err(Gone)) => return verdict,
+                Err(failure) => {
+                    verdict.add(failure);
+                    if failure.stops() {
+                        break;
+                    }
+                }
+            }
+        }
+        from.recycle(buffer);
+    }
+    if verdict.failure().is_none()
+        && let Err(error) = decoding.decoder.finish()
+    {
+        verdict.add(Failure::codec(error, decoding.decoded));
+    }
+    // What was decoded before a failure may itself be refused, and that counts first.
+    let _ = decoding.flush(to);
+    verdict
+}
+
+/// The decoder and the buffer that it fills.
+struct Decoding {
+    decoder: AnyDecoder,
+    decoded: u64,
+    output: Option<Buffer>,
+    sent: bool,
+}
+
+impl Decoding {
+    /// Decodes all of `input`.
+    fn take(&mut self, mut input: &[u8], to: &Filling) -> Result<Result<(), Gone>, Failure> {
+        loop {
+            let mut buffer = match self.output.take().map_or_else(|| to.empty(), Ok) {
+                Ok(buffer) => buffer,
+                Err(gone) => return Ok(Err(gone)),
+            };
+            let step = self
+                .decoder
+                .decode(input, &mut buffer.bytes[buffer.filled..]);
+            let (step, failure) = match step {
+                Ok(step) => (Some(step), None),
+                Err(error) => (None, Some(Failure::codec(error, self.decoded))),
+            };
+            if let Some(step) = step {
+                input = &input[step.consumed..];
+                buffer.filled += step.produced;
+                self.decoded += step.produced as u64;
+            }
+            // The first bytes go on at once: they say whether this is an image at all.
+            let early = !self.sent && buffer.filled >= SNIFF_SIZE;
+            let full = buffer.filled == buffer.bytes.len();
+            self.output = Some(buffer);
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            if (early || full)
+                && let Err(gone) = self.flush(to)
+            {
+                return Ok(Err(gone));
+            }
+            let more = step.is_some_and(|step| step.status == Status::NeedOutput);
+            if input.is_empty() && !more {
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    /// Hands on what has been decoded.
+    fn flush(&mut self, to: &Filling) -> Result<(), Gone> {
+        match self.output.take() {
+            Some(buffer) if buffer.filled > 0 => {
+                self.sent = true;
+                to.send(buffer)
+            }
+            buffer => {
+                self.output = buffer;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes the image and hands it on to be looked at: what is written has no name yet.
+fn write(
+    sink: &mut dyn Sink,
+    superblock: &OnceLock<Superblock>,
+    from: Draining,
+    to: &Filling,
+) -> io::Result<()> {
+    let mut announced = false;
+    while let Ok(mut buffer) = from.full.recv() {
+        if !announced && let Some(size) = superblock.get().and_then(Superblock::size) {
+            announced = true;
+            sink.expect(size)?;
+        }
+        sink.write(buffer.content())?;
+        // The two buffers change places, so that the bytes are not moved.
+        let Ok(mut other) = to.empty() else {
+            break;
+        };
+        core::mem::swap(&mut buffer, &mut other);
+        if to.send(other).is_err() {
+            break;
+        }
+        from.recycle(buffer);
+    }
+    Ok(())
+}
+
+/// Looks at the decoded bytes.
+fn check_image(
+    mut image: ImageCheck,
+    from: &Draining,
+    superblock: &OnceLock<Superblock>,
+    progress: &Progress,
+) -> ImageReport {
+    while let Ok(buffer) = from.full.recv() {
+        if image.update(buffer.content()).is_err() {
+            // The report holds the failure.
+            break;
+        }
+        if superblock.get().is_none()
+            && let Some(found) = image.superblock()
+        {
+            let _ = superblock.set(*found);
+        }
+        progress
+            .decoded
+            .fetch_add(buffer.filled as u64, Ordering::Relaxed);
+        from.recycle(buffer);
+    }
+    image.finish()
+}
