@@ -321,6 +321,13 @@ fn limits_are_limits() {
     assert!(unpack_in(&image, &sized, &limits(8192, 8192, Some(1)), 1000).is_ok());
     assert_eq!(
         refusal(&plain(), &limits(8191, 8192, None)),
+        (Code::ImageLimit, At::Image(1024 + 36))
+    );
+    // What declares no size is stopped at the limit itself.
+    let mut bytes = plain();
+    bytes.content = Content::Bytes;
+    assert_eq!(
+        refusal(&bytes, &limits(8191, 8192, None)),
         (Code::ImageLimit, At::Image(8191))
     );
     assert_eq!(

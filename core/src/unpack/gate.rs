@@ -13,6 +13,8 @@ use crate::erofs::{
 };
 use crate::{At, Code, Error, Value};
 
+/// Where a superblock declares its blocks (`blocks_lo`).
+const DECLARED_SIZE: u64 = SUPERBLOCK_OFFSET + 36;
 /// The bytes up to the end of a superblock without extension slots.
 const HEAD: usize = 1152;
 /// The end of the first extension slot.
@@ -26,6 +28,9 @@ static CRC32C: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 /// Reads superblock and device table from a stream, in constant memory.
 #[derive(Clone)]
 pub(super) struct Gate {
+    /// The most that an image may declare, in bytes, and what more is called.
+    limit: u64,
+    limit_code: Code,
     offset: u64,
     head: Gather<HEAD>,
     extension: Gather<EXTENSION_SLOT_SIZE>,
@@ -52,8 +57,10 @@ impl fmt::Debug for Gate {
 pub(super) type GateResult<T> = Result<T, (u64, Error)>;
 
 impl Gate {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(limit: u64, limit_code: Code) -> Self {
         Self {
+            limit,
+            limit_code,
             offset: 0,
             head: Gather::new(),
             extension: Gather::new(),
@@ -138,6 +145,13 @@ impl Gate {
     /// The checks that need the whole superblock, and the device table that they admit.
     fn check(&mut self, superblock: &Superblock, decoded: u64) -> GateResult<()> {
         superblock.check().map_err(|error| (decoded, error))?;
+        let declared = superblock.size().unwrap_or(u64::MAX);
+        if declared > self.limit {
+            let error = Error::new(self.limit_code, At::Image(DECLARED_SIZE))
+                .found(Value::Number(declared))
+                .expected(Value::AtMost(self.limit));
+            return Err((decoded, error));
+        }
         self.table = superblock.device_table().map(|(offset, slots)| {
             let size = u64::from(slots).saturating_mul(DEVICE_SLOT_SIZE as u64);
             (offset, offset.saturating_add(size))

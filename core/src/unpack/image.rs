@@ -3,12 +3,9 @@
 use super::gate::Gate;
 use super::{Content, Expectations, Failure, Stage, Verdict};
 use crate::codec::Compression;
-use crate::erofs::{SUPERBLOCK_OFFSET, Superblock};
+use crate::erofs::Superblock;
 use crate::oci::{Algorithm, Digest, Hasher};
-use crate::{At, Code, Error, Limits, Value};
-
-/// Where a superblock declares its blocks (`blocks_lo`).
-const DECLARED_SIZE: u64 = SUPERBLOCK_OFFSET + 36;
+use crate::{At, Code, Error, Kind, Limits, Value};
 
 /// Checks the decoded bytes while they stream past.
 #[derive(Clone, Debug)]
@@ -70,7 +67,7 @@ impl ImageCheck {
         };
         Self {
             expectations: *expectations,
-            gate: (expectations.content == Content::Erofs).then(Gate::new),
+            gate: (expectations.content == Content::Erofs).then(|| Gate::new(limit, limit_code)),
             hasher: Hasher::new(diff_algorithm(expectations)),
             size: 0,
             limit,
@@ -117,17 +114,6 @@ impl ImageCheck {
         };
         gate.update(bytes)
             .map_err(|(decoded, error)| gate_failure(decoded, error))?;
-        if let Some(declared) = gate.superblock().and_then(Superblock::size)
-            && declared > self.limit
-        {
-            return Err(Failure {
-                stage: Stage::Limit,
-                decoded: super::SNIFF_SIZE as u64,
-                error: Error::new(self.limit_code, At::Image(DECLARED_SIZE))
-                    .found(Value::Number(declared))
-                    .expected(Value::AtMost(self.limit)),
-            });
-        }
         let Some(most) = gate.most(&self.expectations) else {
             return Ok(());
         };
@@ -236,8 +222,12 @@ fn first_nonzero(bytes: &[u8], start: u64, from: u64, to: u64) -> Option<u64> {
 
 /// A failure of the gate after `decoded` bytes.
 const fn gate_failure(decoded: u64, error: Error) -> Failure {
+    let stage = match error.kind() {
+        Kind::Limit => Stage::Limit,
+        _ => Stage::Gate,
+    };
     Failure {
-        stage: Stage::Gate,
+        stage,
         decoded,
         error,
     }

@@ -63,8 +63,6 @@ fn every_changed_byte_under_a_header_crc_is_noticed() {
     let header = header(Some(b"ex"), Some(b"na"), Some(b"co"), true);
     let crc_at = header.len() as u64 - 2;
     for place in 4..header.len() {
-        // Without its end a text runs on into what follows, and the CRC lies elsewhere.
-        let ends_a_text = header[place] == 0 && (16..header.len() - 2).contains(&place);
         let mut header = header.clone();
         header[place] ^= 0x10;
         let outcome = decode_all(&member(&header, &HELLO, b"hello"));
@@ -74,10 +72,10 @@ fn every_changed_byte_under_a_header_crc_is_noticed() {
             assert_eq!(error.code(), Code::GzipTruncated, "byte {place}");
         } else {
             assert_eq!(error.code(), Code::GzipHeaderCrc, "byte {place}");
-            assert!(
-                ends_a_text || error.at() == At::Blob(crc_at),
-                "byte {place}"
-            );
+            // Without its end, a text goes on to a later zero, and the CRC lies after that.
+            if ![16, 19].contains(&place) {
+                assert_eq!(error.at(), At::Blob(crc_at), "byte {place}");
+            }
         }
         assert!(outcome.output.is_empty());
     }
