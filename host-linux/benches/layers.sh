@@ -128,7 +128,7 @@ layer() {
 
 ours() {
     "$binary" unpack "$blob" --media-type "$type" --digest "$blob_digest" \
-        --diff-id "$diff_id" -o "$out" --force --quiet "$@"
+        --diff-id "$diff_id" -o "$out" --force --quiet
 }
 zstd_alone() { zstd -dqf "$blob" -o "$out"; }
 zstd_piped() { zstd -dqc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
@@ -220,6 +220,7 @@ compare plain openssl_alone=0.85 openssl_piped=-
 [ -n "$rss" ] || exit 0
 printf '\nPeak resident memory by decoded size, with --jobs 1 and output to disk, in MiB.\n\n'
 printf '| layer |'
+# shellcheck disable=SC2086  # the list is split on purpose
 printf ' %s MB |' $rss
 printf ' zstd window |\n|---|'
 for _ in $rss; do printf -- '---:|'; done

@@ -8,6 +8,8 @@ use crate::{At, Code};
 use crate::{Error, Limits};
 
 /// One of the decoders.
+// Without an allocator there is nowhere else to put the larger one.
+#[cfg_attr(not(feature = "alloc"), expect(clippy::large_enum_variant))]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AnyDecoder {
