@@ -216,6 +216,16 @@ codes! {
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
     DeviceSlot = "device-slot", Malformed, "device slot", "has no blocks or lies over other blocks";
 
+    // Inodes
+    MetadataBounds = "metadata-bounds", Malformed, "metadata", "lies beyond the end of the image";
+    MetadataMemory = "metadata-memory", Memory, "metadata", "there is no memory for it";
+    InodeOffset = "inode-offset", Malformed, "inode", "does not lie inside the image";
+    InodeTruncated = "inode-truncated", Truncated, "inode", "is cut off";
+    InodeFormat = "inode-format", Unsupported, "inode", "sets unknown format bits";
+    InodeLayout = "inode-layout", Unsupported, "inode", "has an unknown data layout";
+    InodeMode = "inode-mode", Malformed, "inode", "has a file type that does not exist";
+    InodeChunkFormat = "inode-chunk-format", Unsupported, "inode", "sets unknown chunk format bits";
+
     // The interface
     Finished = "finished", Usage, "interface", "was used after its end or after an error";
 }
@@ -236,6 +246,8 @@ pub enum At {
     Json(u64),
     /// An inode of the image.
     Nid(u64),
+    /// A byte of a file's or a directory's content: the nid, and the offset in the content.
+    File(u64, u64),
     /// A layer of a manifest, counted from 1.
     Layer(u32),
 }
@@ -249,6 +261,7 @@ impl fmt::Display for At {
             Self::Text(offset) => write!(f, "at character {offset}"),
             Self::Json(offset) => write!(f, "at byte {offset} of the document"),
             Self::Nid(nid) => write!(f, "at nid {nid}"),
+            Self::File(nid, offset) => write!(f, "at byte {offset} of nid {nid}"),
             Self::Layer(number) => write!(f, "in layer {number}"),
         }
     }

@@ -42,6 +42,9 @@ pub struct Limits {
     pub index_depth: u32,
     /// Most layers in one manifest. Default 4096.
     pub layers: u32,
+    /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
+    /// reading faster, less than one line of 16 KiB counts as one.
+    pub metadata_cache: u64,
 }
 
 impl Limits {
@@ -58,6 +61,7 @@ impl Limits {
         json_members: 4096,
         index_depth: 4,
         layers: 4096,
+        metadata_cache: 4 * MIB,
     };
 }
 

@@ -1,0 +1,158 @@
+//! A small cache of metadata: lines of one size, each with one place.
+
+use alloc::vec::Vec;
+
+use crate::bytes;
+use crate::{At, Code, Error};
+
+/// Size of a line, in bytes, as a power of two.
+const LINE_BITS: u32 = 14;
+/// Size of a line in bytes. Metadata is dense, so what is read with it is wanted soon.
+const LINE: usize = 1 << LINE_BITS;
+/// No line has this number: offsets are bytes, and lines are larger.
+const EMPTY: u64 = u64::MAX;
+
+/// Lines of a run of bytes, filled on demand. Its memory never exceeds what was asked for.
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// The number of the line in each place.
+    tags: Vec<u64>,
+    lines: Vec<u8>,
+}
+
+impl Cache {
+    /// A cache of at most `size` bytes, and of at least one line.
+    pub(super) fn new(size: u64) -> Result<Self, Error> {
+        let places = usize::try_from(size >> LINE_BITS)
+            .unwrap_or(usize::MAX >> LINE_BITS)
+            .max(1);
+        let memory = |_| Error::new(Code::MetadataMemory, At::Whole);
+        let mut tags = Vec::new();
+        tags.try_reserve_exact(places).map_err(memory)?;
+        tags.resize(places, EMPTY);
+        // The lines' memory grows with the places that are used.
+        Ok(Self {
+            tags,
+            lines: Vec::new(),
+        })
+    }
+
+    /// Copies the bytes from `offset` on, which must end at or before `end`, to `buf`.
+    ///
+    /// `fill` reads the bytes of a line, cut off at `end`.
+    pub(super) fn read<E: From<Error>>(
+        &mut self,
+        mut offset: u64,
+        mut buf: &mut [u8],
+        end: u64,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !buf.is_empty() {
+            let number = offset >> LINE_BITS;
+            let line = self.line(number, end, &mut fill)?;
+            let within =
+                usize::try_from(offset & (LINE as u64).saturating_sub(1)).unwrap_or(usize::MAX);
+            let copied = bytes::copy(line.get(within..).unwrap_or(&[]), buf);
+            if copied == 0 {
+                return Err(Error::new(Code::MetadataBounds, At::Image(offset)).into());
+            }
+            offset = offset.saturating_add(copied as u64);
+            buf = buf.get_mut(copied..).unwrap_or(&mut []);
+        }
+        Ok(())
+    }
+
+    /// The line of this number, read if it is not there.
+    fn line<E: From<Error>>(
+        &mut self,
+        number: u64,
+        end: u64,
+        fill: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<&[u8], E> {
+        let places = self.tags.len() as u64;
+        let place = usize::try_from(number.checked_rem(places).unwrap_or(0)).unwrap_or(0);
+        let start = place.saturating_mul(LINE);
+        let offset = number << LINE_BITS;
+        let length = usize::try_from(end.saturating_sub(offset).min(LINE as u64)).unwrap_or(LINE);
+        let stop = start.saturating_add(LINE);
+        if self.lines.len() < stop {
+            let more = stop.saturating_sub(self.lines.len());
+            self.lines
+                .try_reserve(more)
+                .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
+            self.lines.resize(stop, 0);
+        }
+        let line = self
+            .lines
+            .get_mut(start..start.saturating_add(length))
+            .unwrap_or(&mut []);
+        if let Some(tag) = self.tags.get_mut(place)
+            && *tag != number
+        {
+            // While it is being filled, or when that fails, the place holds no line.
+            *tag = EMPTY;
+            fill(offset, line)?;
+            *tag = number;
+        }
+        Ok(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn lines_are_read_once_and_replaced() {
+        let bytes: Vec<u8> = (0..70_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut cache = Cache::new(2 * LINE as u64).unwrap();
+        let mut reads = vec![];
+        let mut read = |cache: &mut Cache, offset: usize, length: usize| {
+            let mut buf = vec![0; length];
+            let read = cache.read(offset as u64, &mut buf, 70_000, |at, line: &mut [u8]| {
+                let at = usize::try_from(at).unwrap();
+                reads.push((at, line.len()));
+                line.copy_from_slice(&bytes[at..at + line.len()]);
+                Ok::<_, Error>(())
+            });
+            if read.is_ok() {
+                assert_eq!(buf, &bytes[offset..offset + length]);
+            }
+            read.map_err(|error| error.code())
+        };
+        read(&mut cache, 100, 50).unwrap();
+        read(&mut cache, 16_000, 1000).unwrap();
+        read(&mut cache, 0, 1).unwrap();
+        // Line 2 takes the place of line 0.
+        read(&mut cache, 32_768, 1).unwrap();
+        read(&mut cache, 0, 1).unwrap();
+        read(&mut cache, 69_999, 1).unwrap();
+        assert_eq!(read(&mut cache, 69_999, 2), Err(Code::MetadataBounds));
+        assert_eq!(
+            reads,
+            [
+                (0, 16384),
+                (16384, 16384),
+                (32768, 16384),
+                (0, 16384),
+                (65536, 4464)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failed_read_leaves_no_line() {
+        let mut cache = Cache::new(0).unwrap();
+        let error = Error::new(Code::Finished, At::Whole);
+        let mut buf = [0; 4];
+        assert_eq!(cache.read(0, &mut buf, 64, |_, _| Err(error)), Err(error));
+        cache
+            .read(0, &mut buf, 64, |_, line| {
+                line.fill(7);
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(buf, [7; 4]);
+    }
+}

@@ -1,0 +1,257 @@
+//! An image that is read at random: its superblock, its devices and its inodes.
+
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+
+use super::cache::Cache;
+use super::inode::{COMPACT_INODE_SIZE, EXTENDED_INODE_SIZE, Inode};
+use super::{
+    DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat, ReadAt, ReadError,
+    SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
+};
+use crate::{At, Code, Error, Limits, Value};
+
+/// The result of reading from an image.
+pub type ReadResult<T, R> = Result<T, ReadError<<R as ReadAt>::Error>>;
+
+/// Which run of bytes an offset of metadata counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// The image itself.
+    Image,
+    /// The content of the metabox inode.
+    Metabox,
+}
+
+/// One device beside the image: its slot, and its bytes when they are attached.
+pub(super) struct Device<R> {
+    pub(super) slot: DeviceSlot,
+    /// The bytes and their number.
+    pub(super) source: Option<(R, u64)>,
+}
+
+/// An EROFS image, read through a [`ReadAt`].
+///
+/// It holds the superblock, the device table and a bounded cache of metadata; everything else
+/// is read when it is asked for. Nothing of the image is trusted: what does not fit ends in a
+/// [`ReadError::Refused`] that says where.
+pub struct Image<R> {
+    pub(super) source: R,
+    pub(super) size: u64,
+    pub(super) superblock: Superblock,
+    pub(super) devices: Vec<Device<R>>,
+    pub(super) limits: Limits,
+    metadata: RefCell<Cache>,
+}
+
+impl<R> fmt::Debug for Image<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image")
+            .field("size", &self.size)
+            .field("superblock", &self.superblock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: ReadAt> Image<R> {
+    /// Opens an image of `size` bytes: reads and checks its superblock and device table.
+    ///
+    /// The superblock's checksum is not verified here: an image is verified as it is unpacked,
+    /// or by the check.
+    ///
+    /// # Errors
+    ///
+    /// What [`Superblock::parse`] and [`Superblock::check`] refuse, an image that ends before
+    /// its superblock does, and what the source says.
+    pub fn open(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
+        let superblock = read_superblock(&source, size)?;
+        superblock.check()?;
+        let mut image = Self {
+            source,
+            size,
+            superblock,
+            devices: Vec::new(),
+            limits: *limits,
+            metadata: RefCell::new(Cache::new(limits.metadata_cache)?),
+        };
+        image.read_devices()?;
+        Ok(image)
+    }
+
+    /// The superblock.
+    pub const fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// The limits that it was opened with.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Size of the image's own bytes, devices left out.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The slots of the device table.
+    pub fn devices(&self) -> impl Iterator<Item = &DeviceSlot> {
+        self.devices.iter().map(|device| &device.slot)
+    }
+
+    /// Attaches the bytes of the next device that has none yet, in the order of the table;
+    /// `false` when all have theirs.
+    pub fn attach(&mut self, source: R, size: u64) -> bool {
+        match self
+            .devices
+            .iter_mut()
+            .find(|device| device.source.is_none())
+        {
+            Some(device) => {
+                device.source = Some((source, size));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The root directory's inode.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::inode`].
+    pub fn root(&self) -> ReadResult<Inode, R> {
+        self.inode(self.superblock.root_nid)
+    }
+
+    /// The inode of this number.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InodeOffset`] when there is no such slot in the image, and what
+    /// [`Inode::parse`] refuses.
+    pub fn inode(&self, nid: u64) -> ReadResult<Inode, R> {
+        let space = self.space(nid);
+        let offset = match space {
+            Space::Image => self.superblock.inode_offset(nid),
+            Space::Metabox => super::inode::nid_slot(nid).checked_mul(COMPACT_INODE_SIZE as u64),
+        };
+        let outside = || Error::new(Code::InodeOffset, At::Nid(nid));
+        let offset = offset.ok_or_else(outside)?;
+        let mut record = [0; EXTENDED_INODE_SIZE];
+        let (head, tail) = record
+            .split_at_mut_checked(COMPACT_INODE_SIZE)
+            .ok_or_else(outside)?;
+        self.read_inode_part(space, nid, offset, head)?;
+        let format = head
+            .first_chunk()
+            .map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        if Inode::size_of(nid, format)? == EXTENDED_INODE_SIZE {
+            let rest = offset.saturating_add(COMPACT_INODE_SIZE as u64);
+            self.read_inode_part(space, nid, rest, tail)?;
+        }
+        Ok(Inode::parse(&self.superblock, nid, offset, &record)?)
+    }
+
+    /// A part of an inode, with the inode named when it lies outside.
+    fn read_inode_part(
+        &self,
+        space: Space,
+        nid: u64,
+        offset: u64,
+        part: &mut [u8],
+    ) -> ReadResult<(), R> {
+        self.metadata(space, offset, part)
+            .map_err(|error| match error {
+                ReadError::Refused(error) if error.code() == Code::MetadataBounds => {
+                    ReadError::Refused(
+                        Error::new(Code::InodeOffset, At::Nid(nid)).found(Value::Number(offset)),
+                    )
+                }
+                error => error,
+            })
+    }
+
+    /// The space that the inode of this number and its metadata lie in.
+    pub const fn space(&self, nid: u64) -> Space {
+        if self.superblock.in_metabox(nid) {
+            Space::Metabox
+        } else {
+            Space::Image
+        }
+    }
+
+    /// Reads metadata through the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::MetadataBounds`] when it does not lie inside the image (or the metabox).
+    pub fn metadata(&self, space: Space, offset: u64, buf: &mut [u8]) -> ReadResult<(), R> {
+        match space {
+            Space::Image => {
+                let end = offset.checked_add(buf.len() as u64);
+                if end.is_none_or(|end| end > self.size) {
+                    let error = Error::new(Code::MetadataBounds, At::Image(offset))
+                        .found(Value::Number(end.unwrap_or(u64::MAX)))
+                        .expected(Value::AtMost(self.size));
+                    return Err(error.into());
+                }
+                let fill = |offset, line: &mut [u8]| {
+                    self.source.read_at(offset, line).map_err(ReadError::Source)
+                };
+                self.metadata
+                    .borrow_mut()
+                    .read(offset, buf, self.size, fill)
+            }
+            Space::Metabox => self.metabox(offset, buf),
+        }
+    }
+
+    /// Reads the device table.
+    fn read_devices(&mut self) -> ReadResult<(), R> {
+        let Some((offset, slots)) = self.superblock.device_table() else {
+            return Ok(());
+        };
+        let high = self.superblock.incompat.has(Incompat::BIT48);
+        self.devices
+            .try_reserve_exact(slots.into())
+            .map_err(|_| Error::new(Code::MetadataMemory, At::Image(offset)))?;
+        for slot in 0..u64::from(slots) {
+            let at = offset.saturating_add(slot.saturating_mul(DEVICE_SLOT_SIZE as u64));
+            let mut record = [0; DEVICE_SLOT_SIZE];
+            self.metadata(Space::Image, at, &mut record)?;
+            if let Some(slot) = DeviceSlot::parse(&record, high) {
+                self.devices.push(Device { slot, source: None });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The superblock with its extension slot.
+fn read_superblock<R: ReadAt>(source: &R, size: u64) -> ReadResult<Superblock, R> {
+    let truncated = |needs: u64| {
+        Error::new(Code::SuperblockTruncated, At::Image(size))
+            .found(Value::Number(size))
+            .expected(Value::AtLeast(needs))
+    };
+    let end = SUPERBLOCK_OFFSET.saturating_add(SUPERBLOCK_SIZE as u64);
+    if size < end {
+        return Err(truncated(end).into());
+    }
+    let mut record = [0; SUPERBLOCK_SIZE];
+    source
+        .read_at(SUPERBLOCK_OFFSET, &mut record)
+        .map_err(ReadError::Source)?;
+    let mut superblock = Superblock::parse(&record)?;
+    if superblock.extension_slots > 0 {
+        let needs = end.saturating_add(EXTENSION_SLOT_SIZE as u64);
+        if size < needs {
+            return Err(truncated(needs).into());
+        }
+        let mut slot = [0; EXTENSION_SLOT_SIZE];
+        source.read_at(end, &mut slot).map_err(ReadError::Source)?;
+        superblock.read_extension(&slot);
+    }
+    Ok(superblock)
+}
