@@ -225,6 +225,30 @@ codes! {
     InodeLayout = "inode-layout", Unsupported, "inode", "has an unknown data layout";
     InodeMode = "inode-mode", Malformed, "inode", "has a file type that does not exist";
     InodeChunkFormat = "inode-chunk-format", Unsupported, "inode", "sets unknown chunk format bits";
+    InodeType = "inode-type", Usage, "inode", "is not of the type that was asked for";
+    InodeLimit = "inode-limit", Limit, "image", "has more files than the limit";
+
+    // Content
+    FileBounds = "file-bounds", Malformed, "file", "has content beyond the end of the image or device";
+    InlineBounds = "inline-bounds", Malformed, "file", "has content behind its inode that crosses the end of a block";
+    ChunkDevice = "chunk-device", Malformed, "file", "has content on a device that does not exist";
+    DeviceMissing = "device-missing", Usage, "file", "has content on a device that was not given";
+    SymlinkLength = "symlink-length", Limit, "symbolic link", "has a target longer than the limit";
+    CompressionConfig = "compression-config", Malformed, "compression configuration", "is cut off or out of range";
+    CompressionUnavailable = "compression-unavailable", Unsupported, "file", "is compressed in a way that cannot be read";
+
+    // Directories
+    DirentTable = "dirent-table", Malformed, "directory block", "has entries that do not fit their block";
+    DirentName = "dirent-name", Malformed, "directory entry", "has a name that cannot be one";
+    DirectoryEntries = "directory-entries", Limit, "directory", "has more entries than the limit";
+    DirectoryDepth = "directory-depth", Limit, "directory", "lies deeper than the limit";
+    DirectoryLoop = "directory-loop", Malformed, "directory", "lies in itself";
+
+    // Extended attributes
+    XattrHeader = "xattr-header", Malformed, "xattr header", "does not fit the inode's xattr area";
+    XattrEntry = "xattr-entry", Malformed, "xattr entry", "goes beyond the inode's xattr area";
+    XattrName = "xattr-name", Malformed, "xattr entry", "has a name with a NUL";
+    XattrPrefix = "xattr-prefix", Malformed, "xattr prefix", "does not exist or is cut off";
 
     // The interface
     Finished = "finished", Usage, "interface", "was used after its end or after an error";

@@ -42,6 +42,16 @@ pub struct Limits {
     pub index_depth: u32,
     /// Most layers in one manifest. Default 4096.
     pub layers: u32,
+    /// Most files, directories and other inodes in a walk through an image; one of several links
+    /// counts once for each. Default 2^24.
+    pub inodes: u64,
+    /// Most entries of one directory. Default 2^24.
+    pub directory_entries: u64,
+    /// Most directories on the way from the root to a file. Default 256.
+    pub directory_depth: u32,
+    /// Longest target of a symbolic link, in bytes. Default 4095: more does not fit into the
+    /// kernel's `PATH_MAX`.
+    pub symlink_length: u32,
     /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
     /// reading faster, less than one line of 16 KiB counts as one.
     pub metadata_cache: u64,
@@ -61,6 +71,10 @@ impl Limits {
         json_members: 4096,
         index_depth: 4,
         layers: 4096,
+        inodes: 1 << 24,
+        directory_entries: 1 << 24,
+        directory_depth: 256,
+        symlink_length: 4095,
         metadata_cache: 4 * MIB,
     };
 }

@@ -243,6 +243,18 @@ pub struct LimitArgs {
     /// Most layers in an image
     #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.layers)]
     pub max_layers: u32,
+    /// Most files in an image
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.inodes)]
+    pub max_inodes: u64,
+    /// Most entries of a directory in an image
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.directory_entries)]
+    pub max_directory_entries: u64,
+    /// Most directories above a file in an image
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.directory_depth)]
+    pub max_directory_depth: u32,
+    /// Longest target of a symbolic link in an image, in bytes
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.symlink_length)]
+    pub max_symlink_length: u32,
 }
 
 impl LimitArgs {
@@ -261,6 +273,10 @@ impl LimitArgs {
         limits.json_depth = self.max_json_depth;
         limits.index_depth = self.max_index_depth;
         limits.layers = self.max_layers;
+        limits.inodes = self.max_inodes;
+        limits.directory_entries = self.max_directory_entries;
+        limits.directory_depth = self.max_directory_depth;
+        limits.symlink_length = self.max_symlink_length;
         limits
     }
 }

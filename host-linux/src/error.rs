@@ -213,6 +213,10 @@ pub const fn limit_flag(code: Code) -> Option<&'static str> {
         Code::JsonDepth => Some("--max-json-depth"),
         Code::IndexDepth => Some("--max-index-depth"),
         Code::ManifestLayers => Some("--max-layers"),
+        Code::InodeLimit => Some("--max-inodes"),
+        Code::DirectoryEntries => Some("--max-directory-entries"),
+        Code::DirectoryDepth => Some("--max-directory-depth"),
+        Code::SymlinkLength => Some("--max-symlink-length"),
         _ => None,
     }
 }

@@ -62,6 +62,21 @@ impl Cache {
         Ok(())
     }
 
+    /// The `length` bytes from `offset` on where they lie in one line, or `None` where they do
+    /// not, or go beyond `end`.
+    pub(super) fn peek<E: From<Error>>(
+        &mut self,
+        offset: u64,
+        length: usize,
+        end: u64,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<&[u8]>, E> {
+        let line = self.line(offset >> LINE_BITS, end, &mut fill)?;
+        let within =
+            usize::try_from(offset & (LINE as u64).saturating_sub(1)).unwrap_or(usize::MAX);
+        Ok(line.get(within..within.saturating_add(length)))
+    }
+
     /// The line of this number, read if it is not there.
     fn line<E: From<Error>>(
         &mut self,
@@ -139,6 +154,24 @@ mod tests {
                 (65536, 4464)
             ]
         );
+    }
+
+    #[test]
+    fn only_what_lies_in_one_line_can_be_peeked_at() {
+        let mut cache = Cache::new(0).unwrap();
+        let mut peek = |offset, length| {
+            let bytes = cache.peek(offset, length, 3 * LINE as u64 - 1, |at, line| {
+                line.fill(u8::try_from(at >> LINE_BITS).unwrap());
+                Ok::<_, Error>(())
+            });
+            bytes.unwrap().map(<[u8]>::to_vec)
+        };
+        let line = LINE as u64;
+        assert_eq!(peek(line - 2, 2), Some(vec![0; 2]));
+        assert_eq!(peek(line - 2, 3), None);
+        assert_eq!(peek(line, 3), Some(vec![1; 3]));
+        assert_eq!(peek(3 * line - 3, 2), Some(vec![2; 2]));
+        assert_eq!(peek(3 * line - 3, 3), None);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! An image that is read at random: its superblock, its devices and its inodes.
 
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::fmt;
 
 use super::cache::Cache;
+use super::config::CompressionConfigs;
 use super::inode::{COMPACT_INODE_SIZE, EXTENDED_INODE_SIZE, Inode};
+use super::prefixes::Prefix;
 use super::{
     DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat, ReadAt, ReadError,
     SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
@@ -42,6 +44,9 @@ pub struct Image<R> {
     pub(super) superblock: Superblock,
     pub(super) devices: Vec<Device<R>>,
     pub(super) limits: Limits,
+    pub(super) configs: CompressionConfigs,
+    /// The long xattr prefixes, once they were asked for.
+    pub(super) prefixes: OnceCell<Vec<Prefix>>,
     metadata: RefCell<Cache>,
 }
 
@@ -55,7 +60,8 @@ impl<R> fmt::Debug for Image<R> {
 }
 
 impl<R: ReadAt> Image<R> {
-    /// Opens an image of `size` bytes: reads and checks its superblock and device table.
+    /// Opens an image of `size` bytes: reads and checks its superblock, its compression
+    /// configurations and its device table.
     ///
     /// The superblock's checksum is not verified here: an image is verified as it is unpacked,
     /// or by the check.
@@ -63,7 +69,8 @@ impl<R: ReadAt> Image<R> {
     /// # Errors
     ///
     /// What [`Superblock::parse`] and [`Superblock::check`] refuse, an image that ends before
-    /// its superblock does, and what the source says.
+    /// its superblock does, [`Code::CompressionConfig`] when a compression configuration is cut
+    /// off or out of range, and what the source says.
     pub fn open(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
         let superblock = read_superblock(&source, size)?;
         superblock.check()?;
@@ -73,8 +80,11 @@ impl<R: ReadAt> Image<R> {
             superblock,
             devices: Vec::new(),
             limits: *limits,
+            configs: CompressionConfigs::default(),
+            prefixes: OnceCell::new(),
             metadata: RefCell::new(Cache::new(limits.metadata_cache)?),
         };
+        image.configs = image.read_configs()?;
         image.read_devices()?;
         Ok(image)
     }
@@ -138,6 +148,15 @@ impl<R: ReadAt> Image<R> {
         };
         let outside = || Error::new(Code::InodeOffset, At::Nid(nid));
         let offset = offset.ok_or_else(outside)?;
+        // Both forms are read as one record of the longer, where the image and a line of the
+        // cache go on that far; the parser takes what is the inode's.
+        if space == Space::Image
+            && let Some(inode) = self.peek(offset, EXTENDED_INODE_SIZE, |record| {
+                Inode::parse(&self.superblock, nid, offset, record)
+            })?
+        {
+            return Ok(inode?);
+        }
         let mut record = [0; EXTENDED_INODE_SIZE];
         let (head, tail) = record
             .split_at_mut_checked(COMPACT_INODE_SIZE)
@@ -205,6 +224,40 @@ impl<R: ReadAt> Image<R> {
             }
             Space::Metabox => self.metabox(offset, buf),
         }
+    }
+
+    /// Metadata of an inode, with the inode named when it lies outside.
+    pub(super) fn metadata_of(
+        &self,
+        nid: u64,
+        space: Space,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> ReadResult<(), R> {
+        self.metadata(space, offset, buf)
+            .map_err(|error| match error {
+                ReadError::Refused(error) if error.code() == Code::MetadataBounds => {
+                    ReadError::Refused(error.moved(At::Nid(nid)))
+                }
+                error => error,
+            })
+    }
+
+    /// What `look` makes of metadata of the image, without a copy; `None` when it does not lie
+    /// in one line of the cache.
+    fn peek<T>(
+        &self,
+        offset: u64,
+        length: usize,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> ReadResult<Option<T>, R> {
+        if offset >= self.size {
+            return Ok(None);
+        }
+        let fill =
+            |offset, line: &mut [u8]| self.source.read_at(offset, line).map_err(ReadError::Source);
+        let mut cache = self.metadata.borrow_mut();
+        Ok(cache.peek(offset, length, self.size, fill)?.map(look))
     }
 
     /// Reads the device table.
