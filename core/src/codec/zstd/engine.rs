@@ -55,6 +55,9 @@ pub(super) trait Engine: fmt::Debug + Send + Sync {
         output: &mut [u8],
     ) -> Result<Decoded, Fault>;
 
+    /// Forgets what was decoded and not read yet.
+    fn forget(&mut self);
+
     /// How many bytes [`Self::read`] would give while `keep` decoded bytes stay within reach
     /// of the blocks to come.
     fn readable(&self, keep: usize) -> usize;

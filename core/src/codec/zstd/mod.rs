@@ -197,6 +197,23 @@ impl Zstd {
         decoder
     }
 
+    /// Makes ready for a stream of its own, wherever the one before was left, and keeps the
+    /// memory.
+    pub(crate) fn restart(&mut self) {
+        self.engine.forget();
+        self.state = State::Magic;
+        self.offset = 0;
+        self.frame_start = 0;
+        self.start = 0;
+        self.frames = 0;
+        self.skippable = 0;
+        self.field.clear();
+        self.body.clear();
+        self.begun = false;
+        self.content = 0;
+        self.fault = None;
+    }
+
     /// How many bytes the blocks to come may still reach back to.
     fn keep(&self) -> usize {
         match self.state {

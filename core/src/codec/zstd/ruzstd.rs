@@ -110,6 +110,10 @@ impl Engine for Ruzstd {
         Ok(Decoded { size, written: 0 })
     }
 
+    fn forget(&mut self) {
+        self.good = 0;
+    }
+
     fn readable(&self, keep: usize) -> usize {
         self.good.saturating_sub(keep)
     }

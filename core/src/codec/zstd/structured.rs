@@ -115,6 +115,10 @@ impl Engine for Structured {
         Ok(Decoded { size, written })
     }
 
+    fn forget(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     fn readable(&self, _keep: usize) -> usize {
         self.end.saturating_sub(self.start)
     }
