@@ -235,7 +235,7 @@ codes! {
     DeviceMissing = "device-missing", Usage, "file", "has content on a device that was not given";
     SymlinkLength = "symlink-length", Limit, "symbolic link", "has a target longer than the limit";
     CompressionConfig = "compression-config", Malformed, "compression configuration", "is cut off or out of range";
-    CompressionUnavailable = "compression-unavailable", Unsupported, "file", "is compressed in a way that cannot be read";
+    CompressionUnavailable = "compression-unavailable", Unsupported, "pcluster", "is of a compression algorithm that this build has no decoder for";
 
     // Directories
     DirentTable = "dirent-table", Malformed, "directory block", "has entries that do not fit their block";
@@ -249,6 +249,28 @@ codes! {
     XattrEntry = "xattr-entry", Malformed, "xattr entry", "goes beyond the inode's xattr area";
     XattrName = "xattr-name", Malformed, "xattr entry", "has a name with a NUL";
     XattrPrefix = "xattr-prefix", Malformed, "xattr prefix", "does not exist or is cut off";
+
+    // Compressed content
+    MapHeader = "map-header", Malformed, "compression map", "sets flags that the superblock or the layout does not allow";
+    MapLclusterSize = "map-lcluster-size", Unsupported, "compression map", "has logical clusters that are too large for its indexes";
+    MapIndex = "map-index", Malformed, "compression map", "was asked for what lies beyond the end of the content";
+    MapOffset = "map-offset", Malformed, "compression index", "an extent starts beyond the end of its logical cluster or of the content";
+    MapDistance = "map-distance", Malformed, "compression index", "does not lead to the head of its extent";
+    MapBlockCount = "map-block-count", Malformed, "compression index", "the number of blocks of a big pcluster is missing or not allowed";
+    MapExtents = "map-extents", Malformed, "extent record", "is not in order";
+    PclusterUnknown = "pcluster-unknown", Unsupported, "pcluster", "is of an unknown compression algorithm";
+    PclusterAlgorithm = "pcluster-algorithm", Malformed, "pcluster", "is of a compression algorithm that the superblock does not name";
+    PclusterSize = "pcluster-size", Unsupported, "pcluster", "is larger than 1 MiB, or decodes to more than 12 MiB";
+    PclusterPlain = "pcluster-plain", Malformed, "pcluster", "is not compressed and smaller than its extent";
+    PclusterSurplus = "pcluster-surplus", Malformed, "pcluster", "is compressed and larger than its extent";
+    PclusterInline = "pcluster-inline", Malformed, "pcluster", "lies behind the inode and crosses the end of its block";
+    PclusterData = "pcluster-data", Malformed, "pcluster", "the compressed data is corrupt";
+    PclusterLength = "pcluster-length", Mismatch, "pcluster", "does not decode to the length of its extent";
+    PclusterMemory = "pcluster-memory", Memory, "pcluster", "there is no memory for it";
+    FragmentInode = "fragment-inode", Malformed, "fragment", "there is no packed inode that it could lie in";
+    FragmentBounds = "fragment-bounds", Malformed, "fragment", "lies beyond the end of the packed inode";
+    FragmentLoop = "fragment-loop", Malformed, "fragment", "lies in an inode that is itself needed to read the packed inode";
+    MetaboxLoop = "metabox-loop", Malformed, "metabox", "reading it needs metadata that lies in it";
 
     // The interface
     Finished = "finished", Usage, "interface", "was used after its end or after an error";

@@ -1,10 +1,12 @@
 //! An image that is read at random: its superblock, its devices and its inodes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 use core::fmt;
 
 use super::cache::Cache;
+use super::compress;
 use super::config::CompressionConfigs;
 use super::inode::{COMPACT_INODE_SIZE, EXTENDED_INODE_SIZE, Inode};
 use super::prefixes::Prefix;
@@ -48,6 +50,10 @@ pub struct Image<R> {
     /// The long xattr prefixes, once they were asked for.
     pub(super) prefixes: OnceCell<Vec<Prefix>>,
     metadata: RefCell<Cache>,
+    pub(super) compressed: Box<RefCell<compress::State>>,
+    pub(super) packed_lock: compress::Lock,
+    pub(super) metabox_lock: compress::Lock,
+    pub(super) metabox_cache: RefCell<Option<Cache>>,
 }
 
 impl<R> fmt::Debug for Image<R> {
@@ -83,6 +89,10 @@ impl<R: ReadAt> Image<R> {
             configs: CompressionConfigs::default(),
             prefixes: OnceCell::new(),
             metadata: RefCell::new(Cache::new(limits.metadata_cache)?),
+            compressed: Box::default(),
+            packed_lock: compress::Lock::default(),
+            metabox_lock: compress::Lock::default(),
+            metabox_cache: RefCell::new(None),
         };
         image.configs = image.read_configs()?;
         image.read_devices()?;

@@ -43,7 +43,7 @@ mod xattr;
 mod xattrs;
 
 #[cfg(feature = "alloc")]
-pub use compress::Pcluster;
+pub use compress::{Encoding, Pcluster};
 #[cfg(feature = "alloc")]
 pub use config::{CompressionConfigs, Lz4Config};
 pub use device::{DEVICE_SLOT_SIZE, DeviceSlot};

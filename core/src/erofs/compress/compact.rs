@@ -1,0 +1,228 @@
+//! Compact indexes: packs of 2 entries in 8 bytes and of 16 entries in 32 bytes.
+//!
+//! An entry is a number and, above it, the two bits of the type. The block of the pack's first
+//! pcluster is in the last four bytes of the pack; the others are counted from there. Follows
+//! `z_erofs_load_compact_lcluster` in `fs/erofs/zmap.c`.
+
+use super::super::{ReadAt, ReadResult};
+use super::lcluster::{BLOCK_COUNT, Index, Kind};
+use super::map::Map;
+use super::records::Records;
+use crate::{At, Code, Error, Value};
+
+/// Size of the largest pack.
+const PACK: usize = 32;
+/// What a 2-byte pack is aligned to.
+const PACK_ALIGN: u64 = 32;
+/// Largest logical cluster, as a power of two, whose offsets fit an entry of a 4-byte pack,
+/// and of a 2-byte pack.
+const BITS_4B: u32 = 14;
+const BITS_2B: u32 = 12;
+
+/// Reads the index of a logical cluster.
+pub(super) fn load<R: ReadAt>(
+    records: &mut Records<'_, R>,
+    map: &Map,
+    lcn: u64,
+) -> ReadResult<Index, R> {
+    let total = map.blocks();
+    if lcn >= total {
+        return Err(fault(Code::MapIndex, map, lcn)
+            .found(Value::Number(lcn))
+            .expected(Value::AtMost(total.saturating_sub(1)))
+            .into());
+    }
+    let place = place(map.header.saturating_add(8), total, map.compact_2b, lcn);
+    let widest = if place.shift == 1 { BITS_2B } else { BITS_4B };
+    if map.lcluster_bits > widest {
+        return Err(fault(Code::MapLclusterSize, map, lcn)
+            .found(Value::Number(map.lcluster_size()))
+            .expected(Value::AtMost(1 << widest))
+            .into());
+    }
+    let mut pack = Pack {
+        bytes: [0; PACK],
+        entries: place.entries(),
+        entry_bits: place.entry_bits(),
+        // 512-byte clusters still have block counts of 12 bits.
+        number_bits: map.lcluster_bits.max(BLOCK_COUNT.ilog2().saturating_add(1)),
+    };
+    if place.shift == 1 {
+        pack.bytes = records.get(place.pack)?;
+    } else {
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = records.get(place.pack)?;
+        if let Some(start) = pack.bytes.first_chunk_mut() {
+            *start = [b0, b1, b2, b3, b4, b5, b6, b7];
+        }
+    }
+    let mut index = pack
+        .index(place.entry, map.has_big_pclusters())
+        .ok_or_else(|| fault(Code::MapDistance, map, lcn))?;
+    index.lcn = lcn;
+    index.next = place.pack.saturating_add(place.size());
+    Ok(index)
+}
+
+fn fault(code: Code, map: &Map, lcn: u64) -> Error {
+    Error::new(code, At::File(map.nid, map.start_of(lcn)))
+}
+
+/// Where an index lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Where its pack starts.
+    pack: u64,
+    /// Its number in the pack.
+    entry: u32,
+    /// Bytes for each entry, as a power of two: 1 or 2.
+    shift: u32,
+}
+
+impl Place {
+    const fn entries(&self) -> u32 {
+        if self.shift == 1 { 16 } else { 2 }
+    }
+
+    /// Size of the pack.
+    const fn size(&self) -> u64 {
+        (self.entries() as u64) << self.shift
+    }
+
+    /// Bits of an entry: 14 or 16.
+    const fn entry_bits(&self) -> u32 {
+        if self.shift == 1 { 14 } else { 16 }
+    }
+}
+
+/// Where the index of a cluster lies, when the first one is at `base` and there are `total`:
+/// first 4-byte packs up to a multiple of 32 bytes, then 2-byte packs as far as whole ones
+/// go, then 4-byte packs again.
+fn place(base: u64, total: u64, has_2b: bool, lcn: u64) -> Place {
+    let initial = (PACK_ALIGN.saturating_sub(base & (PACK_ALIGN - 1)) / 4) & 7;
+    let middle = if has_2b {
+        total.saturating_sub(initial) & !15
+    } else {
+        0
+    };
+    let after = initial.saturating_add(middle);
+    let at =
+        |start: u64, entry: u64, shift: u32| start.saturating_add(entry.saturating_mul(1 << shift));
+    let (position, shift) = if lcn < initial {
+        (at(base, lcn, 2), 2)
+    } else if lcn < after {
+        let start = at(base, initial, 2);
+        (at(start, lcn.saturating_sub(initial), 1), 1)
+    } else {
+        let start = at(at(base, initial, 2), middle, 1);
+        (at(start, lcn.saturating_sub(after), 2), 2)
+    };
+    let mut place = Place {
+        pack: 0,
+        entry: 0,
+        shift,
+    };
+    let within = position & place.size().saturating_sub(1);
+    place.pack = position.saturating_sub(within);
+    place.entry = u32::try_from(within >> shift).unwrap_or(0);
+    place
+}
+
+/// The bytes of a pack and how to read them.
+struct Pack {
+    bytes: [u8; PACK],
+    entries: u32,
+    entry_bits: u32,
+    number_bits: u32,
+}
+
+impl Pack {
+    /// The number and the type of an entry.
+    fn entry(&self, entry: u32) -> (u32, Kind) {
+        let bit = entry.saturating_mul(self.entry_bits);
+        let byte = usize::try_from(bit / 8).unwrap_or(PACK);
+        let word = self
+            .bytes
+            .get(byte..)
+            .and_then(|bytes| bytes.first_chunk())
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let value = word.checked_shr(bit % 8).unwrap_or(0);
+        let mask = 1_u32
+            .checked_shl(self.number_bits)
+            .unwrap_or(0)
+            .wrapping_sub(1);
+        let kind = value.checked_shr(self.number_bits).unwrap_or(0) & 3;
+        (
+            value & mask,
+            Kind::of(u16::try_from(kind).unwrap_or_default()),
+        )
+    }
+
+    /// The address at the end of the pack.
+    fn address(&self) -> u32 {
+        let size = u64::from(self.entries)
+            .saturating_mul(self.entry_bits.into())
+            .saturating_div(8);
+        usize::try_from(size)
+            .ok()
+            .and_then(|start| self.bytes.get(start..)?.first_chunk())
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// What an entry says; `None` when a distance makes no sense.
+    fn index(&self, entry: u32, big: bool) -> Option<Index> {
+        let (number, kind) = self.entry(entry);
+        let mut index = Index {
+            kind,
+            ..Index::default()
+        };
+        if kind != Kind::NonHead {
+            index.offset = number;
+            index.block = self.block(entry, big)?;
+        } else if number & BLOCK_COUNT != 0 {
+            index.back = 1;
+            index.blocks = Some(number & !BLOCK_COUNT);
+        } else if entry.saturating_add(1) != self.entries {
+            index.back = number.into();
+        } else {
+            // The last of a pack holds the distance to the next head; the one to its own head
+            // follows from the entry before.
+            let before = match self.entry(entry.saturating_sub(1)) {
+                (number, Kind::NonHead) if number & BLOCK_COUNT != 0 => 1,
+                (number, Kind::NonHead) => number,
+                _ => 0,
+            };
+            index.back = u64::from(before).saturating_add(1);
+        }
+        Some(index)
+    }
+
+    /// The block of the pcluster whose head is this entry: that of the pack, and as many
+    /// further as the heads before it take.
+    fn block(&self, entry: u32, big: bool) -> Option<u32> {
+        let mut blocks: u32 = if big { 0 } else { 1 };
+        let mut left = i64::from(entry);
+        while left > 0 {
+            left = left.saturating_sub(1);
+            let (number, kind) = self.entry(u32::try_from(left).unwrap_or(0));
+            match kind {
+                Kind::NonHead if !big => left = left.saturating_sub(number.into()),
+                Kind::NonHead if number & BLOCK_COUNT != 0 => {
+                    left = left.saturating_sub(1);
+                    blocks = blocks.wrapping_add(number & !BLOCK_COUNT);
+                    continue;
+                }
+                Kind::NonHead => {
+                    // The one at distance 1 holds the count of blocks instead.
+                    left = left.saturating_sub(number.checked_sub(2)?.into());
+                    continue;
+                }
+                Kind::Plain | Kind::Head1 | Kind::Head2 => {}
+            }
+            if left >= 0 {
+                blocks = blocks.wrapping_add(1);
+            }
+        }
+        // As the kernel adds them, in 32 bits.
+        Some(self.address().wrapping_add(blocks))
+    }
+}

@@ -1,0 +1,119 @@
+//! Raw DEFLATE streams, RFC 1951.
+
+#[cfg(not(feature = "fast-gzip"))]
+use alloc::boxed::Box;
+use core::fmt;
+
+use super::Fault;
+
+/// An inflater, made at the first use.
+#[derive(Default)]
+pub(super) struct Inflate {
+    #[cfg(feature = "fast-gzip")]
+    inner: Option<zlib_rs::Inflate>,
+    #[cfg(not(feature = "fast-gzip"))]
+    inner: Option<Box<miniz_oxide::inflate::core::DecompressorOxide>>,
+}
+
+impl fmt::Debug for Inflate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflate").finish_non_exhaustive()
+    }
+}
+
+impl Inflate {
+    /// Decodes a stream; only the start of one when it is `partial`.
+    pub(super) fn decode(
+        &mut self,
+        input: &[u8],
+        output: &mut [u8],
+        partial: bool,
+    ) -> Result<(), Fault> {
+        let (ended, produced) = self.inflate(input, output)?;
+        if produced < output.len() {
+            Err(Fault::Length(produced))
+        } else if ended || partial {
+            Ok(())
+        } else {
+            Err(Fault::Length(produced.saturating_add(1)))
+        }
+    }
+
+    /// Inflates until the stream ends or the output is full; says whether it ended, and how
+    /// many bytes there are.
+    #[cfg(feature = "fast-gzip")]
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(bool, usize), Fault> {
+        use zlib_rs::{InflateFlush, Status};
+
+        // Raw deflate with the largest window, 2^15 bytes.
+        let inflate = self
+            .inner
+            .get_or_insert_with(|| zlib_rs::Inflate::new(false, 15));
+        inflate.reset(false);
+        let status = inflate
+            .decompress(input, output, InflateFlush::Finish)
+            .map_err(|_| Fault::Corrupt)?;
+        // Never more than the length of a slice.
+        let produced = usize::try_from(inflate.total_out()).unwrap_or(usize::MAX);
+        Ok((status == Status::StreamEnd, produced))
+    }
+
+    /// Inflates until the stream ends or the output is full; says whether it ended, and how
+    /// many bytes there are.
+    #[cfg(not(feature = "fast-gzip"))]
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(bool, usize), Fault> {
+        use miniz_oxide::inflate::TINFLStatus;
+        use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+        let state = self
+            .inner
+            .get_or_insert_with(|| Box::new(DecompressorOxide::new()));
+        state.init();
+        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, _, produced) = decompress(state, input, output, 0, flags);
+        match status {
+            TINFLStatus::Done => Ok((true, produced)),
+            TINFLStatus::HasMoreOutput => Ok((false, produced)),
+            _ => Err(Fault::Corrupt),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stored block of five bytes.
+    const STORED: [u8; 10] = [1, 5, 0, 0xfa, 0xff, b'h', b'e', b'l', b'l', b'o'];
+    /// "aaaaaaaaaa" with fixed codes.
+    const FIXED: [u8; 5] = [0x4b, 0x84, 0x01, 0x00, 0x00];
+
+    #[test]
+    fn whole_and_partial() {
+        let mut inflate = Inflate::default();
+        for (stream, content) in [(&STORED[..], &b"hello"[..]), (&FIXED[..4], b"aaaaaaaaaa")] {
+            for length in 1..=content.len() + 1 {
+                let mut room = [0; 16];
+                let output = &mut room[..length];
+                let decoded = inflate.decode(stream, output, false);
+                let expected = match length {
+                    length if length == content.len() => Ok(()),
+                    length if length < content.len() => Err(Fault::Length(length + 1)),
+                    _ => Err(Fault::Length(content.len())),
+                };
+                assert_eq!(decoded, expected, "{length}");
+                if length <= content.len() {
+                    assert_eq!(inflate.decode(stream, output, true), Ok(()));
+                    assert_eq!(output, &content[..length]);
+                }
+            }
+        }
+        let mut output = [0; 5];
+        assert!(inflate.decode(&STORED[..9], &mut output, false).is_err());
+        assert_eq!(
+            inflate.decode(&[7], &mut output, false),
+            Err(Fault::Corrupt)
+        );
+    }
+}

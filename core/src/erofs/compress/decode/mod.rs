@@ -1,0 +1,83 @@
+//! The decoders: a pcluster in memory to an extent in memory.
+//!
+//! Each gives exactly the bytes that the extent has, or says why not. All but LZ4 always have
+//! zeros in front of the data (`z_erofs_fixup_insize` in `fs/erofs/decompressor.c`), because
+//! the data ends where the pcluster does; LZ4 has them in images that say so.
+
+mod deflate;
+mod lz4;
+#[cfg(feature = "lzma")]
+mod lzma;
+mod zstd;
+
+use super::Encoding;
+
+/// Why a pcluster was not decoded. The output then holds anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The data is corrupt.
+    Corrupt,
+    /// It decodes to this many bytes, fewer than the extent has, or to more where it should
+    /// not; then this is the size of the extent plus one.
+    Length(usize),
+    /// There is no memory.
+    Memory,
+    /// This build cannot decode it.
+    #[cfg_attr(
+        feature = "lzma",
+        expect(dead_code, reason = "all algorithms are there")
+    )]
+    Unavailable,
+}
+
+/// How a pcluster is to be decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) encoding: Encoding,
+    /// Whether it may decode to more than is wanted.
+    pub(super) partial: bool,
+    /// Whether the image has zeros in front of LZ4 data.
+    pub(super) zero_padding: bool,
+    /// How many bytes may be such zeros at most: those of the first block.
+    pub(super) padding: usize,
+}
+
+/// The decoders' contexts, made at their first use and used again.
+#[derive(Debug, Default)]
+pub(super) struct Decoders {
+    deflate: deflate::Inflate,
+    zstd: zstd::Frames,
+}
+
+impl Decoders {
+    /// Fills `output` with what `input` decodes to. `input` may be written to.
+    pub(super) fn decode(
+        &mut self,
+        task: Task,
+        input: &mut [u8],
+        output: &mut [u8],
+    ) -> Result<(), Fault> {
+        let skip_zeros = task.zero_padding || task.encoding != Encoding::Lz4;
+        let data = if skip_zeros {
+            let start = input
+                .iter()
+                .take(task.padding)
+                .position(|byte| *byte != 0)
+                .ok_or(Fault::Corrupt)?;
+            input.get_mut(start..).unwrap_or_default()
+        } else {
+            input
+        };
+        match task.encoding {
+            Encoding::Lz4 if task.partial || !task.zero_padding => lz4::partial(data, output),
+            Encoding::Lz4 => lz4::whole(data, output),
+            Encoding::Deflate => self.deflate.decode(data, output, task.partial),
+            Encoding::Zstd => self.zstd.decode(data, output, task.partial),
+            #[cfg(feature = "lzma")]
+            Encoding::Lzma => lzma::decode(data, output, task.partial),
+            #[cfg(not(feature = "lzma"))]
+            Encoding::Lzma => Err(Fault::Unavailable),
+            Encoding::Shifted | Encoding::Interlaced => Err(Fault::Corrupt),
+        }
+    }
+}
