@@ -104,10 +104,7 @@ fn other_levels_and_the_largest_pclusters() {
                 "lz4 lz4-inline plain shifted shifted-inline",
             ),
             ("-zlz4 -C1048576", "lz4 lz4-big plain"),
-            (
-                "-zzstd,6 -C1048576 -Efragments,dedupe",
-                "fragment zstd-big",
-            ),
+            ("-zzstd,6 -C1048576 -Efragments,dedupe", "fragment zstd-big"),
             ("-zdeflate,9 -C1048576", "deflate deflate-big plain"),
             (
                 "-zlibdeflate,6 -C65536",
