@@ -1,10 +1,14 @@
 //! The command line, as clap reads it.
 
+mod read;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
+
+pub use read::ImageArgs;
 
 /// What `--help` says below the commands.
 const EXIT_CODES: &str = "\

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`command`] | the commands of the program, [`cli`] their arguments |
 //! | [`image`] | from a layout to the layers of one image |
+//! | [`image_file`] | one EROFS image to read in, plain or from a blob |
 //! | [`layer`] | one layer, from its blob into an output file |
 //! | [`mount`] | how unpacked layers are mounted together |
 //! | [`pipeline`] | the stages of the core on threads |
@@ -27,6 +28,7 @@ pub mod command;
 mod error;
 mod escape;
 pub mod image;
+pub mod image_file;
 pub mod layer;
 pub mod mount;
 pub mod pipeline;

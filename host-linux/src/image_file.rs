@@ -1,0 +1,287 @@
+//! One EROFS image to read in: a file, or what the blob of a layer holds.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::{Image, ReadAt, ReadError};
+use erofs_unpack_core::oci::Digest;
+use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
+
+use crate::error::HostError;
+use crate::layer;
+use crate::pipeline::Progress;
+use crate::publish::{Target, Unpublished};
+use crate::source::{BlobReader, Source, SourceOptions};
+
+/// An open file that is read at any offset, without moving its position.
+///
+/// Clones share the file and can be used by several threads.
+#[derive(Clone, Debug)]
+pub struct FileAt {
+    file: Arc<File>,
+    start: u64,
+}
+
+impl FileAt {
+    /// Reads a file from its start on.
+    #[must_use]
+    pub fn new(file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            start: 0,
+        }
+    }
+
+    /// Opens a regular file or a block device, and gives its size in bytes as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when it cannot be opened, or is nothing that can be read at
+    /// any offset.
+    pub fn open(path: &Path) -> Result<(Self, u64), HostError> {
+        let failed = |error| HostError::environment(path, "open for reading", error);
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let size = file.seek(io::SeekFrom::End(0)).map_err(failed)?;
+        Ok((Self::new(file), size))
+    }
+}
+
+impl FileAt {
+    /// The bytes of a blob that lies in a file, and their number; `None` for a stream.
+    fn of_blob(blob: &BlobReader) -> Result<Option<(Self, u64)>, HostError> {
+        let (Some((file, start)), Some(length)) = (blob.file(), blob.length()) else {
+            return Ok(None);
+        };
+        let file = file
+            .try_clone()
+            .map_err(|error| HostError::environment(blob.place(), "open a second time", error))?;
+        let source = Self {
+            file: Arc::new(file),
+            start,
+        };
+        Ok(Some((source, length)))
+    }
+}
+
+impl ReadAt for FileAt {
+    type Error = io::Error;
+
+    /// A file that has become shorter ends in [`io::ErrorKind::UnexpectedEof`].
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file
+            .read_exact_at(buf, self.start.saturating_add(offset))
+    }
+}
+
+/// How an image is opened.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ImageFileOptions {
+    /// Digest that the blob must have.
+    pub digest: Option<Digest>,
+    /// Digest that the image must have.
+    pub diff_id: Option<Digest>,
+    /// Files or block devices that hold the image's devices, in the order of its device table.
+    pub devices: Vec<PathBuf>,
+    /// What it may ask for.
+    pub limits: Limits,
+}
+
+/// One EROFS image to read in, and the devices that belong to it.
+#[derive(Debug)]
+pub struct ImageFile {
+    place: PathBuf,
+    source: FileAt,
+    size: u64,
+    devices: Vec<(FileAt, u64)>,
+    limits: Limits,
+    outcome: Option<Outcome>,
+}
+
+impl ImageFile {
+    /// Opens an EROFS image, or the blob of a layer, plain or compressed; `-` is the standard
+    /// input.
+    ///
+    /// A blob that is compressed, comes from a pipe, or has to have a digest is first unpacked
+    /// into an unnamed file in the system's directory for temporary files, and verified like
+    /// any layer. Then the blob may change without harm. An image in a file without a stated
+    /// digest is read where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] for an OCI layout, which has several layers, and for more devices
+    /// than the image has; [`HostError::Refused`] when it is no EROFS image or is not what
+    /// was stated; [`HostError::Environment`] when the system fails.
+    pub fn open(path: &Path, options: &ImageFileOptions) -> Result<Self, HostError> {
+        let mut blob = match Source::open(path, &SourceOptions::default())? {
+            Source::Blob(blob) => blob,
+            Source::Image(_) => {
+                return Err(HostError::Usage(format!(
+                    "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
+                    path.display()
+                )));
+            }
+        };
+        let devices = options.devices.iter().map(|path| FileAt::open(path));
+        let devices = devices.collect::<Result<Vec<_>, _>>()?;
+        let head = blob
+            .peek(SNIFF_SIZE)
+            .map_err(|error| HostError::environment(path, "read", error))?;
+        let sniffed = sniff(&head);
+        let stated = options.digest.is_some() || options.diff_id.is_some();
+        let in_place = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs && !stated);
+        let (source, size, outcome) = match in_place {
+            Some((source, size)) => (source, size, None),
+            None => {
+                let (source, outcome) = unpack(&mut blob, sniffed, options)?;
+                (source, outcome.image_size, Some(outcome))
+            }
+        };
+        Ok(Self {
+            place: path.into(),
+            source,
+            size,
+            devices,
+            limits: options.limits,
+            outcome,
+        })
+    }
+
+    /// The image with its devices. Each thread takes one of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Image::open`]; [`HostError::Usage`] when there are more devices than the image has.
+    pub fn image(&self) -> Result<Image<FileAt>, HostError> {
+        let mut image = Image::open(self.source.clone(), self.size, &self.limits)
+            .map_err(|error| self.failed(error))?;
+        for (device, size) in &self.devices {
+            if !image.attach(device.clone(), *size) {
+                return Err(HostError::Usage(format!(
+                    "--device: {} were given, and {} has {}",
+                    self.devices.len(),
+                    self.place.display(),
+                    image.devices().count()
+                )));
+            }
+        }
+        Ok(image)
+    }
+
+    /// What to call it in messages: the path as it was given.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Size of the image in bytes, with all that follows it.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What was verified of it; `None` for an image that is read where it is.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// What went wrong while reading this image.
+    #[must_use]
+    pub fn failed(&self, error: ReadError<io::Error>) -> HostError {
+        match error {
+            ReadError::Source(error) => HostError::environment(&self.place, "read", error),
+            ReadError::Refused(error) => HostError::refused(&self.place, error),
+        }
+    }
+
+    /// As [`Self::failed`], while reading the file at this path of the image.
+    #[must_use]
+    pub fn failed_at(&self, path: &[u8], error: ReadError<io::Error>) -> HostError {
+        match error {
+            ReadError::Source(error) => HostError::environment(self.inside(path), "read", error),
+            ReadError::Refused(error) => HostError::refused(self.inside(path), error),
+        }
+    }
+
+    /// What to call a file of the image in messages: the image, and after a colon the path from
+    /// its root.
+    #[must_use]
+    pub fn inside(&self, path: &[u8]) -> PathBuf {
+        let mut place = self.place.clone().into_os_string();
+        place.push(":/");
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        place.push(OsStr::from_bytes(path));
+        place.into()
+    }
+}
+
+/// Unpacks and verifies a blob, into a file that never gets a name.
+fn unpack(
+    blob: &mut BlobReader,
+    sniffed: Sniffed,
+    options: &ImageFileOptions,
+) -> Result<(FileAt, Outcome), HostError> {
+    let mut expected = Expectations::new(match sniffed {
+        Sniffed::Compressed(compression) => compression,
+        // What is no image is refused by the core, with its reason.
+        Sniffed::Erofs | Sniffed::Tar | Sniffed::Unknown => Compression::None,
+    });
+    expected.blob_size = blob.length();
+    expected.blob_digest = options.digest;
+    expected.diff_id = options.diff_id;
+    if let Ok(devices @ 1..) = u16::try_from(options.devices.len()) {
+        expected.devices = Devices::Attached(devices);
+    }
+    // Other users write to that directory too, so the name is one that is free as a rule.
+    let name = format!(".erofs-unpack-{}", std::process::id());
+    let mut output = Unpublished::create(Target::new(&std::env::temp_dir().join(name), true)?)?;
+    let progress = Progress::default();
+    let outcome = layer::unpack(
+        blob,
+        Some(&mut output),
+        &expected,
+        &options.limits,
+        &progress,
+    )?;
+    let file = output.file().try_clone().map_err(|error| {
+        HostError::environment(output.target().path(), "open a second time", error)
+    })?;
+    Ok((FileAt::new(file), outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_became_shorter_is_an_error_of_the_system() {
+        let path = std::env::temp_dir().join(format!("file-at-{}", std::process::id()));
+        std::fs::write(&path, [7; 100]).unwrap();
+        let (file, size) = FileAt::open(&path).unwrap();
+        let mut buf = [0; 40];
+        assert_eq!(size, 100);
+        file.read_at(60, &mut buf).unwrap();
+        assert_eq!(buf, [7; 40]);
+        std::fs::write(&path, [7; 80]).unwrap();
+        let error = file.read_at(60, &mut buf).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_no_image() {
+        let error = FileAt::open(&std::env::temp_dir()).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+    }
+}
