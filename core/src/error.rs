@@ -234,6 +234,7 @@ codes! {
     ChunkDevice = "chunk-device", Malformed, "file", "has content on a device that does not exist";
     DeviceMissing = "device-missing", Usage, "file", "has content on a device that was not given";
     SymlinkLength = "symlink-length", Limit, "symbolic link", "has a target longer than the limit";
+    SymlinkTarget = "symlink-target", Malformed, "symbolic link", "has a target with a NUL";
     CompressionConfig = "compression-config", Malformed, "compression configuration", "is cut off or out of range";
     CompressionUnavailable = "compression-unavailable", Unsupported, "pcluster", "is of a compression algorithm that this build has no decoder for";
 

@@ -54,13 +54,16 @@ impl Table {
 }
 
 impl<R: ReadAt> Image<R> {
-    /// The extent of a chunk-based file.
+    /// The extent of a chunk-based file: the chunk that holds `offset` and those that follow it
+    /// on the device, until `wanted` bytes are covered.
     pub(super) fn chunk_extent(
         &self,
         inode: &Inode,
         format: ChunkFormat,
         offset: u64,
+        wanted: u64,
     ) -> ReadResult<Extent, R> {
+        let stop = offset.saturating_add(wanted).min(inode.size);
         let block_bits = u32::from(self.superblock.block_bits);
         let unit = if format.has_indexes() { 8 } else { 4 };
         let table = Table {
@@ -81,7 +84,7 @@ impl<R: ReadAt> Image<R> {
         let place = self.chunk(inode, &table, number)?;
         let mut end = first.saturating_add(chunk);
         let mut merged = 1;
-        while merged < MERGED_MAX && end < inode.size {
+        while merged < MERGED_MAX && end < stop {
             let so_far = end.saturating_sub(first);
             let next = match place {
                 Place::Raw { device, offset } => Place::Raw {

@@ -74,12 +74,23 @@ impl<R: ReadAt> Image<R> {
     /// its block; [`Code::ChunkDevice`] when there is no such device; what the compressed
     /// layouts refuse. Whether the bytes are there is only seen when they are read.
     pub fn extent(&self, inode: &Inode, offset: u64) -> ReadResult<Extent, R> {
+        self.extent_for(inode, offset, u64::MAX)
+    }
+
+    /// The extent that holds the byte `offset`, for a reader who wants `wanted` bytes from there
+    /// on: chunks behind those are not looked at.
+    pub(super) fn extent_for(
+        &self,
+        inode: &Inode,
+        offset: u64,
+        wanted: u64,
+    ) -> ReadResult<Extent, R> {
         if offset >= inode.size {
             return Ok(Extent::end(offset));
         }
         match inode.data {
             Data::Start(start) => Ok(self.flat_extent(inode, start, offset)?),
-            Data::Chunks(format) => self.chunk_extent(inode, format, offset),
+            Data::Chunks(format) => self.chunk_extent(inode, format, offset, wanted),
             Data::CompressedBlocks(_) => self.compressed_extent(inode, offset),
             Data::Device(..) | Data::Nothing => {
                 Err(Error::new(Code::InodeType, At::Nid(inode.nid)).into())

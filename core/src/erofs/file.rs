@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::image::Device;
 use super::{Data, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space};
 use crate::{At, Code, Error, Value};
 
@@ -25,7 +26,7 @@ impl<R: ReadAt> Image<R> {
         }
         let mut offset = offset;
         while !rest.is_empty() {
-            let extent = self.extent(inode, offset)?;
+            let extent = self.extent_for(inode, offset, rest.len() as u64)?;
             let within = offset.saturating_sub(extent.offset);
             let there = extent.length.saturating_sub(within);
             let take = usize::try_from(there).unwrap_or(usize::MAX).min(rest.len());
@@ -86,84 +87,75 @@ impl<R: ReadAt> Image<R> {
     /// # Errors
     ///
     /// [`Code::FileBounds`] when the bytes lie beyond the end of the image or device;
-    /// [`Code::DeviceMissing`] when the device was not attached and has no place in the image;
+    /// [`Code::DeviceMissing`] when the device was not attached and is not in the image either;
     /// [`Code::ChunkDevice`] when there is no such device; what the source says.
     pub fn read_raw(&self, device: u16, offset: u64, buf: &mut [u8]) -> ReadResult<(), R> {
         let (source, offset) = self.locate(device, offset, buf.len())?;
-        source.read_at(offset, buf).map_err(ReadError::Source)
+        source
+            .unwrap_or(&self.source)
+            .read_at(offset, buf)
+            .map_err(ReadError::Source)
     }
 
     /// As [`Self::read_raw`], through the cache of metadata where the image itself is meant.
     fn read_raw_cached(&self, device: u16, offset: u64, buf: &mut [u8]) -> ReadResult<(), R> {
-        if self.devices.is_empty() {
-            self.metadata(Space::Image, offset, buf)
-                .map_err(|error| match error {
-                    ReadError::Refused(error) if error.code() == Code::MetadataBounds => {
-                        self.file_bounds(offset, buf.len(), self.size).into()
-                    }
-                    error => error,
-                })
-        } else {
-            self.read_raw(device, offset, buf)
+        match self.locate(device, offset, buf.len())? {
+            (Some(source), offset) => source.read_at(offset, buf).map_err(ReadError::Source),
+            (None, offset) => self.metadata(Space::Image, offset, buf),
         }
     }
 
-    /// The source that a run of bytes lies in, and where there.
-    fn locate(&self, device: u16, offset: u64, length: usize) -> Result<(&R, u64), Error> {
-        let (source, size, within) = if device == 0 {
-            self.locate_flat(offset)
+    /// The attached device that a run of bytes lies in, or `None` for the image itself, and
+    /// where there.
+    fn locate(&self, device: u16, offset: u64, length: usize) -> Result<(Option<&R>, u64), Error> {
+        let block = offset >> (self.superblock.block_bits & 63);
+        let (number, slot) = if device == 0 {
+            let covers = |device: &&Device<R>| {
+                let slot = &device.slot;
+                slot.end()
+                    .is_some_and(|end| slot.start <= block && block < end)
+            };
+            let mut slots = self.devices.iter().enumerate();
+            slots
+                .find(|(_, device)| covers(device))
+                .map_or((0, None), |(index, slot)| {
+                    let number = u16::try_from(index.saturating_add(1)).unwrap_or(u16::MAX);
+                    (number, Some(slot))
+                })
         } else {
-            let index = usize::from(device).saturating_sub(1);
-            let Some(device) = self.devices.get(index) else {
+            let Some(slot) = self.devices.get(usize::from(device).saturating_sub(1)) else {
                 return Err(Error::new(Code::ChunkDevice, At::Image(offset))
                     .found(Value::Number(device.into()))
                     .expected(Value::AtMost(self.devices.len() as u64)));
             };
-            match (&device.source, device.slot.start) {
-                (Some((source, size)), _) => (source, *size, offset),
-                (None, 0) => {
-                    return Err(Error::new(Code::DeviceMissing, At::Image(offset))
-                        .found(Value::Number(index.saturating_add(1) as u64)));
-                }
-                (None, start) => {
-                    let start = start.saturating_mul(self.superblock.block_size());
-                    (&self.source, self.size, offset.saturating_add(start))
-                }
-            }
+            (device, Some(slot))
+        };
+        let start = slot.map_or(0, |device| {
+            device
+                .slot
+                .start
+                .saturating_mul(self.superblock.block_size())
+        });
+        let attached = slot.and_then(|device| device.source.as_ref());
+        let (source, size) =
+            attached.map_or((None, self.size), |(source, size)| (Some(source), *size));
+        let within = match (attached, device) {
+            (Some(_), 0) => offset.saturating_sub(start),
+            (Some(_), _) | (None, 0) => offset,
+            (None, _) => offset.saturating_add(start),
         };
         let end = within.checked_add(length as u64);
-        if end.is_none_or(|end| end > size) {
-            return Err(self.file_bounds(within, length, size));
+        let inside = end.is_some_and(|end| end <= size);
+        if attached.is_none() && number > 0 && (!inside || start == 0) {
+            return Err(Error::new(Code::DeviceMissing, At::Image(offset))
+                .found(Value::Number(number.into())));
+        }
+        if !inside {
+            return Err(Error::new(Code::FileBounds, At::Image(within))
+                .found(Value::Number(end.unwrap_or(u64::MAX)))
+                .expected(Value::AtMost(size)));
         }
         Ok((source, within))
-    }
-
-    /// The source that an address of the flat space lies in, its size, and where there.
-    fn locate_flat(&self, offset: u64) -> (&R, u64, u64) {
-        let block = offset >> (self.superblock.block_bits & 63);
-        let attached = self.devices.iter().find_map(|device| {
-            let end = device.slot.end()?;
-            let (source, size) = device.source.as_ref()?;
-            (device.slot.start <= block && block < end).then(|| {
-                let start = device
-                    .slot
-                    .start
-                    .saturating_mul(self.superblock.block_size());
-                (source, *size, offset.saturating_sub(start))
-            })
-        });
-        attached.unwrap_or((&self.source, self.size, offset))
-    }
-
-    /// Bytes that lie beyond the end.
-    #[allow(
-        clippy::unused_self,
-        reason = "a method, so that callers need not name the type's parameter"
-    )]
-    fn file_bounds(&self, offset: u64, length: usize, size: u64) -> Error {
-        Error::new(Code::FileBounds, At::Image(offset))
-            .found(Value::Number(offset.saturating_add(length as u64)))
-            .expected(Value::AtMost(size))
     }
 
     /// The target of a symbolic link, as it is.
@@ -171,7 +163,8 @@ impl<R: ReadAt> Image<R> {
     /// # Errors
     ///
     /// [`Code::InodeType`] when it is none; [`Code::SymlinkLength`] when the target is longer
-    /// than the limit; as [`Self::read`].
+    /// than the limit; [`Code::SymlinkTarget`] when it holds a NUL, where the kernel would cut it
+    /// off; as [`Self::read`].
     pub fn read_link(&self, inode: &Inode) -> ReadResult<Vec<u8>, R> {
         if inode.file_type != FileType::Symlink {
             return Err(Error::new(Code::InodeType, At::Nid(inode.nid)).into());
@@ -185,7 +178,13 @@ impl<R: ReadAt> Image<R> {
         let length = usize::try_from(inode.size).unwrap_or(usize::MAX);
         let mut target = buffer(length)?;
         self.read(inode, 0, &mut target)?;
-        Ok(target)
+        match target.iter().position(|byte| *byte == 0) {
+            None => Ok(target),
+            Some(at) => {
+                let at = At::File(inode.nid, at as u64);
+                Err(Error::new(Code::SymlinkTarget, at).into())
+            }
+        }
     }
 }
 
