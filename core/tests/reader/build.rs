@@ -38,7 +38,7 @@ impl Record {
         }
     }
 
-    fn bytes(self) -> [u8; 64] {
+    pub(crate) fn bytes(self) -> [u8; 64] {
         let mut record = [0; 64];
         record[..2].copy_from_slice(&(self.layout << 1 | 1).to_le_bytes());
         record[2..4].copy_from_slice(&self.xattr_count.to_le_bytes());

@@ -254,6 +254,53 @@ fn long_prefixes_lie_in_the_packed_inode() {
 }
 
 #[test]
+fn the_metabox_holds_inodes_prefixes_and_shared_xattrs() {
+    const METABOX: u64 = 1 << 63;
+    let mut build = build(0, &[], &[]);
+    // The superblock has a slot more, so the root lies behind that.
+    build
+        .field(8, &8_u32.to_le_bytes())
+        .field(13, &[1])
+        .field(14, &40_u16.to_le_bytes())
+        .field(44, &1_u32.to_le_bytes())
+        .field(80, &0x140_u32.to_le_bytes())
+        .field(91, &[1])
+        .field(92, &(256_u32 / 4).to_le_bytes())
+        .put(1152, &[0; 64])
+        .put(1152, &100_u64.to_le_bytes())
+        .dir(40, &[(b"f", METABOX | 2)]);
+    // Slot 2 of the metabox: an inode with an entry with a long prefix and a shared one.
+    let area = [
+        &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0][..],
+        &entry((0x80, b"x", b"y")),
+    ]
+    .concat();
+    let mut record = Record::new(2, 0o10_0644, 5, u32::MAX);
+    record.xattr_count = ((area.len() - 8) / 4) as u16;
+    let mut content = vec![0; 640];
+    content[64..128].copy_from_slice(&record.bytes());
+    content[128..128 + area.len()].copy_from_slice(&area);
+    content[128 + area.len()..][..5].copy_from_slice(b"hello");
+    content[256..268].copy_from_slice(&long_prefix(4, b"overlay."));
+    content[524..532].copy_from_slice(&entry((1, b"s", b"v")));
+    build
+        .put(20 * 512, &content)
+        .inode(100, Record::new(0, 0o10_0600, 640, 20));
+    let image = build.open();
+    let inode = image.resolve(b"f").unwrap().unwrap();
+    assert_eq!(inode.nid, METABOX | 2);
+    let owned = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+    let expected = [owned("trusted.overlay.x", b"y"), owned("user.s", b"v")];
+    assert_eq!(all(&image, &inode), expected);
+    let mut found = [0; 9];
+    assert_eq!(image.read(&inode, 0, &mut found).unwrap(), 5);
+    assert_eq!(&found[..5], b"hello");
+    // Beyond the end of the metabox.
+    let beyond = code(image.inode(METABOX | 20));
+    assert_eq!(beyond, (Code::InodeOffset, At::Nid(METABOX | 20)));
+}
+
+#[test]
 fn the_filter_saves_looking() {
     // A set bit says that the name is absent; so all bits hide every name, though it is there.
     let mut build = build(u32::MAX, &[], &[(1, b"a", b"1")]);
