@@ -213,6 +213,10 @@ codes! {
     SuperblockNanoseconds = "superblock-nanoseconds", Malformed, "superblock", "the time has a billion nanoseconds or more";
     SuperblockAlgorithms = "superblock-algorithms", Unsupported, "superblock", "names unknown compression algorithms";
     SuperblockInodes = "superblock-inodes", Malformed, "superblock", "declares more inodes than the image has room for";
+    SuperblockCompat = "superblock-compat", Unsupported, "superblock", "sets unknown compatible features";
+    SuperblockReserved = "superblock-reserved", Malformed, "superblock", "has reserved bytes that are not zero";
+    SuperblockUnsigned = "superblock-unsigned", Malformed, "superblock", "has no checksum";
+    SuperblockCount = "superblock-count", Mismatch, "superblock", "declares another number of inodes than can be reached";
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
     DeviceSlot = "device-slot", Malformed, "device slot", "has no blocks or lies over other blocks";
 
@@ -228,7 +232,22 @@ codes! {
     InodeType = "inode-type", Usage, "inode", "is not of the type that was asked for";
     InodeLimit = "inode-limit", Limit, "image", "has more files than the limit";
 
+    InodeSize = "inode-size", Malformed, "inode", "has a size of more than 63 bits";
+    InodeNanoseconds = "inode-nanoseconds", Malformed, "inode", "has a time with a billion nanoseconds or more";
+    InodeNoLinks = "inode-no-links", Malformed, "inode", "has no links, and is reached";
+    InodeLinks = "inode-links", Mismatch, "inode", "does not have as many links as lead to it";
+    InodeReserved = "inode-reserved", Malformed, "inode", "has a reserved field that is not zero";
+    InodeSpecial = "inode-special", Malformed, "inode", "is a device, a pipe or a socket, and has a size";
+    InodeRoot = "inode-root", Malformed, "inode", "is the root, and no directory";
+    InodeInternal = "inode-internal", Malformed, "inode", "is the packed or metabox inode, and no plain file or in a directory";
+
     // Content
+    SymlinkSize = "symlink-size", Malformed, "symbolic link", "has no target, or one that is too long";
+    SymlinkNul = "symlink-nul", Malformed, "symbolic link", "has a target with a NUL";
+    DeviceForeign = "device-foreign", Unsupported, "device slot", "names a device that is not part of the layer";
+    OverlapMetadata = "overlap-metadata", Malformed, "metadata", "lies over other metadata";
+    OverlapData = "overlap-data", Malformed, "file", "has content that lies over metadata";
+    OverlapContent = "overlap-content", Malformed, "file", "shares content with another without saying so";
     FileBounds = "file-bounds", Malformed, "file", "has content beyond the end of the image or device";
     InlineBounds = "inline-bounds", Malformed, "file", "has content behind its inode that crosses the end of a block";
     ChunkDevice = "chunk-device", Malformed, "file", "has content on a device that does not exist";
@@ -241,6 +260,15 @@ codes! {
     // Directories
     DirentTable = "dirent-table", Malformed, "directory block", "has entries that do not fit their block";
     DirentName = "dirent-name", Malformed, "directory entry", "has a name that cannot be one";
+    DirentCharacter = "dirent-character", Malformed, "directory entry", "has a slash or a NUL in its name";
+    DirentOrder = "dirent-order", Malformed, "directory entry", "has a name that does not come after the one before";
+    DirentDot = "dirent-dot", Malformed, "directory", "has an entry . that is wrong, missing or out of place";
+    DirentDotDot = "dirent-dot-dot", Malformed, "directory", "has an entry .. that is wrong or missing";
+    DirentType = "dirent-type", Mismatch, "directory entry", "does not have the type of its inode";
+    DirentReserved = "dirent-reserved", Malformed, "directory entry", "has a reserved byte that is not zero";
+    DirentPadding = "dirent-padding", Malformed, "directory block", "goes on after the end of its last name";
+    DirectoryLinks = "directory-links", Malformed, "directory", "is entered from more than one place";
+    DirectoryWhiteout = "directory-whiteout", Malformed, "directory entry", "is a whiteout of another file system's form";
     DirectoryEntries = "directory-entries", Limit, "directory", "has more entries than the limit";
     DirectoryDepth = "directory-depth", Limit, "directory", "lies deeper than the limit";
     DirectoryLoop = "directory-loop", Malformed, "directory", "lies in itself";
@@ -249,6 +277,12 @@ codes! {
     XattrHeader = "xattr-header", Malformed, "xattr header", "does not fit the inode's xattr area";
     XattrEntry = "xattr-entry", Malformed, "xattr entry", "goes beyond the inode's xattr area";
     XattrName = "xattr-name", Malformed, "xattr entry", "has a name with a NUL";
+    XattrLength = "xattr-length", Malformed, "xattr entry", "has a name that is empty or too long";
+    XattrDuplicate = "xattr-duplicate", Malformed, "xattrs", "hold the same name twice";
+    XattrFilter = "xattr-filter", Malformed, "xattr header", "denies a name that is there";
+    XattrAcl = "xattr-acl", Malformed, "xattr", "is an ACL that is none";
+    XattrUnknown = "xattr-unknown", Unsupported, "xattr entry", "has a name without a known prefix";
+    XattrReserved = "xattr-reserved", Malformed, "xattr header", "has reserved bytes that are not zero";
     XattrPrefix = "xattr-prefix", Malformed, "xattr prefix", "does not exist or is cut off";
 
     // Compressed content
@@ -272,6 +306,10 @@ codes! {
     FragmentBounds = "fragment-bounds", Malformed, "fragment", "lies beyond the end of the packed inode";
     FragmentLoop = "fragment-loop", Malformed, "fragment", "lies in an inode that is itself needed to read the packed inode";
     MetaboxLoop = "metabox-loop", Malformed, "metabox", "reading it needs metadata that lies in it";
+
+    // The check
+    CheckMemory = "check-memory", Limit, "check", "needs more memory than the limit";
+    CheckWork = "check-work", Limit, "check", "has more metadata to look at than the limit";
 
     // The interface
     Finished = "finished", Usage, "interface", "was used after its end or after an error";

@@ -8,7 +8,8 @@
 //! |---|---|---|
 //! | [`oci`] | media types, digests, annotations; descriptors, manifests, indexes, configs | nothing; `alloc` for JSON |
 //! | [`codec`] | the wire forms of a layer: plain, gzip, zstd | nothing; `alloc` for zstd |
-//! | [`erofs`] | the records of an EROFS image | nothing |
+//! | [`erofs`] | an EROFS image: its records, and a reader | nothing; `alloc` for the reader |
+//! | [`check`] | all of an image, for breaches of the rules | `alloc` |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
 //!
 //! Errors are one type, [`Error`]: a stable [`Code`], where it was, what was found and what
@@ -48,6 +49,8 @@ extern crate alloc;
 extern crate std;
 
 pub(crate) mod bytes;
+#[cfg(feature = "alloc")]
+pub mod check;
 pub mod codec;
 pub mod erofs;
 mod error;

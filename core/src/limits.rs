@@ -52,6 +52,12 @@ pub struct Limits {
     /// Longest target of a symbolic link, in bytes. Default 4095: more does not fit into the
     /// kernel's `PATH_MAX`.
     pub symlink_length: u32,
+    /// Most memory that a check keeps while it goes through an image, in bytes. Default 512
+    /// MiB; see [`crate::check`] for what it takes.
+    pub check_memory: u64,
+    /// Most metadata that a check looks at, in bytes; what several inodes use counts once for
+    /// each. Default 64 GiB.
+    pub check_work: u64,
     /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
     /// reading faster, less than one line of 16 KiB counts as one.
     pub metadata_cache: u64,
@@ -75,6 +81,8 @@ impl Limits {
         directory_entries: 1 << 24,
         directory_depth: 256,
         symlink_length: 4095,
+        check_memory: 512 * MIB,
+        check_work: 64 * GIB,
         metadata_cache: 4 * MIB,
     };
 }

@@ -54,6 +54,22 @@ impl Table {
 }
 
 impl<R: ReadAt> Image<R> {
+    /// The table of chunks behind a chunk-based inode: from its start to the byte after its end,
+    /// in bytes of the space that the inode lies in.
+    pub(super) fn chunk_table(
+        &self,
+        inode: &Inode,
+        format: ChunkFormat,
+    ) -> Result<(u64, u64), Error> {
+        let unit = if format.has_indexes() { 8 } else { 4 };
+        let bits = u32::from(self.superblock.block_bits).saturating_add(format.block_bits());
+        let chunks = inode.size.div_ceil(1 << (bits & 63));
+        let start = inode.end().checked_next_multiple_of(unit);
+        start
+            .and_then(|start| Some((start, start.checked_add(chunks.checked_mul(unit)?)?)))
+            .ok_or_else(|| Error::new(Code::MetadataBounds, At::Nid(inode.nid)))
+    }
+
     /// The extent of a chunk-based file: the chunk that holds `offset` and those that follow it
     /// on the device, until `wanted` bytes are covered.
     pub(super) fn chunk_extent(

@@ -13,18 +13,30 @@ pub const NAME_MAX: usize = 255;
 
 /// An entry as it lies in a block, without its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dirent {
-    pub(super) nid: u64,
+pub(crate) struct Dirent {
+    pub(crate) nid: u64,
     /// Where the name starts, in bytes of the block.
     name: u16,
     /// `EROFS_FT_*`, as it is.
     file_type: u8,
+    /// Must be zero.
+    pub(crate) reserved: u8,
 }
 
 impl Dirent {
     /// The type that it states, if it states one that there is.
-    pub(super) const fn file_type(&self) -> Option<FileType> {
+    pub(crate) const fn file_type(&self) -> Option<FileType> {
         FileType::of_dirent(self.file_type)
+    }
+
+    /// The number of the type that it states.
+    pub(crate) const fn raw_type(&self) -> u8 {
+        self.file_type
+    }
+
+    /// Where the name starts, in bytes of the block.
+    pub(crate) const fn name_start(&self) -> usize {
+        self.name as usize
     }
 
     fn parse(bytes: &[u8], index: usize) -> Option<Self> {
@@ -35,19 +47,20 @@ impl Dirent {
             nid: u64::from_le_bytes(*nid),
             name: u16::from_le_bytes(*name),
             file_type: *rest.first()?,
+            reserved: *rest.get(1)?,
         })
     }
 }
 
 /// One block of a directory; the last one ends with the directory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DirBlock<'a> {
+pub(crate) struct DirBlock<'a> {
     pub(super) bytes: &'a [u8],
     /// The directory, and where in it the block starts: where an error is.
     pub(super) nid: u64,
     pub(super) offset: u64,
     /// Number of entries, as [`Self::parse`] counts them.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl<'a> DirBlock<'a> {
@@ -57,7 +70,7 @@ impl<'a> DirBlock<'a> {
     ///
     /// [`Code::DirentTable`] when the entries do not fill up the bytes before the names, or
     /// go beyond the block.
-    pub(super) fn parse(bytes: &'a [u8], nid: u64, offset: u64) -> Result<Self, Error> {
+    pub(crate) fn parse(bytes: &'a [u8], nid: u64, offset: u64) -> Result<Self, Error> {
         let names = Dirent::parse(bytes, 0).map_or(0, |first| usize::from(first.name));
         let count = names.checked_div(DIRENT_SIZE).unwrap_or(0);
         let fits = count > 0 && names < bytes.len();
@@ -74,7 +87,7 @@ impl<'a> DirBlock<'a> {
     }
 
     /// Where an entry starts, in bytes of the directory.
-    pub(super) const fn position(&self, index: usize) -> u64 {
+    pub(crate) const fn position(&self, index: usize) -> u64 {
         self.offset
             .saturating_add((index as u64).saturating_mul(DIRENT_SIZE as u64))
     }
@@ -86,7 +99,7 @@ impl<'a> DirBlock<'a> {
     ///
     /// [`Code::DirentName`] when the name does not lie behind the one before it in the block,
     /// is empty, or is longer than [`NAME_MAX`].
-    pub(super) fn entry(&self, index: usize) -> Result<(Dirent, &'a [u8]), Error> {
+    pub(crate) fn entry(&self, index: usize) -> Result<(Dirent, &'a [u8]), Error> {
         self.get(index)
             .ok_or_else(|| Error::new(Code::DirentName, At::File(self.nid, self.position(index))))
     }
@@ -116,7 +129,7 @@ impl<'a> DirBlock<'a> {
 
 /// Whether a name can be one component of a path: the kernel shows no other
 /// (`verify_dirent_name` in `fs/readdir.c`), and a NUL would end it early.
-pub(super) fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     let ends = name
         .iter()
         .fold(false, |ends, byte| ends | (*byte == 0) | (*byte == b'/'));

@@ -60,6 +60,26 @@ impl Extent {
 }
 
 impl<R: ReadAt> Image<R> {
+    /// The metadata behind an inode that says where its content lies, if there is such: from
+    /// its start to the byte after its end, in bytes of the space that the inode lies in.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::MetadataBounds`] when it does not lie inside the image.
+    pub(crate) fn tables(&self, inode: &Inode) -> ReadResult<Option<(u64, u64)>, R> {
+        let (start, end) = match inode.data {
+            _ if inode.size == 0 => return Ok(None),
+            Data::Chunks(format) => self.chunk_table(inode, format)?,
+            _ => return Ok(None),
+        };
+        if start < end {
+            // The last byte is there when all of it is.
+            let last = end.saturating_sub(1);
+            self.metadata_of(inode.nid, self.space(inode.nid), last, &mut [0])?;
+        }
+        Ok(Some((start, end)))
+    }
+
     /// The extent that holds the byte `offset` of a file, a directory or a symbolic link.
     ///
     /// At and beyond the end it is a hole of no length, so that

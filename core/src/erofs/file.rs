@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::image::Device;
-use super::{Data, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space};
+use super::{Data, DeviceSlot, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space};
 use crate::{At, Code, Error, Value};
 
 impl<R: ReadAt> Image<R> {
@@ -105,6 +105,54 @@ impl<R: ReadAt> Image<R> {
         }
     }
 
+    /// Whether a run of bytes of a device lies inside it. Of a device that was not attached
+    /// and has no place in the image, its slot says how large it is.
+    pub(crate) fn contains(&self, device: u16, offset: u64, length: u64) -> Result<bool, Error> {
+        let Some(before) = length.checked_sub(1) else {
+            return Ok(true);
+        };
+        let Some(last) = offset.checked_add(before) else {
+            return Ok(false);
+        };
+        let fits = |offset| match self.locate(device, offset, 1) {
+            Ok((source, within)) => Ok(Some((source.map(core::ptr::from_ref), within))),
+            Err(error) if matches!(error.code(), Code::FileBounds | Code::DeviceMissing) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+        // Both ends in one source, as far apart there as here: then all between is in it too.
+        if let (Some((first, from)), Some((second, to))) = (fits(offset)?, fits(last)?) {
+            let same = match (first, second) {
+                (None, None) => true,
+                (Some(first), Some(second)) => core::ptr::eq(first, second),
+                _ => false,
+            };
+            return Ok(same && to.checked_sub(from) == Some(before));
+        }
+        Ok(self.is_declared(device, offset, last))
+    }
+
+    /// Whether the slot of a device that is not at hand has room for these bytes.
+    fn is_declared(&self, device: u16, offset: u64, last: u64) -> bool {
+        let block = self.superblock.block_size();
+        let covers = |slot: &DeviceSlot, start: u64| {
+            let end = start.saturating_add(slot.blocks).saturating_mul(block);
+            offset >= start.saturating_mul(block) && last < end
+        };
+        if device == 0 {
+            self.devices.iter().any(|device| {
+                device.source.is_none()
+                    && device.slot.start != 0
+                    && covers(&device.slot, device.slot.start)
+            })
+        } else {
+            self.devices
+                .get(usize::from(device).saturating_sub(1))
+                .is_some_and(|device| device.source.is_none() && covers(&device.slot, 0))
+        }
+    }
+
     /// The attached device that a run of bytes lies in, or `None` for the image itself, and
     /// where there.
     fn locate(&self, device: u16, offset: u64, length: usize) -> Result<(Option<&R>, u64), Error> {
@@ -189,7 +237,7 @@ impl<R: ReadAt> Image<R> {
 }
 
 /// A buffer of zeros, whose size has passed a limit.
-pub(super) fn buffer(length: usize) -> Result<Vec<u8>, Error> {
+pub(crate) fn buffer(length: usize) -> Result<Vec<u8>, Error> {
     let mut buffer = Vec::new();
     buffer
         .try_reserve_exact(length)

@@ -210,6 +210,8 @@ pub struct Inode {
     pub mtime_ns: u32,
     /// Whether the directory leaves out its entry `.` (`EROFS_I_DOT_OMITTED_BIT`).
     pub dot_omitted: bool,
+    /// Whether a reserved field is not zero.
+    pub reserved: bool,
 }
 
 impl Inode {
@@ -295,6 +297,7 @@ impl Inode {
             mtime: raw.mtime,
             mtime_ns: raw.mtime_ns,
             dot_omitted: is_directory && bit4,
+            reserved: raw.reserved,
         })
     }
 
@@ -384,6 +387,7 @@ struct Raw {
     mtime: i64,
     mtime_ns: u32,
     nlink: u32,
+    reserved: bool,
 }
 
 /// A compact inode. Its time is relative to the superblock's, with the nanoseconds of that.
@@ -398,7 +402,7 @@ fn compact<'a>(superblock: &Superblock, record: &'a [u8]) -> Parsed<'a, Raw> {
     let (rest, ino) = le_u32(rest)?;
     let (rest, uid) = le_u16(rest)?;
     let (rest, gid) = le_u16(rest)?;
-    let (rest, _reserved) = le_u32(rest)?;
+    let (rest, reserved) = le_u32(rest)?;
     let raw = Raw {
         xattr_count,
         mode,
@@ -411,6 +415,7 @@ fn compact<'a>(superblock: &Superblock, record: &'a [u8]) -> Parsed<'a, Raw> {
         mtime: superblock.epoch.wrapping_add(mtime.into()),
         mtime_ns: superblock.fixed_nanoseconds,
         nlink: 0,
+        reserved: reserved != 0,
     };
     Ok((rest, raw))
 }
@@ -429,7 +434,7 @@ fn extended(record: &[u8]) -> Parsed<'_, Raw> {
     let (rest, mtime) = le_u64(rest)?;
     let (rest, mtime_ns) = le_u32(rest)?;
     let (rest, nlink) = le_u32(rest)?;
-    let (rest, _reserved) = take(16_usize)(rest)?;
+    let (rest, reserved) = take(16_usize)(rest)?;
     let raw = Raw {
         xattr_count,
         mode,
@@ -442,6 +447,7 @@ fn extended(record: &[u8]) -> Parsed<'_, Raw> {
         mtime: mtime.cast_signed(),
         mtime_ns,
         nlink,
+        reserved: reserved.iter().any(|byte| *byte != 0),
     };
     Ok((rest, raw))
 }

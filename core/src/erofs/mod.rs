@@ -8,6 +8,7 @@
 
 #[cfg(feature = "alloc")]
 mod cache;
+mod checksum;
 #[cfg(feature = "alloc")]
 mod chunk;
 #[cfg(feature = "alloc")]
@@ -68,6 +69,14 @@ pub use superblock::{
 pub use walk::{Visit, Walk};
 #[cfg(feature = "alloc")]
 pub use xattrs::{Xattr, Xattrs};
+
+pub(crate) use checksum::Checksum;
+#[cfg(feature = "alloc")]
+pub(crate) use dirent::{DirBlock, Dirent, is_name};
+#[cfg(feature = "alloc")]
+pub(crate) use file::buffer;
+#[cfg(feature = "alloc")]
+pub(crate) use xattr::{filter_bit, split as split_xattr};
 
 /// A nom parser's result over bytes, with the error that costs nothing: these records have a
 /// fixed size that is checked first, so that a parser can only run out of bytes.

@@ -206,6 +206,20 @@ impl Superblock {
             .filter_map(move |(bit, name)| (bits & bit != 0).then_some(name))
     }
 
+    /// The nid of the packed inode, where there is one.
+    #[must_use]
+    pub fn packed_inode(&self) -> Option<u64> {
+        let packed = self.incompat.has(Incompat::FRAGMENTS) && self.packed_nid != 0;
+        packed.then_some(self.packed_nid)
+    }
+
+    /// The nid of the metabox inode, where there is one.
+    #[must_use]
+    pub fn metabox_inode(&self) -> Option<u64> {
+        self.metabox_nid
+            .filter(|_| self.incompat.has(Incompat::METABOX))
+    }
+
     /// Byte offset of the inode `nid` in the image, or `None` when it lies in the metabox or
     /// beyond 64 bits (`erofs_iloc`).
     #[must_use]

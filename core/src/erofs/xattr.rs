@@ -32,14 +32,17 @@ pub(super) struct Header {
     pub(super) absent: u32,
     /// Number of shared xattrs.
     pub(super) shared: u8,
+    /// Whether a reserved byte is not zero.
+    pub(super) reserved: bool,
 }
 
 impl Header {
     pub(super) const fn parse(record: &[u8; HEADER_SIZE]) -> Self {
-        let [f0, f1, f2, f3, shared, ..] = *record;
+        let [f0, f1, f2, f3, shared, r0, r1, r2, r3, r4, r5, r6] = *record;
         Self {
             absent: u32::from_le_bytes([f0, f1, f2, f3]),
             shared,
+            reserved: r0 | r1 | r2 | r3 | r4 | r5 | r6 != 0,
         }
     }
 }
@@ -93,7 +96,7 @@ pub(super) fn prefix(index: u8) -> Option<&'static [u8]> {
 }
 
 /// The index of a full name's prefix, and the name behind it.
-pub(super) fn split(name: &[u8]) -> Option<(u8, &[u8])> {
+pub(crate) fn split(name: &[u8]) -> Option<(u8, &[u8])> {
     PREFIXES
         .iter()
         .find_map(|(index, prefix)| Some((*index, name.strip_prefix(*prefix)?)))
@@ -101,7 +104,7 @@ pub(super) fn split(name: &[u8]) -> Option<(u8, &[u8])> {
 
 /// The bit of the name filter for a name: 1 of 32, by the name behind its short prefix
 /// (`erofs_getxattr`).
-pub(super) fn filter_bit(index: u8, name: &[u8]) -> u32 {
+pub(crate) fn filter_bit(index: u8, name: &[u8]) -> u32 {
     let hash = XxHash32::oneshot(FILTER_SEED.wrapping_add(index.into()), name);
     1 << (hash & 31)
 }

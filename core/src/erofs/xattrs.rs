@@ -21,8 +21,8 @@ pub struct Xattr<'a> {
 }
 
 /// Where an entry was found.
-#[derive(Clone, Copy)]
-struct Found {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
     space: Space,
     /// Where its name starts, in bytes of the space.
     name: u64,
@@ -60,7 +60,48 @@ impl<R> fmt::Debug for Xattrs<'_, R> {
     }
 }
 
+impl Found {
+    /// Size of the entry with its name and value, in bytes.
+    pub(crate) const fn size(&self) -> u64 {
+        self.entry.size()
+    }
+}
+
 impl<R: ReadAt> Xattrs<'_, R> {
+    /// Bits of the filter of absent names.
+    pub(crate) const fn absent(&self) -> u32 {
+        self.header.absent
+    }
+
+    /// Whether reserved bytes of the header are not zero.
+    pub(crate) const fn header_reserved(&self) -> bool {
+        self.header.reserved
+    }
+
+    /// The name that was read last.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The value that was read last.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Whether the value of an entry is there, without reading it all.
+    pub(crate) fn reaches(&self, found: &Found) -> ReadResult<(), R> {
+        let size = u64::from(found.entry.value_size);
+        let Some(before) = size.checked_sub(1) else {
+            return Ok(());
+        };
+        let last = found
+            .name
+            .saturating_add(found.entry.name_length.into())
+            .saturating_add(before);
+        self.image
+            .metadata_of(self.nid, found.space, last, &mut [0])
+    }
+
     /// The next one, or `None` at the end and after an error.
     ///
     /// # Errors
@@ -108,7 +149,7 @@ impl<R: ReadAt> Xattrs<'_, R> {
     }
 
     /// The next entry, behind the inode or shared.
-    fn next_entry(&mut self) -> ReadResult<Option<Found>, R> {
+    pub(crate) fn next_entry(&mut self) -> ReadResult<Option<Found>, R> {
         if self.left > 0 {
             let found = self.entry(self.space, self.position)?;
             let size = found.entry.size();
@@ -155,7 +196,7 @@ impl<R: ReadAt> Xattrs<'_, R> {
 
     /// Reads the full name of an entry to `self.name`; `false` when it has none that the kernel
     /// shows.
-    fn read_name(&mut self, found: &Found) -> ReadResult<bool, R> {
+    pub(crate) fn read_name(&mut self, found: &Found) -> ReadResult<bool, R> {
         let (base, infix) = match found.entry.index {
             Index::Short(index) => (index, &[][..]),
             Index::Long(number) => {
@@ -190,7 +231,7 @@ impl<R: ReadAt> Xattrs<'_, R> {
     }
 
     /// Reads the value of an entry to `self.value`.
-    fn read_value(&mut self, found: &Found) -> ReadResult<(), R> {
+    pub(crate) fn read_value(&mut self, found: &Found) -> ReadResult<(), R> {
         let size = usize::from(found.entry.value_size);
         if self.value.capacity() < size {
             self.value = buffer(size)?;
@@ -220,6 +261,7 @@ impl<R: ReadAt> Image<R> {
             header: Header {
                 absent: 0,
                 shared: 0,
+                reserved: false,
             },
             position: 0,
             left: 0,

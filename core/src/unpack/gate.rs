@@ -3,13 +3,11 @@
 
 use core::fmt;
 
-use crc::{CRC_32_ISCSI, Crc, Table};
-
 use super::{Devices, Expectations, Sniffed};
 use crate::bytes::Gather;
 use crate::erofs::{
-    Compat, DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat, SUPERBLOCK_MAGIC,
-    SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
+    Checksum, Compat, DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat,
+    SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
 };
 use crate::{At, Code, Error, Value};
 
@@ -22,8 +20,6 @@ const EXTENSION_END: u64 = HEAD as u64 + EXTENSION_SLOT_SIZE as u64;
 /// Most zeros that may follow a tar which is part of the image: writers of tar archives fill
 /// up the last record, of 10 KiB by default and of 1 MiB at most in practice.
 const TAR_PADDING: u64 = 1 << 20;
-/// CRC-32C with a table of 1 KiB: it runs over one block at most.
-static CRC32C: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 /// Reads superblock and device table from a stream, in constant memory.
 #[derive(Clone)]
@@ -37,7 +33,7 @@ pub(super) struct Gate {
     slot: Gather<DEVICE_SLOT_SIZE>,
     superblock: Option<Superblock>,
     /// Running over the block of the superblock, until its end.
-    crc: Option<crc::Digest<'static, u32, Table<1>>>,
+    crc: Option<Checksum>,
     /// The next byte of the device table and its end, while it has not passed.
     table: Option<(u64, u64)>,
     /// The largest end of a device that is addressed as one with the image, in blocks.
@@ -129,12 +125,7 @@ impl Gate {
         let superblock = read_head(head).map_err(|error| (HEAD as u64, error))?;
         self.superblock = Some(superblock);
         if superblock.compat.has(Compat::SB_CHKSUM) {
-            // The checksum counts as zero in what it covers.
-            let mut crc = CRC32C.digest();
-            crc.update(&SUPERBLOCK_MAGIC.to_le_bytes());
-            crc.update(&[0; 4]);
-            crc.update(head_record(head).get(8..).unwrap_or(&[]));
-            self.crc = Some(crc);
+            self.crc = Some(Checksum::new(head_record(head)));
         }
         if !self.extension_is_missing(&superblock) {
             self.check(&superblock, HEAD as u64)?;
@@ -172,8 +163,7 @@ impl Gate {
         if end < superblock.checksum_end() {
             return Ok(());
         }
-        // The kernel leaves out the inversion at the end that CRC-32C usually has.
-        let computed = self.crc.take().map_or(0, |crc| !crc.finalize());
+        let computed = self.crc.take().map_or(0, Checksum::finish);
         if computed == superblock.checksum {
             return Ok(());
         }

@@ -1,0 +1,163 @@
+//! Rules of content: where it lies, and at the full level that it decodes.
+
+use super::{Checker, Level};
+use crate::erofs::{
+    Data, Extent, FileType, Incompat, Inode, Layout, Place, ReadAt, ReadResult, Space,
+};
+use crate::{At, Code, Error};
+
+/// Most bytes that are decoded at once where an extent is longer.
+const PIECE: u64 = 1 << 20;
+
+impl<R: ReadAt> Checker<'_, R> {
+    /// Looks at where the content of a file, a directory or a symbolic link lies.
+    /// `false` when not all of it could be found.
+    pub(super) fn content(&mut self, inode: &Inode) -> ReadResult<bool, R> {
+        match inode.data {
+            Data::Start(None) => return Ok(true),
+            Data::Start(Some(_)) => {}
+            Data::Chunks(_) | Data::CompressedBlocks(_) => {
+                let tables = self.image.tables(inode);
+                let Some(tables) = self.take(tables)? else {
+                    return Ok(false);
+                };
+                if let Some((start, end)) = tables {
+                    self.work(end.saturating_sub(start))?;
+                    self.take_metadata(inode, start, end)?;
+                }
+            }
+            Data::Device(..) | Data::Nothing => return Ok(true),
+        }
+        let mut offset = 0;
+        while offset < inode.size {
+            let extent = self.image.extent(inode, offset);
+            let Some(extent) = self.take(extent)? else {
+                return Ok(false);
+            };
+            let placed = self.place(inode, &extent);
+            if self.take(placed)?.is_none() {
+                return Ok(false);
+            }
+            let next = extent.offset.saturating_add(extent.length);
+            if next <= offset {
+                self.report(Error::new(Code::FileBounds, At::File(inode.nid, offset)));
+                return Ok(false);
+            }
+            offset = next;
+        }
+        if self.options.level == Level::Full && inode.layout.is_compressed() {
+            let (number, count) = self.options.share;
+            let mine = self.compressed.checked_rem(count.max(1)) == Some(number);
+            self.compressed = self.compressed.wrapping_add(1);
+            if mine {
+                self.decode(inode)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether an extent lies inside what it lies in, and takes note of it.
+    fn place(&mut self, inode: &Inode, extent: &Extent) -> ReadResult<(), R> {
+        let (device, offset, length, may_share) = match extent.place {
+            Place::Hole => return Ok(()),
+            Place::Metadata { space, offset } => {
+                // Content behind an inode is metadata as the inode is.
+                let end = offset.saturating_add(extent.length);
+                if space == Space::Image && end > self.image.size() {
+                    return Err(outside(inode, extent).into());
+                }
+                self.take_metadata(inode, offset, end)?;
+                return Ok(());
+            }
+            Place::Raw { device, offset } => {
+                let chunks = inode.layout == Layout::ChunkBased;
+                (device, offset, extent.length, chunks)
+            }
+            Place::Encoded(pcluster) => {
+                if pcluster.metadata.is_some() {
+                    let end = pcluster.offset.saturating_add(pcluster.length);
+                    self.take_metadata(inode, pcluster.offset, end)?;
+                    return Ok(());
+                }
+                let deduplicated = self.image.superblock().incompat.has(Incompat::FRAGMENTS);
+                (0, pcluster.offset, pcluster.length, deduplicated)
+            }
+            Place::Fragment { offset } => {
+                return self.fragment(inode, extent, offset);
+            }
+        };
+        if !self.image.contains(device, offset, length)? {
+            return Err(outside(inode, extent).into());
+        }
+        if device != 0 {
+            return Ok(());
+        }
+        let block = self.image.superblock().block_size();
+        let end = offset.saturating_add(length);
+        let end = end.checked_next_multiple_of(block).unwrap_or(end);
+        if inode.file_type == FileType::Directory {
+            let [image, _] = &mut self.metadata;
+            image.add(offset, end, &mut self.budget)?;
+        } else if may_share {
+            self.shared.add(offset, end, &mut self.budget)?;
+        } else {
+            self.content.add(offset, end, &mut self.budget)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a fragment lies inside the packed inode.
+    fn fragment(&mut self, inode: &Inode, extent: &Extent, offset: u64) -> ReadResult<(), R> {
+        let packed = self.image.superblock().packed_inode();
+        let Some(packed) = packed.filter(|packed| *packed != inode.nid) else {
+            return Err(outside(inode, extent).into());
+        };
+        let size = self.image.inode(packed)?.size;
+        if offset
+            .checked_add(extent.length)
+            .is_none_or(|end| end > size)
+        {
+            return Err(outside(inode, extent).into());
+        }
+        Ok(())
+    }
+
+    /// Decodes all of a compressed file.
+    fn decode(&mut self, inode: &Inode) -> ReadResult<(), R> {
+        let mut offset = 0;
+        while offset < inode.size {
+            let extent = self.image.extent(inode, offset);
+            let Some(extent) = self.take(extent)? else {
+                return Ok(());
+            };
+            let end = extent.offset.saturating_add(extent.length);
+            if matches!(extent.place, Place::Hole) {
+                offset = end.max(offset.saturating_add(1));
+                continue;
+            }
+            let wanted = end
+                .saturating_sub(offset)
+                .clamp(1, PIECE.max(extent.length));
+            let length = usize::try_from(wanted.min(12 << 20)).unwrap_or(usize::MAX);
+            let mut decoded = core::mem::take(&mut self.decoded);
+            if decoded.len() < length {
+                decoded = crate::erofs::buffer(length)?;
+            }
+            let read = self
+                .image
+                .read(inode, offset, decoded.get_mut(..length).unwrap_or(&mut []));
+            self.decoded = decoded;
+            let Some(read) = self.take(read)? else {
+                return Ok(());
+            };
+            self.summary.decoded = self.summary.decoded.saturating_add(read as u64);
+            offset = offset.saturating_add(read.max(1) as u64);
+        }
+        Ok(())
+    }
+}
+
+/// An extent that lies beyond the end of what it lies in.
+const fn outside(inode: &Inode, extent: &Extent) -> Error {
+    Error::new(Code::FileBounds, At::File(inode.nid, extent.offset))
+}

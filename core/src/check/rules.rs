@@ -1,0 +1,245 @@
+//! The catalogue: every rule of the check, what it demands, why, and how severe a breach is.
+
+use crate::oci::Policy;
+use crate::{Code, Error};
+
+/// Why a rule is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The kernel or `fsck.erofs` refuses what breaks it, at the mount or when it is read.
+    Kernel,
+    /// Two readers of the same bytes would see two trees.
+    Ambiguity,
+    /// It bounds the work or the memory of whoever reads the image.
+    Work,
+    /// The kernel takes it, but a container layer has no business holding it.
+    Policy,
+    /// Nobody reads it today: it may hide data, or mean something to a later reader.
+    Unused,
+}
+
+impl Reason {
+    /// One word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Ambiguity => "ambiguity",
+            Self::Work => "work",
+            Self::Policy => "policy",
+            Self::Unused => "unused",
+        }
+    }
+}
+
+/// What a breach of a rule does to the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It is said, and the image passes.
+    Warning,
+    /// The image is refused.
+    Error,
+}
+
+impl Severity {
+    /// The word that `--json` uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A rule of the check.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its code; the id of the rule is the code's.
+    pub code: Code,
+    /// What it demands, as a sentence without a full stop.
+    pub demand: &'static str,
+    /// Why it is there.
+    pub reason: Reason,
+    /// Where the demand comes from: a function of Linux, a file of erofs-utils, a section.
+    pub source: &'static str,
+    severity: [Option<Severity>; 3],
+}
+
+impl Rule {
+    /// The stable id.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        self.code.id()
+    }
+
+    /// What a breach means under a policy; `None` when nothing is said of it.
+    #[must_use]
+    pub const fn severity(&self, policy: Policy) -> Option<Severity> {
+        let [any, containerd, strict] = self.severity;
+        match policy {
+            Policy::Any => any,
+            Policy::Containerd => containerd,
+            Policy::Strict => strict,
+        }
+    }
+
+    /// The rule that an error breaks. An error of reading that has no rule of its own breaks
+    /// none: it always counts.
+    #[must_use]
+    pub fn of(code: Code) -> Option<&'static Self> {
+        RULES.iter().find(|rule| rule.code == code)
+    }
+
+    /// The rule with this id.
+    #[must_use]
+    pub fn by_id(id: &str) -> Option<&'static Self> {
+        RULES.iter().find(|rule| rule.id() == id)
+    }
+}
+
+/// A breach of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was wrong, where, what was found and what was expected.
+    pub error: Error,
+    /// What it does to the verdict.
+    pub severity: Severity,
+    /// The directory in which the inode was found that this is about, and where its entry
+    /// lies there, in bytes; see [`super::entry_path`].
+    pub entry: Option<(u64, u64)>,
+}
+
+const ERROR: Option<Severity> = Some(Severity::Error);
+const WARNING: Option<Severity> = Some(Severity::Warning);
+
+/// Refused under every policy.
+const ALWAYS: [Option<Severity>; 3] = [ERROR, ERROR, ERROR];
+/// Refused where containers are concerned, said otherwise.
+const CONTAINER: [Option<Severity>; 3] = [WARNING, ERROR, ERROR];
+/// Refused by the strict policy, said to containerd.
+const STRICT: [Option<Severity>; 3] = [None, WARNING, ERROR];
+
+/// Declares the catalogue.
+macro_rules! rules {
+    ($($code:ident, $reason:ident, $severity:ident, $demand:literal, $source:literal;)+) => {
+        /// All rules, in the order in which the documentation lists them.
+        pub const RULES: &[Rule] = &[$(Rule {
+            code: Code::$code,
+            demand: $demand,
+            reason: Reason::$reason,
+            source: $source,
+            severity: $severity,
+        }),+];
+    };
+}
+
+rules! {
+    // Superblock
+    ContentEmpty, Kernel, ALWAYS, "There is an image", "erofs_read_superblock";
+    ContentTar, Kernel, ALWAYS, "The image is EROFS and no tar archive", "erofs_read_superblock";
+    ContentCompressed, Kernel, ALWAYS, "The image is not compressed as a whole", "erofs_read_superblock";
+    SuperblockTruncated, Kernel, ALWAYS, "The image holds a whole superblock", "erofs_read_superblock";
+    SuperblockMagic, Kernel, ALWAYS, "The superblock has the magic of EROFS", "erofs_read_superblock";
+    SuperblockBlockSize, Kernel, ALWAYS, "A block has 512 to 65536 bytes", "erofs_read_superblock";
+    SuperblockChecksum, Kernel, ALWAYS, "The checksum is that of the superblock's block", "erofs_superblock_csum_verify";
+    SuperblockFeatures, Kernel, ALWAYS, "Every incompatible feature is known", "check_layout_compatibility";
+    SuperblockDirBlock, Kernel, ALWAYS, "dirblkbits is zero", "erofs_read_superblock";
+    SuperblockExtSlots, Kernel, ALWAYS, "The superblock with its extensions lies in the first page", "erofs_read_superblock";
+    SuperblockBlocks, Ambiguity, ALWAYS, "The declared blocks hold at least the superblock", "struct erofs_super_block";
+    SuperblockMeta, Kernel, ALWAYS, "The metadata area starts inside the image", "erofs_iloc";
+    SuperblockXattr, Kernel, ALWAYS, "The shared xattrs start inside the image", "erofs_xattr_iter_shared";
+    SuperblockRoot, Kernel, ALWAYS, "The root inode lies inside the image", "erofs_fc_fill_super";
+    SuperblockPacked, Kernel, ALWAYS, "The packed inode lies inside the image", "erofs_fc_fill_super";
+    SuperblockMetabox, Kernel, ALWAYS, "The metabox inode lies inside the image and not in itself", "erofs_read_superblock";
+    SuperblockPrefixes, Kernel, ALWAYS, "The table of xattr prefixes starts inside the image", "erofs_xattr_prefixes_init";
+    SuperblockNanoseconds, Ambiguity, ALWAYS, "The time has fewer than a billion nanoseconds", "struct erofs_super_block";
+    SuperblockAlgorithms, Kernel, ALWAYS, "Every compression algorithm is known", "z_erofs_parse_cfgs";
+    SuperblockInodes, Work, ALWAYS, "The image has room for the inodes that it declares", "struct erofs_super_block";
+    SuperblockCompat, Unused, STRICT, "Every compatible feature is known", "struct erofs_super_block";
+    SuperblockReserved, Unused, STRICT, "Reserved bytes are zero", "struct erofs_super_block";
+    SuperblockUnsigned, Policy, STRICT, "The superblock has a checksum", "erofs_superblock_csum_verify";
+    SuperblockCount, Unused, STRICT, "As many inodes can be reached as are declared", "erofs_statfs";
+    DeviceTable, Kernel, ALWAYS, "The device table lies inside the image, after the superblock", "erofs_scan_devices";
+    DeviceSlot, Kernel, ALWAYS, "A device has blocks, and its addresses lie after those of the image", "erofs_init_device";
+    CompressionConfig, Kernel, ALWAYS, "Compression configurations are whole and in range", "z_erofs_parse_cfgs";
+    ImageSize, Kernel, ALWAYS, "The image is as long as its superblock declares", "fs/erofs/data.c";
+    ImageTrailing, Policy, CONTAINER, "Nothing follows the image that it does not declare", "draft specification, section 3";
+
+    // Inodes
+    MetadataBounds, Kernel, ALWAYS, "Metadata lies inside the image", "erofs_bread";
+    InodeOffset, Kernel, ALWAYS, "An inode lies inside the image", "erofs_read_inode";
+    InodeTruncated, Kernel, ALWAYS, "An inode is whole", "erofs_read_inode";
+    InodeFormat, Kernel, ALWAYS, "An inode's format has known bits only", "erofs_read_inode";
+    InodeLayout, Kernel, ALWAYS, "An inode's data layout is known", "erofs_read_inode";
+    InodeMode, Kernel, ALWAYS, "An inode is of a type that exists", "erofs_read_inode";
+    InodeChunkFormat, Kernel, ALWAYS, "A chunk format has known bits only", "erofs_read_inode";
+    InodeSize, Kernel, ALWAYS, "A size has 63 bits at most", "erofs_read_inode";
+    InodeNanoseconds, Ambiguity, ALWAYS, "A time has fewer than a billion nanoseconds", "erofs_read_inode";
+    InodeNoLinks, Ambiguity, CONTAINER, "An inode that is reached has at least one link", "erofs_read_inode";
+    InodeLinks, Ambiguity, STRICT, "An inode has as many links as lead to it", "erofs_read_inode";
+    InodeReserved, Unused, STRICT, "Reserved fields of an inode are zero", "struct erofs_inode_extended";
+    InodeSpecial, Ambiguity, STRICT, "A device, pipe or socket has no content", "erofs_fill_inode";
+    InodeRoot, Kernel, ALWAYS, "The root is a directory", "erofs_fc_fill_super";
+    InodeInternal, Kernel, ALWAYS, "Packed and metabox inode are regular files that no directory names", "erofs_fc_fill_super";
+
+    // Directories
+    DirentTable, Kernel, ALWAYS, "The entries of a block fill the bytes before its names", "erofs_readdir";
+    DirentName, Kernel, ALWAYS, "A name has 1 to 255 bytes, and names follow each other", "erofs_fill_dentries";
+    DirentCharacter, Kernel, ALWAYS, "A name holds no slash and no NUL", "verify_dirent_name";
+    DirentOrder, Ambiguity, ALWAYS, "Names are in the order of their bytes, each once", "erofs_namei";
+    DirentDot, Ambiguity, ALWAYS, "The entry . is the directory itself, and there unless it is omitted", "erofs_readdir";
+    DirentDotDot, Ambiguity, ALWAYS, "The entry .. is the parent, and there", "erofs_readdir";
+    DirentType, Ambiguity, ALWAYS, "An entry has the type of its inode", "lib/dir.c of erofs-utils";
+    DirentReserved, Unused, STRICT, "The reserved byte of an entry is zero", "struct erofs_dirent";
+    DirentPadding, Unused, STRICT, "Only zeros follow the last name of a block", "erofs_fill_dentries";
+    DirectoryLinks, Ambiguity, ALWAYS, "A directory has one parent, and none below itself", "d_splice_alias";
+    DirectoryWhiteout, Policy, CONTAINER, "No name starts with .wh.", "draft specification, section 4";
+
+    // Extended attributes
+    XattrHeader, Kernel, ALWAYS, "The xattr area holds its header and the ids of shared xattrs", "erofs_init_inode_xattrs";
+    XattrEntry, Kernel, ALWAYS, "An xattr lies inside the xattr area", "erofs_xattr_iter_inline";
+    XattrName, Ambiguity, ALWAYS, "The name of an xattr holds no NUL", "erofs_listxattr_foreach";
+    XattrPrefix, Kernel, ALWAYS, "A long prefix of xattr names exists and is whole", "erofs_xattr_prefixes_init";
+    XattrLength, Kernel, ALWAYS, "The name of an xattr has 1 to 255 bytes behind a prefix that takes one", "vfs_getxattr";
+    XattrDuplicate, Ambiguity, ALWAYS, "An inode has an xattr once", "erofs_getxattr";
+    XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
+    XattrAcl, Kernel, ALWAYS, "An ACL is one", "posix_acl_from_xattr";
+    XattrUnknown, Unused, STRICT, "The name of an xattr has a known prefix", "erofs_xattr_prefix";
+    XattrReserved, Unused, STRICT, "Reserved bytes of an xattr header are zero", "struct erofs_xattr_ibody_header";
+
+    // Content
+    FileBounds, Kernel, ALWAYS, "Content lies inside the image or device", "erofs_map_blocks";
+    InlineBounds, Kernel, ALWAYS, "Inline content ends in the block where it starts", "erofs_map_blocks";
+    ChunkDevice, Kernel, ALWAYS, "A device that is named exists", "erofs_map_dev";
+    DeviceForeign, Policy, CONTAINER, "Content lies in the layer or in a device that belongs to it", "draft specification, section 5";
+    SymlinkSize, Ambiguity, ALWAYS, "A symbolic link has a target of 1 to 4095 bytes", "page_get_link";
+    SymlinkNul, Ambiguity, ALWAYS, "The target of a symbolic link holds no NUL", "erofs_fill_symlink";
+    OverlapMetadata, Ambiguity, ALWAYS, "No metadata lies over other metadata", "struct erofs_inode_compact";
+    OverlapData, Policy, CONTAINER, "No content lies over metadata", "lib/inode.c of erofs-utils";
+    OverlapContent, Policy, CONTAINER, "Files share content only where the image says that they may", "lib/dedupe.c of erofs-utils";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_rule_is_listed_once() {
+        let mut seen = BTreeSet::new();
+        for rule in RULES {
+            assert!(seen.insert(rule.id()), "{} twice", rule.id());
+            assert!(!rule.demand.ends_with('.'), "{}", rule.id());
+            // The stricter policy never lets pass what the laxer one refuses.
+            let severities = [Policy::Any, Policy::Containerd, Policy::Strict]
+                .map(|policy| rule.severity(policy));
+            assert!(severities.is_sorted(), "{}", rule.id());
+            assert!(severities[2].is_some(), "{}", rule.id());
+            assert_eq!(
+                Rule::by_id(rule.id()).map(|rule| rule.code),
+                Some(rule.code)
+            );
+        }
+    }
+}

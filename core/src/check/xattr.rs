@@ -1,0 +1,178 @@
+//! Rules of extended attributes.
+
+use alloc::vec::Vec;
+
+use super::Checker;
+use crate::erofs::{Compat, Inode, ReadAt, ReadResult, filter_bit, split_xattr};
+use crate::{At, Code, Error, Value};
+
+/// Longest name of an xattr, prefix included (`XATTR_NAME_MAX`).
+const NAME_MAX: usize = 255;
+/// Indexes of the two ACLs, whose prefix is the whole name.
+const ACLS: [u8; 2] = [2, 3];
+
+/// Names of one inode's xattrs, in memory that serves one inode after another.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    bytes: Vec<u8>,
+    /// Where each name starts and ends in `bytes`.
+    places: Vec<(usize, usize)>,
+}
+
+impl Names {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
+    }
+
+    /// Keeps a name. There are at most 65,789 in an inode.
+    fn add(&mut self, name: &[u8]) -> Result<(), Error> {
+        let memory = |_| Error::new(Code::MetadataMemory, At::Whole);
+        self.bytes.try_reserve(name.len()).map_err(memory)?;
+        self.places.try_reserve(1).map_err(memory)?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        self.places.push((start, self.bytes.len()));
+        Ok(())
+    }
+
+    /// Whether a name is there twice.
+    fn repeats(&mut self) -> bool {
+        let Self { bytes, places } = self;
+        let name = |place: &(usize, usize)| bytes.get(place.0..place.1).unwrap_or(&[]);
+        places.sort_unstable_by(|one, other| name(one).cmp(name(other)));
+        places
+            .windows(2)
+            .any(|pair| matches!(pair, [one, other] if name(one) == name(other)))
+    }
+}
+
+impl<R: ReadAt> Checker<'_, R> {
+    /// Looks at the xattrs of an inode.
+    pub(super) fn xattrs(&mut self, inode: &Inode) -> ReadResult<(), R> {
+        self.work(inode.xattr_size())?;
+        let at = At::Nid(inode.nid);
+        let image = self.image;
+        let Some(mut xattrs) = self.take(image.xattrs(inode))? else {
+            return Ok(());
+        };
+        if xattrs.header_reserved() {
+            self.report(Error::new(Code::XattrReserved, at));
+        }
+        let superblock = image.superblock();
+        let filtered =
+            superblock.compat.has(Compat::XATTR_FILTER) && superblock.xattr_filter_reserved == 0;
+        let mut names = core::mem::take(&mut self.names);
+        names.clear();
+        loop {
+            let next = xattrs.next_entry();
+            let Some(Some(found)) = self.take(next)? else {
+                break;
+            };
+            self.work(found.size())?;
+            let named = xattrs.read_name(&found);
+            match self.take(named)? {
+                None => break,
+                Some(false) => {
+                    self.report(Error::new(Code::XattrUnknown, at));
+                    continue;
+                }
+                Some(true) => {}
+            }
+            let name = xattrs.name();
+            let Some((index, rest)) = split_xattr(name) else {
+                continue;
+            };
+            let is_acl = ACLS.contains(&index);
+            if is_acl != rest.is_empty() || name.len() > NAME_MAX {
+                self.report(
+                    Error::new(Code::XattrLength, at).found(Value::Number(rest.len() as u64)),
+                );
+            }
+            if filtered && xattrs.absent() & filter_bit(index, rest) != 0 {
+                self.report(Error::new(Code::XattrFilter, at));
+            }
+            names.add(name)?;
+            if is_acl {
+                let value = xattrs.read_value(&found);
+                if self.take(value)?.is_none() {
+                    break;
+                }
+                if !is_acl_value(xattrs.value()) {
+                    self.report(Error::new(Code::XattrAcl, at));
+                }
+            } else if self.take(xattrs.reaches(&found))?.is_none() {
+                break;
+            }
+        }
+        if names.repeats() {
+            self.report(Error::new(Code::XattrDuplicate, at));
+        }
+        self.names = names;
+        Ok(())
+    }
+}
+
+/// Whether a value is one that `posix_acl_from_xattr` in `fs/posix_acl.c` takes: version 2,
+/// then entries of tag, permissions and id.
+fn is_acl_value(value: &[u8]) -> bool {
+    let Some((version, mut entries)) = value.split_first_chunk() else {
+        return false;
+    };
+    if u32::from_le_bytes(*version) != 2 {
+        return false;
+    }
+    while let Some((entry, rest)) = entries.split_first_chunk::<8>() {
+        let [t0, t1, _, _, i0, i1, i2, i3] = *entry;
+        let id = u32::from_le_bytes([i0, i1, i2, i3]);
+        let known = match u16::from_le_bytes([t0, t1]) {
+            // The owner, the owning group, the mask, others: without an id of their own.
+            0x01 | 0x04 | 0x10 | 0x20 => true,
+            // A user or a group that is named.
+            0x02 | 0x08 => id != u32::MAX,
+            _ => false,
+        };
+        if !known {
+            return false;
+        }
+        entries = rest;
+    }
+    entries.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_repeat_are_seen_wherever_they_are() {
+        let mut names = Names::default();
+        for name in ["user.b", "user.a", "user.c"] {
+            names.add(name.as_bytes()).unwrap();
+        }
+        assert!(!names.repeats());
+        names.add(b"user.b").unwrap();
+        assert!(names.repeats());
+        names.clear();
+        assert!(!names.repeats());
+    }
+
+    #[test]
+    fn acls() {
+        let acl = [
+            2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 7, 0, 232, 3, 0, 0,
+        ];
+        assert!(is_acl_value(&acl));
+        assert!(is_acl_value(&acl[..4]));
+        assert!(!is_acl_value(&acl[..3]));
+        assert!(!is_acl_value(&acl[..19]));
+        for (place, value) in [(0, 1), (4, 3), (12, 64)] {
+            let mut broken = acl;
+            broken[place] = value;
+            assert!(!is_acl_value(&broken), "{place}");
+        }
+        let mut nobody = acl;
+        nobody[16..].fill(255);
+        assert!(!is_acl_value(&nobody));
+    }
+}
