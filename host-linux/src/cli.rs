@@ -259,6 +259,12 @@ pub struct LimitArgs {
     /// Longest target of a symbolic link in an image, in bytes
     #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.symlink_length)]
     pub max_symlink_length: u32,
+    /// Most memory that the check keeps
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "512MiB")]
+    pub max_check_memory: u64,
+    /// Most metadata that the check looks at
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    pub max_check_work: u64,
 }
 
 impl LimitArgs {
@@ -277,6 +283,8 @@ impl LimitArgs {
         limits.json_depth = self.max_json_depth;
         limits.index_depth = self.max_index_depth;
         limits.layers = self.max_layers;
+        limits.check_memory = self.max_check_memory;
+        limits.check_work = self.max_check_work;
         limits.inodes = self.max_inodes;
         limits.directory_entries = self.max_directory_entries;
         limits.directory_depth = self.max_directory_depth;

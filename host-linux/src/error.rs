@@ -215,6 +215,8 @@ pub const fn limit_flag(code: Code) -> Option<&'static str> {
         Code::ManifestLayers => Some("--max-layers"),
         Code::InodeLimit => Some("--max-inodes"),
         Code::DirectoryEntries => Some("--max-directory-entries"),
+        Code::CheckMemory => Some("--max-check-memory"),
+        Code::CheckWork => Some("--max-check-work"),
         Code::DirectoryDepth => Some("--max-directory-depth"),
         Code::SymlinkLength => Some("--max-symlink-length"),
         _ => None,

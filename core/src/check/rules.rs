@@ -194,7 +194,7 @@ rules! {
     DirentReserved, Unused, STRICT, "The reserved byte of an entry is zero", "struct erofs_dirent";
     DirentPadding, Unused, STRICT, "Only zeros follow the last name of a block", "erofs_fill_dentries";
     DirectoryLinks, Ambiguity, ALWAYS, "A directory has one parent, and none below itself", "d_splice_alias";
-    DirectoryWhiteout, Policy, CONTAINER, "No name starts with .wh.", "draft specification, section 4";
+    DirectoryWhiteout, Policy, CONTAINER, "No name starts with .wh., which is how other file systems write whiteouts", "draft specification, section 4";
 
     // Extended attributes
     XattrHeader, Kernel, ALWAYS, "The xattr area holds its header and the ids of shared xattrs", "erofs_init_inode_xattrs";
