@@ -215,6 +215,28 @@ rules! {
     DeviceForeign, Policy, CONTAINER, "Content lies in the layer or in a device that belongs to it", "draft specification, section 5";
     SymlinkSize, Ambiguity, ALWAYS, "A symbolic link has a target of 1 to 4095 bytes", "page_get_link";
     SymlinkNul, Ambiguity, ALWAYS, "The target of a symbolic link holds no NUL", "erofs_fill_symlink";
+    // Compressed content
+    MapHeader, Kernel, ALWAYS, "A map header sets only flags that superblock and layout allow", "z_erofs_fill_inode";
+    MapLclusterSize, Kernel, ALWAYS, "Logical clusters are of a size that their indexes can count", "z_erofs_load_compact_lcluster";
+    MapIndex, Kernel, ALWAYS, "An index lies inside the content", "z_erofs_load_compact_lcluster";
+    MapOffset, Kernel, ALWAYS, "An extent starts in its logical cluster", "z_erofs_load_lcluster_from_disk";
+    MapDistance, Kernel, ALWAYS, "Every index leads to the head of its extent", "z_erofs_extent_lookback";
+    MapBlockCount, Kernel, ALWAYS, "A big pcluster states its blocks, and no other does", "z_erofs_get_extent_compressedlen";
+    MapExtents, Kernel, ALWAYS, "Extent records are in order", "z_erofs_map_blocks_ext";
+    PclusterUnknown, Kernel, ALWAYS, "A pcluster's algorithm is known", "z_erofs_map_sanity_check";
+    PclusterAlgorithm, Kernel, ALWAYS, "A pcluster's algorithm is one that the superblock names", "z_erofs_map_sanity_check";
+    PclusterSize, Kernel, ALWAYS, "A pcluster has 1 MiB at most, and decodes to 12 MiB at most", "z_erofs_map_sanity_check";
+    PclusterPlain, Kernel, ALWAYS, "A plain pcluster holds its extent", "z_erofs_map_blocks_fo";
+    PclusterSurplus, Kernel, ALWAYS, "A compressed pcluster is no larger than its extent", "z_erofs_transform_plain";
+    PclusterInline, Kernel, ALWAYS, "An inline pcluster ends in the block where it starts", "z_erofs_map_blocks_fo";
+    PclusterData, Kernel, ALWAYS, "A pcluster decodes", "z_erofs_decompress_pcluster";
+    PclusterLength, Kernel, ALWAYS, "A pcluster decodes to the length of its extent", "z_erofs_decompress_pcluster";
+    CompressionUnavailable, Kernel, ALWAYS, "This build can decode what is to be decoded", "z_erofs_decompress_pcluster";
+    FragmentInode, Kernel, ALWAYS, "A fragment has a packed inode to lie in", "z_erofs_read_fragment";
+    FragmentBounds, Kernel, ALWAYS, "A fragment lies inside the packed inode", "z_erofs_read_fragment";
+    FragmentLoop, Kernel, ALWAYS, "The packed inode holds no fragment itself", "z_erofs_read_fragment";
+    MetaboxLoop, Kernel, ALWAYS, "The metabox can be read without what lies in it", "erofs_init_metabuf";
+    // The image as a whole
     OverlapMetadata, Ambiguity, ALWAYS, "No metadata lies over other metadata", "struct erofs_inode_compact";
     OverlapData, Policy, CONTAINER, "No content lies over metadata", "lib/inode.c of erofs-utils";
     OverlapContent, Policy, CONTAINER, "Files share content only where the image says that they may", "lib/dedupe.c of erofs-utils";
@@ -223,7 +245,28 @@ rules! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use std::collections::BTreeSet;
+
+    /// What a reader can refuse an image for has a rule, unless it is about this run.
+    #[test]
+    fn every_refusal_of_an_image_has_a_rule() {
+        let first = Code::ALL
+            .iter()
+            .position(|code| *code == Code::ContentEmpty)
+            .unwrap();
+        for code in &Code::ALL[first..] {
+            let of_this_run = matches!(code.kind(), Kind::Limit | Kind::Memory | Kind::Usage);
+            // The walk's name for what the check calls directory-links.
+            let other = *code == Code::DirectoryLoop;
+            assert_eq!(
+                Rule::of(*code).is_none(),
+                of_this_run || other,
+                "{}",
+                code.id()
+            );
+        }
+    }
 
     #[test]
     fn each_rule_is_listed_once() {

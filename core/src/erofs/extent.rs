@@ -70,6 +70,7 @@ impl<R: ReadAt> Image<R> {
         let (start, end) = match inode.data {
             _ if inode.size == 0 => return Ok(None),
             Data::Chunks(format) => self.chunk_table(inode, format)?,
+            Data::CompressedBlocks(_) => self.map_table(inode)?,
             _ => return Ok(None),
         };
         if start < end {

@@ -6,7 +6,7 @@
 
 use super::super::{ReadAt, ReadResult};
 use super::lcluster::{BLOCK_COUNT, Index, Kind};
-use super::map::Map;
+use super::map::{HEADER, Map};
 use super::records::Records;
 use crate::{At, Code, Error, Value};
 
@@ -65,6 +65,14 @@ pub(super) fn load<R: ReadAt>(
 
 fn fault(code: Code, map: &Map, lcn: u64) -> Error {
     Error::new(code, At::File(map.nid, map.start_of(lcn)))
+}
+
+/// The byte after the last pack of a map.
+pub(super) fn end(map: &Map) -> u64 {
+    let base = map.header.saturating_add(HEADER);
+    let last = map.lcn(map.size.saturating_sub(1));
+    let place = place(base, map.blocks(), map.compact_2b, last);
+    place.pack.saturating_add(place.size())
 }
 
 /// Where an index lies.

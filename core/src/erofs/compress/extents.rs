@@ -63,6 +63,17 @@ impl Form {
         }
     }
 
+    /// The byte after the last record.
+    pub(super) fn end(&self, map: &Map) -> u64 {
+        let clusters = map.lcn(map.size.saturating_sub(1)).saturating_add(1);
+        match self.bits {
+            // Behind the physical offset of the first.
+            2 => self.place(clusters).saturating_add(8),
+            3 => self.place(clusters),
+            _ => self.place(self.count),
+        }
+    }
+
     fn place(&self, record: u64) -> u64 {
         self.start
             .saturating_add(record.saturating_mul(1_u64 << self.bits))

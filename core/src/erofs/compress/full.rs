@@ -32,6 +32,14 @@ pub(super) fn load<R: ReadAt>(
     Ok(index)
 }
 
+/// The byte after the last index of a map.
+pub(super) fn end(map: &Map) -> u64 {
+    let clusters = map.lcn(map.size.saturating_sub(1)).saturating_add(1);
+    map.header
+        .saturating_add(START)
+        .saturating_add(clusters.saturating_mul(SIZE))
+}
+
 /// The fields of an index; where it lies is left open.
 fn parse(record: [u8; 8]) -> Index {
     let [a0, a1, o0, o1, u0, u1, u2, u3] = record;

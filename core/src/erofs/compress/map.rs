@@ -8,6 +8,7 @@ use super::extents::{self, Cursor};
 use super::lcluster::{Found, Indexes, Kind};
 use super::records::Records;
 use super::{Encoding, Pcluster};
+use super::{compact, full};
 use crate::{At, Code, Error, Value};
 
 /// Largest encoded size of a pcluster, in bytes (`Z_EROFS_PCLUSTER_MAX_SIZE`).
@@ -226,6 +227,16 @@ impl Map {
         };
         map.form = Form::Indexes(map.tail(records, inline, low)?);
         Ok(map)
+    }
+
+    /// The byte after the header and the records, in bytes of the space.
+    pub(super) fn end(&self) -> u64 {
+        match &self.form {
+            Form::Packed(_) => self.header.saturating_add(HEADER),
+            Form::Extents(form) => form.end(self),
+            Form::Indexes(_) if self.layout == Layout::CompressedFull => full::end(self),
+            Form::Indexes(_) => compact::end(self),
+        }
     }
 
     /// Finds the tail: from the last byte's index back to the head.

@@ -114,6 +114,14 @@ impl<R: ReadAt> Image<R> {
         })
     }
 
+    /// The map behind a compressed inode, header and records: from its start to the byte after
+    /// its end, in bytes of the space that the inode lies in.
+    pub(super) fn map_table(&self, inode: &Inode) -> ReadResult<(u64, u64), R> {
+        let mut records = Records::new(self, self.space(inode.nid))?;
+        let map = Map::load(&self.superblock, inode, &mut records)?;
+        Ok((map.header, map.end()))
+    }
+
     /// Fills `buf` with the content of a compressed inode from `offset` on, which must all be
     /// there.
     ///
