@@ -243,7 +243,6 @@ codes! {
 
     // Content
     SymlinkSize = "symlink-size", Malformed, "symbolic link", "has no target, or one that is too long";
-    SymlinkNul = "symlink-nul", Malformed, "symbolic link", "has a target with a NUL";
     DeviceForeign = "device-foreign", Unsupported, "device slot", "names a device that is not part of the layer";
     OverlapMetadata = "overlap-metadata", Malformed, "metadata", "lies over other metadata";
     OverlapData = "overlap-data", Malformed, "file", "has content that lies over metadata";

@@ -91,7 +91,7 @@ impl<R: ReadAt> Checker<'_, R> {
             && let Some(place) = target.iter().position(|byte| *byte == 0)
         {
             self.report(Error::new(
-                Code::SymlinkNul,
+                Code::SymlinkTarget,
                 At::File(inode.nid, place as u64),
             ));
         }

@@ -214,7 +214,7 @@ rules! {
     ChunkDevice, Kernel, ALWAYS, "A device that is named exists", "erofs_map_dev";
     DeviceForeign, Policy, CONTAINER, "Content lies in the layer or in a device that belongs to it", "draft specification, section 5";
     SymlinkSize, Ambiguity, ALWAYS, "A symbolic link has a target of 1 to 4095 bytes", "page_get_link";
-    SymlinkNul, Ambiguity, ALWAYS, "The target of a symbolic link holds no NUL", "erofs_fill_symlink";
+    SymlinkTarget, Ambiguity, ALWAYS, "The target of a symbolic link holds no NUL", "erofs_fill_symlink";
     // Compressed content
     MapHeader, Kernel, ALWAYS, "A map header sets only flags that superblock and layout allow", "z_erofs_fill_inode";
     MapLclusterSize, Kernel, ALWAYS, "Logical clusters are of a size that their indexes can count", "z_erofs_load_compact_lcluster";

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use super::image::Device;
-use super::{Data, DeviceSlot, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space};
+use super::{
+    Data, DeviceSlot, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space,
+};
 use crate::{At, Code, Error, Value};
 
 impl<R: ReadAt> Image<R> {
