@@ -55,6 +55,13 @@ pub(super) trait Engine: fmt::Debug + Send + Sync {
         output: &mut [u8],
     ) -> Result<Decoded, Fault>;
 
+    /// Decodes a whole frame, whose framing has passed, into `output`, which has the size that
+    /// the frame declares. Leaves alone what was begun.
+    #[cfg(feature = "fast-zstd")]
+    fn whole(&mut self, _frame: &[u8], _output: &mut [u8]) -> Result<usize, Fault> {
+        Err(Fault::Corrupt)
+    }
+
     /// Forgets what was decoded and not read yet.
     fn forget(&mut self);
 

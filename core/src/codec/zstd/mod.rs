@@ -22,6 +22,8 @@
 
 mod engine;
 mod frame;
+#[cfg(feature = "fast-zstd")]
+mod memory;
 mod ruzstd;
 #[cfg(feature = "fast-zstd")]
 mod structured;

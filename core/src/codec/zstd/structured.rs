@@ -4,6 +4,7 @@
 //! keeps a copy in its own window. Where the caller of the seam has less room, the block goes
 //! through a buffer here.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use structured_zstd::decoding::FrameDecoder;
@@ -18,6 +19,8 @@ const ENDLESS: u64 = 1 << 62;
 /// Frames decoded by `structured-zstd`.
 pub(super) struct Structured {
     decoder: FrameDecoder,
+    /// A further one for whole frames in memory, made at the first.
+    whole: Option<Box<FrameDecoder>>,
     /// Room for one block, used when the output has none.
     block: Vec<u8>,
     /// What of `block` has still to be given out.
@@ -41,6 +44,7 @@ impl Structured {
     pub(super) fn new() -> Self {
         Self {
             decoder: FrameDecoder::new(),
+            whole: None,
             block: Vec::new(),
             start: 0,
             end: 0,
@@ -113,6 +117,13 @@ impl Engine for Structured {
             0
         };
         Ok(Decoded { size, written })
+    }
+
+    fn whole(&mut self, frame: &[u8], output: &mut [u8]) -> Result<usize, Fault> {
+        self.whole
+            .get_or_insert_with(|| Box::new(FrameDecoder::new()))
+            .decode_all(frame, output)
+            .map_err(|_| Fault::Corrupt)
     }
 
     fn forget(&mut self) {

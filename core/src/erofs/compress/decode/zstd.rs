@@ -36,6 +36,10 @@ impl Frames {
             };
             Box::new(Zstd::single_frame(ZstdBackend::DEFAULT, &limits))
         });
+        #[cfg(feature = "fast-zstd")]
+        if !partial && decoder.decode_whole(input, output) {
+            return Ok(());
+        }
         decoder.restart();
         let mut produced = 0_usize;
         let mut rest = input;
