@@ -1,8 +1,12 @@
 //! Compressed images made by mkfs.erofs, read in every way and held against what they were
-//! made of; and damaged ones.
+//! made of; maps made by hand; and damage.
 #![cfg(feature = "alloc")]
 
 extern crate alloc;
 
+#[path = "../common/mod.rs"]
+mod common;
+mod corrupt;
+mod made_by_hand;
 mod made_by_mkfs;
 mod support;

@@ -234,3 +234,148 @@ impl Pack {
         Some(self.address().wrapping_add(blocks))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Packs entries as `write_compacted_indexes` of mkfs.erofs does.
+    fn pack(entries: &[(u32, Kind)], bits: u32, address: u32) -> Pack {
+        let entry_bits = if entries.len() == 16 { 14 } else { 16 };
+        let mut bytes = [0; PACK];
+        for (number, (low, kind)) in entries.iter().enumerate() {
+            let kind = match kind {
+                Kind::Plain => 0,
+                Kind::Head1 => 1,
+                Kind::NonHead => 2,
+                Kind::Head2 => 3,
+            };
+            let value = low | kind << bits;
+            for bit in 0..entry_bits {
+                let at = number * entry_bits + bit;
+                bytes[at / 8] |= ((value >> bit & 1) as u8) << (at % 8);
+            }
+        }
+        let end = entries.len() * entry_bits / 8;
+        bytes[end..end + 4].copy_from_slice(&address.to_le_bytes());
+        Pack {
+            bytes,
+            entries: u32::try_from(entries.len()).unwrap(),
+            entry_bits: u32::try_from(entry_bits).unwrap(),
+            number_bits: bits,
+        }
+    }
+
+    fn blocks(pack: &Pack, big: bool) -> Vec<Option<u32>> {
+        (0..pack.entries)
+            .filter(|entry| pack.entry(*entry).1 != Kind::NonHead)
+            .map(|entry| pack.index(entry, big).map(|index| index.block))
+            .collect()
+    }
+
+    #[test]
+    fn pairs() {
+        let heads = pack(&[(0x123, Kind::Head1), (0xffe, Kind::Plain)], 12, 99);
+        let first = heads.index(0, false).unwrap();
+        assert_eq!(
+            (first.kind, first.offset, first.block),
+            (Kind::Head1, 0x123, 100)
+        );
+        let second = heads.index(1, false).unwrap();
+        assert_eq!(
+            (second.kind, second.offset, second.block),
+            (Kind::Plain, 0xffe, 101)
+        );
+        // The last entry says how far the next head is, so its own head is found by the first.
+        let rest = pack(&[(5, Kind::NonHead), (3, Kind::NonHead)], 12, 0);
+        assert_eq!(rest.index(0, false).unwrap().back, 5);
+        assert_eq!(rest.index(1, false).unwrap().back, 6);
+        let after_head = pack(&[(7, Kind::Head2), (3, Kind::NonHead)], 14, 0);
+        assert_eq!(after_head.index(0, false).unwrap().kind, Kind::Head2);
+        assert_eq!(after_head.index(1, false).unwrap().back, 1);
+        let after_count = pack(&[(0x803, Kind::NonHead), (3, Kind::NonHead)], 12, 0);
+        let count = after_count.index(0, true).unwrap();
+        assert_eq!((count.back, count.blocks), (1, Some(3)));
+        assert_eq!(after_count.index(1, true).unwrap().back, 2);
+    }
+
+    /// Sixteen entries of pclusters of one block: the block of a head follows from the heads
+    /// before it, of which the rests of an extent tell how far they are.
+    #[test]
+    fn blocks_of_small_pclusters() {
+        let mut entries = [(0, Kind::Head1); 16];
+        // An extent of five clusters that began in the pack before, one of three, and heads.
+        for (entry, back) in [(0, 3), (1, 4), (3, 1), (4, 2)] {
+            entries[entry] = (back, Kind::NonHead);
+        }
+        let pack = pack(&entries, 12, 1000);
+        // Entry 2 is the first head of the pack, after two rests of an extent before it.
+        let found = blocks(&pack, false);
+        assert_eq!(found.len(), 12);
+        assert_eq!(found[0], Some(1001));
+        assert_eq!(found[1], Some(1002));
+        assert_eq!(found[11], Some(1012));
+    }
+
+    #[test]
+    fn blocks_of_big_pclusters() {
+        let mut entries = [(0, Kind::Head1); 16];
+        // Four blocks in three clusters, one block, two blocks in two clusters.
+        for (entry, number) in [(1, BLOCK_COUNT | 4), (2, 2), (5, BLOCK_COUNT | 2)] {
+            entries[entry] = (number, Kind::NonHead);
+        }
+        let pack_of_three = pack(&entries, 12, 50);
+        assert_eq!(
+            blocks(&pack_of_three, true)[..4],
+            [Some(50), Some(54), Some(55), Some(57)]
+        );
+        // A distance of one where the count of blocks must be is corrupt.
+        entries[1] = (1, Kind::NonHead);
+        entries[2] = (0, Kind::Head1);
+        assert_eq!(blocks(&pack(&entries, 12, 50), true)[1], None);
+    }
+
+    /// No number in a pack makes it loop or leave the pack.
+    #[test]
+    fn any_numbers() {
+        let mut state = 1_u32;
+        for _ in 0..20_000 {
+            let mut entries = [(0, Kind::Plain); 16];
+            for entry in &mut entries {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *entry = (state >> 8 & 0xfff, Kind::of((state >> 30) as u16));
+            }
+            for big in [false, true] {
+                for (entries, bits) in [(&entries[..], 12), (&entries[..2], 14)] {
+                    let pack = pack(entries, bits, state);
+                    for entry in 0..pack.entries {
+                        let _ = pack.index(entry, big);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn places() {
+        let at = |base, total, has_2b, lcn| {
+            let place = place(base, total, has_2b, lcn);
+            (place.pack, place.entry, place.shift)
+        };
+        // 8 bytes before a multiple of 32: two indexes of 4 bytes come first.
+        assert_eq!(at(56, 40, true, 0), (56, 0, 2));
+        assert_eq!(at(56, 40, true, 1), (56, 1, 2));
+        assert_eq!(at(56, 40, true, 2), (64, 0, 1));
+        assert_eq!(at(56, 40, true, 17), (64, 15, 1));
+        assert_eq!(at(56, 40, true, 18), (96, 0, 1));
+        assert_eq!(at(56, 40, true, 33), (96, 15, 1));
+        assert_eq!(at(56, 40, true, 34), (128, 0, 2));
+        assert_eq!(at(56, 40, true, 39), (144, 1, 2));
+        // Aligned: none come first. Too few for a pack of sixteen: none has 2 bytes.
+        assert_eq!(at(64, 16, true, 0), (64, 0, 1));
+        assert_eq!(at(64, 15, true, 14), (120, 0, 2));
+        assert_eq!(at(64, 16, false, 15), (120, 1, 2));
+        assert_eq!(at(40, 3, true, 2), (48, 0, 2));
+    }
+}

@@ -143,8 +143,8 @@ impl<R: ReadAt> Indexes<'_, '_, R> {
             .saturating_add(2)
     }
 
-    /// The extent that holds `offset`. One that starts in the cluster `tail` goes to the end
-    /// of the content, however far that is.
+    /// The extent that holds `offset`. One that starts in the cluster `tail` must go to the
+    /// end of the content, however far that is.
     pub(super) fn find(&mut self, offset: u64, tail: Option<u64>) -> ReadResult<Found, R> {
         let map = self.map;
         let steps = map.lcn(MAX_DECODED).saturating_add(1);
@@ -155,9 +155,7 @@ impl<R: ReadAt> Indexes<'_, '_, R> {
             start,
             end: map.size,
         };
-        if tail == Some(head.lcn) {
-            return Ok(found);
-        }
+        let is_tail = tail == Some(head.lcn);
         let mut lcn = head.lcn.saturating_add(1);
         while map.start_of(lcn) < map.size {
             let index = self.load(lcn)?;
@@ -169,6 +167,10 @@ impl<R: ReadAt> Indexes<'_, '_, R> {
                         .found(Value::Number(end))
                         .expected(Value::AtMost(map.size))
                         .into());
+                }
+                if offset >= end || is_tail && end < map.size {
+                    // The index of `offset`, or the last one, leads past a head in between.
+                    return Err(self.fault(Code::MapDistance, map.lcn(offset)).into());
                 }
                 found.end = end;
                 return Ok(found);
@@ -183,6 +185,9 @@ impl<R: ReadAt> Indexes<'_, '_, R> {
                     .into());
             }
             if map.start_of(lcn).saturating_sub(start) > MAX_DECODED {
+                if is_tail {
+                    break;
+                }
                 return Err(self.too_long(start).into());
             }
             lcn = lcn.saturating_add(1);
