@@ -1,6 +1,7 @@
 //! Damaged images: nothing of them makes the reader panic, hang or take memory without bound.
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::erofs::{Image, Inode, Place};

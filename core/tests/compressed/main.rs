@@ -4,9 +4,11 @@
 
 extern crate alloc;
 
+mod builder;
 #[path = "../common/mod.rs"]
 mod common;
 mod corrupt;
-mod made_by_hand;
+mod extents;
+mod indexes;
 mod made_by_mkfs;
 mod support;
