@@ -7,7 +7,7 @@
 use nom::Parser;
 use nom::bytes::complete::tag;
 use nom::character::complete::digit1;
-use nom::combinator::{eof, opt};
+use nom::combinator::{cut, eof, opt};
 use nom::error::Error as NomError;
 use nom::sequence::{preceded, terminated};
 
@@ -97,7 +97,7 @@ impl ByteRange {
     /// [`Code::AnnotationRange`] with the position, also for an end that is not after the
     /// offset; [`Code::AnnotationUint`] for a number beyond 64 bits.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let end = opt(preceded(tag(":"), digit1));
+        let end = opt(preceded(tag(":"), cut(digit1)));
         let (_, (offset, end)) = terminated((digit1, end), eof)
             .parse(text)
             .map_err(|error| refusal(Code::AnnotationRange, text, &error))?;
@@ -339,7 +339,7 @@ mod tests {
             (keys::CHUNK_INDEX_MEDIA_TYPE, "a", Code::MediaTypeSyntax, 1),
             (keys::CHUNK_INDEX_RANGE, "", Code::AnnotationRange, 0),
             (keys::CHUNK_INDEX_RANGE, ":5", Code::AnnotationRange, 0),
-            (keys::CHUNK_INDEX_RANGE, "5:", Code::AnnotationRange, 1),
+            (keys::CHUNK_INDEX_RANGE, "5:", Code::AnnotationRange, 2),
             (keys::CHUNK_INDEX_RANGE, "5:5", Code::AnnotationRange, 2),
             (keys::CHUNK_INDEX_RANGE, "5:6 ", Code::AnnotationRange, 3),
             (keys::CHUNK_INDEX_RANGE, "-5", Code::AnnotationRange, 0),
