@@ -31,7 +31,9 @@ const DEEPEST: u32 = 126;
 ///
 /// # Errors
 ///
-/// The first fault, at its byte of the document; for a fault of a whole object, its end.
+/// The first fault, at its byte of the document: the last byte of the text, number, word or key
+/// at fault; of an array or object that has no place there, its first byte; of an object that
+/// lacks something, its last byte.
 pub(super) fn read<'de, S: Shape<'de>>(
     document: &'de [u8],
     limits: &Limits,
@@ -56,12 +58,37 @@ pub(super) fn read<'de, S: Shape<'de>>(
     let result = seed.deserialize(&mut deserializer);
     let result = result.and_then(|value| deserializer.end().map(|()| value));
     result.map_err(|error| {
-        let at = At::Json(offset(document, &error));
+        let at = offset(document, &error);
         match reader.fault.get() {
-            Some(fault) => fault.moved(at),
-            None => Error::new(Code::JsonSyntax, at),
+            Some((fault, place)) => fault.moved(At::Json(place.before(document, at))),
+            None => Error::new(Code::JsonSyntax, At::Json(at)),
         }
     })
+}
+
+/// What a fault of ours is at.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// What was read last.
+    Last,
+    /// The array or object whose first byte was read last.
+    Opening,
+}
+
+impl Place {
+    /// The byte of the fault, when serde_json stands at `at`. It may have gone on: before it
+    /// places an error in an array or object, it passes over white space and over the end.
+    fn before(self, document: &[u8], at: u64) -> u64 {
+        let read = usize::try_from(at.saturating_add(1)).unwrap_or(usize::MAX);
+        let read = document.get(..read).unwrap_or(document);
+        let is_there = |byte: &u8| match self {
+            Self::Last => !byte.is_ascii_whitespace(),
+            Self::Opening => matches!(byte, b'[' | b'{'),
+        };
+        read.iter()
+            .rposition(is_there)
+            .map_or(at, |place| place as u64)
+    }
 }
 
 /// The byte of the document that an error's line and column stand for.
@@ -91,17 +118,17 @@ struct Reader<'l> {
     limits: &'l Limits,
     depth: Cell<u32>,
     /// The first fault that is ours, which serde's errors cannot carry.
-    fault: Cell<Option<Error>>,
+    fault: Cell<Option<(Error, Place)>>,
 }
 
 impl Reader<'_> {
-    fn fail<E: serde::de::Error>(&self, fault: Error) -> E {
-        self.fault.set(Some(self.fault.get().unwrap_or(fault)));
+    fn fail<E: serde::de::Error>(&self, fault: Error, place: Place) -> E {
+        self.fault.set(self.fault.get().or(Some((fault, place))));
         E::custom("refused")
     }
 
     fn check<T, E: serde::de::Error>(&self, result: Result<T, Error>) -> Result<T, E> {
-        result.map_err(|fault| self.fail(fault))
+        result.map_err(|fault| self.fail(fault, Place::Last))
     }
 
     fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
@@ -109,9 +136,8 @@ impl Reader<'_> {
         let depth = self.depth.get().saturating_add(1);
         self.depth.set(depth);
         if depth > most {
-            return Err(self.fail(
-                Error::new(Code::JsonDepth, At::Whole).expected(Value::AtMost(u64::from(most))),
-            ));
+            let fault = Error::new(Code::JsonDepth, At::Whole).expected(Value::AtMost(most.into()));
+            return Err(self.fail(fault, Place::Opening));
         }
         Ok(())
     }
@@ -182,7 +208,7 @@ pub(super) trait Shape<'de>: Sized {
 
     /// Reads an array, to its end.
     fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
-        items.fail(wrong_type("an array", Self::EXPECTED))
+        items.refuse(self.opening("an array"))
     }
 
     /// Reads an object, to its end.
@@ -190,7 +216,12 @@ pub(super) trait Shape<'de>: Sized {
         self,
         members: &mut Members<'_, 'de, A>,
     ) -> Result<Self::Value, A::Error> {
-        members.fail(wrong_type("an object", Self::EXPECTED))
+        members.refuse(self.opening("an object"))
+    }
+
+    /// The refusal of an array or object, whose name is given.
+    fn opening(self, name: &'static str) -> Error {
+        wrong_type(name, Self::EXPECTED)
     }
 }
 
@@ -202,7 +233,12 @@ pub(super) struct Items<'r, A> {
 
 impl<'de, A: SeqAccess<'de>> Items<'_, A> {
     fn fail<T>(&self, fault: Error) -> Result<T, A::Error> {
-        Err(self.reader.fail(fault))
+        Err(self.reader.fail(fault, Place::Last))
+    }
+
+    /// Refuses the whole array, of which nothing was read.
+    fn refuse<T>(&self, fault: Error) -> Result<T, A::Error> {
+        Err(self.reader.fail(fault, Place::Opening))
     }
 
     fn next<S: Shape<'de>>(&mut self, shape: S) -> Result<Option<S::Value>, A::Error> {
@@ -222,7 +258,12 @@ pub(super) struct Members<'r, 'de, A> {
 
 impl<'de, A: MapAccess<'de>> Members<'_, 'de, A> {
     fn fail<T>(&self, fault: Error) -> Result<T, A::Error> {
-        Err(self.reader.fail(fault))
+        Err(self.reader.fail(fault, Place::Last))
+    }
+
+    /// Refuses the whole object, of which nothing was read.
+    fn refuse<T>(&self, fault: Error) -> Result<T, A::Error> {
+        Err(self.reader.fail(fault, Place::Opening))
     }
 
     fn check<T>(&self, result: Result<T, Error>) -> Result<T, A::Error> {
@@ -447,18 +488,45 @@ impl<'de, S: Shape<'de>, F: Fn() -> S> Shape<'de> for List<F> {
 
     fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next((self.item)())? {
+        loop {
             if list.len() as u64 >= u64::from(self.most) {
-                return items.fail(
-                    Error::new(self.code, At::Whole).expected(Value::AtMost(self.most.into())),
-                );
+                let fault = Error::new(self.code, At::Whole);
+                // Refused at the first item too many, before anything of it is kept.
+                items.next(Refuse(fault.expected(Value::AtMost(self.most.into()))))?;
+                return Ok(list);
             }
+            let Some(item) = items.next((self.item)())? else {
+                return Ok(list);
+            };
             if let Err(error) = list.try_reserve(1) {
                 return items.fail(no_memory(error));
             }
             list.push(item);
         }
-        Ok(list)
+    }
+}
+
+/// A value that has no place, whatever it is.
+struct Refuse(Error);
+
+impl<'de> Shape<'de> for Refuse {
+    type Value = ();
+    const EXPECTED: &'static str = "no value";
+
+    fn text(self, _: &str) -> Result<(), Error> {
+        Err(self.0)
+    }
+
+    fn number(self, _: Number) -> Result<(), Error> {
+        Err(self.0)
+    }
+
+    fn word(self, _: &'static str) -> Result<(), Error> {
+        Err(self.0)
+    }
+
+    fn opening(self, _: &'static str) -> Error {
+        self.0
     }
 }
 

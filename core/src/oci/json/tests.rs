@@ -149,6 +149,38 @@ fn wrong_types_are_named() {
 }
 
 #[test]
+fn a_fault_is_placed_by_what_is_at_fault_and_not_by_what_follows_it() {
+    let mut limits = Limits::DEFAULT;
+    limits.json_members = 1;
+    limits.json_depth = 3;
+    for (document, code, at) in [
+        // An array or object without a place there, whatever it holds: its first byte.
+        ("[]", Code::JsonType, 0),
+        ("[ 1]", Code::JsonType, 0),
+        (r#"{"name":[]}"#, Code::JsonType, 8),
+        (r#"{"name":{}}"#, Code::JsonType, 8),
+        (r#"{"name":{ "a":1}}"#, Code::JsonType, 8),
+        (r#"{"x":[[[]]]}"#, Code::JsonDepth, 7),
+        (r#"{"x":[[[ 1]]]}"#, Code::JsonDepth, 7),
+        (r#"{"x":[[{}]]}"#, Code::JsonDepth, 7),
+        // The first item too many.
+        (r#"{"list":[1,2]}"#, Code::JsonMembers, 11),
+        (r#"{"list":[1,2,3]}"#, Code::JsonMembers, 11),
+        (r#"{"list":[1,{}]}"#, Code::JsonMembers, 11),
+        // A key, with and without white space behind it.
+        (r#"{"Name":1}"#, Code::JsonKeyCase, 6),
+        ("{\"Name\" \n :1}", Code::JsonKeyCase, 6),
+    ] {
+        let error = read(document.as_bytes(), &limits, Object::<Probe>::new()).unwrap_err();
+        assert_eq!(
+            (error.code(), error.at()),
+            (code, At::Json(at)),
+            "{document}"
+        );
+    }
+}
+
+#[test]
 fn limits_hold() {
     let refused = |document: &str, limits: &Limits| {
         let error = read(document.as_bytes(), limits, Object::<Probe>::new()).unwrap_err();
