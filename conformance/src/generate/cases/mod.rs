@@ -1,0 +1,182 @@
+//! The cases, by what they are about.
+
+mod blobs;
+mod bombs;
+mod contents;
+mod descriptors;
+mod documents;
+mod gzip;
+mod images;
+mod json;
+mod layouts;
+mod media_types;
+mod plan;
+mod superblock;
+mod text;
+mod zstd;
+mod zstd_faults;
+
+use std::collections::BTreeMap;
+
+use super::bases::Bases;
+use super::suite::Suite;
+use crate::manifest::{Case, Source};
+
+/// Where inputs come from.
+pub(super) const ORIGINS: [(&str, &str); 2] = [
+    (
+        "generated",
+        "Made by `erofs-unpack-conformance generate`, by hand or from a base by edits of fields.",
+    ),
+    (
+        "programs",
+        "The bytes of a base, as the program wrote them that `bases` names.",
+    ),
+];
+
+/// What the groups are about.
+pub(super) const GROUPS: [(&str, &str); 16] = [
+    ("annotation", "The annotations org.erofs.* of a layer."),
+    (
+        "blob",
+        "The blob as it lies in the registry: its size, its digests, its limits.",
+    ),
+    (
+        "bomb",
+        "Blobs that decode to far more than they should. All are refused early and in constant memory.",
+    ),
+    (
+        "chunk-index",
+        "Chunk indexes, embedded in a layer or as a layer of their own.",
+    ),
+    ("descriptor", "Content descriptors."),
+    ("digest", "The text of a digest."),
+    ("gzip", "The gzip form of a layer."),
+    (
+        "image",
+        "The decoded bytes: where an image ends, and what is none.",
+    ),
+    ("json", "How JSON is read, whatever the document."),
+    ("layout", "OCI image layouts."),
+    (
+        "manifest",
+        "Image manifests, indexes and configs, and what they say of layers together.",
+    ),
+    ("media-type", "The media type of a layer."),
+    (
+        "platform",
+        "Platforms, and the choice among the entries of an index.",
+    ),
+    ("superblock", "The superblock of an image, field by field."),
+    ("verity", "dm-verity trees behind an image."),
+    ("zstd", "The zstd form of a layer."),
+];
+
+/// What the flags mean.
+pub(super) const FLAGS: [(&str, &str); 3] = [
+    (
+        "bomb",
+        "Decoded to its end it has far more bytes than the blob: a decoder that does not stop needs minutes or much memory.",
+    ),
+    (
+        "large",
+        "Blob or image are too large to be run through in pieces of one byte.",
+    ),
+    (
+        "size-unknown",
+        "The size of the blob must not be known beforehand: read it from a pipe.",
+    ),
+];
+
+/// What demands are taken from.
+pub(super) fn sources() -> BTreeMap<String, Source> {
+    [
+        (
+            "containerd",
+            "containerd, and its package platforms",
+            "https://github.com/containerd/containerd",
+        ),
+        (
+            "erofs-image-spec",
+            "EROFS Image Layer Format Specification (draft), spec.md at 640fd6a",
+            "https://github.com/erofs/erofs-image-spec",
+        ),
+        (
+            "linux",
+            "Linux 7.2",
+            "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git",
+        ),
+        (
+            "oci",
+            "OCI Image Format Specification 1.1",
+            "https://github.com/opencontainers/image-spec/tree/v1.1.0",
+        ),
+        (
+            "rfc1951",
+            "RFC 1951: DEFLATE Compressed Data Format",
+            "https://www.rfc-editor.org/rfc/rfc1951",
+        ),
+        (
+            "rfc1952",
+            "RFC 1952: GZIP file format",
+            "https://www.rfc-editor.org/rfc/rfc1952",
+        ),
+        (
+            "rfc6838",
+            "RFC 6838: Media Type Specifications and Registration Procedures",
+            "https://www.rfc-editor.org/rfc/rfc6838",
+        ),
+        (
+            "rfc8259",
+            "RFC 8259: The JavaScript Object Notation (JSON) Data Interchange Format",
+            "https://www.rfc-editor.org/rfc/rfc8259",
+        ),
+        (
+            "rfc8878",
+            "RFC 8878: Zstandard Compression and the application/zstd Media Type",
+            "https://www.rfc-editor.org/rfc/rfc8878",
+        ),
+        (
+            "security",
+            "SECURITY.md of erofs-unpack",
+            "https://github.com/erofs-unpack/erofs-unpack/blob/main/SECURITY.md",
+        ),
+        (
+            "unpack",
+            "vectors/README.md, what is settled here because no other document does",
+            "https://github.com/erofs-unpack/erofs-unpack/blob/main/vectors/README.md",
+        ),
+        ("zstd", "zstd 1.5.7", "https://github.com/facebook/zstd"),
+    ]
+    .into_iter()
+    .map(|(name, title, url)| {
+        let source = Source {
+            title: title.into(),
+            url: url.into(),
+        };
+        (name.into(), source)
+    })
+    .collect()
+}
+
+/// All cases, sorted by id, and the files that they need.
+pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
+    let mut suite = Suite::default();
+    for (name, _) in super::bases::DIGESTS {
+        suite.known(&format!("bases/{name}"), bases.get(name));
+    }
+    media_types::add(&mut suite);
+    text::add(&mut suite);
+    json::add(&mut suite);
+    descriptors::add(&mut suite);
+    documents::add(&mut suite);
+    plan::add(&mut suite);
+    images::add(&mut suite, bases);
+    blobs::add(&mut suite, bases);
+    gzip::add(&mut suite, bases);
+    zstd::add(&mut suite, bases);
+    zstd_faults::add(&mut suite, bases);
+    bombs::add(&mut suite, bases);
+    layouts::add(&mut suite, bases);
+    suite.finish()
+}

@@ -1,0 +1,24 @@
+//! The conformance suite of erofs-unpack: the generator of `vectors/`, and the runner that
+//! holds a decoder against them.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`manifest`] | `manifest.json` as types |
+//! | [`blob`] | inputs: files, and recipes for what is too large to be one |
+//! | [`run`] | runs cases on a [`Backend`](run::Backend) and compares the answers |
+//! | [`native`] | the back end that calls the core |
+//! | [`generate`] | writes the vectors, or says whether they are what it would write |
+//!
+//! What is valid is said by the manifest alone. The generator states each expected answer by
+//! hand, from the specification; nothing here asks the core what to expect.
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "this crate has std"
+)]
+
+pub mod blob;
+pub mod generate;
+pub mod manifest;
+pub mod native;
+pub mod run;

@@ -1,0 +1,137 @@
+//! One layer through the core's [`Unpacker`].
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use erofs_unpack_core::codec::{AnyDecoder, Compression, Gzip, Raw, Zstd};
+use erofs_unpack_core::oci::{self, Digest, MediaType, Role};
+use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
+use erofs_unpack_core::{At, Code, Error, Limits};
+use serde_json::json;
+
+use super::{Native, Outputs, annotations, limits, outputs};
+use crate::manifest::UnpackInput;
+
+impl Native {
+    /// Unpacks a layer.
+    pub(super) fn unpack(
+        &self,
+        input: &UnpackInput,
+        folder: &Path,
+    ) -> io::Result<Result<Outputs, Error>> {
+        input.blob.verify(folder)?;
+        let expected = match expectations(input) {
+            Ok(expected) => expected,
+            Err(error) => return Ok(Err(error)),
+        };
+        let outcome = self.stream(input.blob.open(folder)?, &expected, &limits(&input.limits))?;
+        Ok(outcome.map(|outcome| said(&outcome)))
+    }
+
+    /// Pushes a blob through, in pieces. What comes out is not kept.
+    pub(super) fn stream(
+        &self,
+        mut blob: impl Read,
+        expected: &Expectations,
+        limits: &Limits,
+    ) -> io::Result<Result<Outcome, Error>> {
+        let decoder = match self.decoder(expected.compression, limits) {
+            Ok(decoder) => decoder,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut unpacker = match Unpacker::new(decoder, expected, limits) {
+            Ok(unpacker) => unpacker,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut output = vec![0; self.output];
+        let mut buffer = vec![0; self.input];
+        loop {
+            let read = blob.read(&mut buffer)?;
+            let mut piece = &buffer[..read];
+            // One call more than the input needs, so that all output is fetched.
+            loop {
+                let step = match unpacker.push(piece, &mut output) {
+                    Ok(step) => step,
+                    Err(error) => return Ok(Err(error)),
+                };
+                piece = &piece[step.consumed..];
+                if piece.is_empty() && step.produced < output.len() {
+                    break;
+                }
+                if step.consumed == 0 && step.produced == 0 {
+                    let text = "the core makes no progress";
+                    return Err(io::Error::other(text));
+                }
+            }
+            if read == 0 {
+                return Ok(unpacker.finish());
+            }
+        }
+    }
+
+    fn decoder(&self, compression: Compression, limits: &Limits) -> Result<AnyDecoder, Error> {
+        match compression {
+            Compression::None => Ok(AnyDecoder::Raw(Raw)),
+            Compression::Gzip => {
+                let gzip = Gzip::with_backend(self.gzip, limits);
+                Ok(AnyDecoder::Gzip(Box::new(gzip)))
+            }
+            Compression::Zstd => {
+                let zstd = Zstd::with_backend(self.zstd, limits);
+                Ok(AnyDecoder::Zstd(Box::new(zstd)))
+            }
+            other => AnyDecoder::new(other, limits),
+        }
+    }
+}
+
+/// What is expected of a layer that stands by itself.
+fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
+    let erofs = annotations(&input.annotations)?;
+    let media_type = MediaType::parse(&input.media_type)?;
+    let kind = match erofs.role {
+        Some(Role::Device) => media_type.device()?,
+        _ => media_type.layer()?,
+    };
+    let mut expected = Expectations::new(kind.compression);
+    expected.content = match kind.content {
+        oci::Content::Erofs => Content::Erofs,
+        oci::Content::Bytes => Content::Bytes,
+        // A chunk index belongs to another layer, and none is here.
+        _ => return Err(Error::new(Code::MediaTypeUnknown, At::Whole)),
+    };
+    expected.blob_digest = input.digest.as_deref().map(Digest::parse).transpose()?;
+    expected.blob_size = input.size;
+    expected.diff_id = input.diff_id.as_deref().map(Digest::parse).transpose()?;
+    if let Some(devices) = input.devices {
+        expected.devices = Devices::Attached(devices);
+    }
+    expected.verity = erofs.dmverity_hash_offset.map(|hash_offset| VerityTree {
+        hash_offset,
+        block_size: erofs.dmverity_block_size(),
+        digest_size: erofs
+            .dmverity_root_digest
+            .map_or(32, |root| root.as_bytes().len() as u64),
+    });
+    expected.chunk_index = erofs.chunk_index_range.map(|range| range.offset);
+    Ok(expected)
+}
+
+/// What the core says of a layer that passed.
+pub(super) fn said(outcome: &Outcome) -> Outputs {
+    let superblock = outcome.superblock.map(|superblock| {
+        json!({
+            "blockSize": superblock.block_size(),
+            "blocks": superblock.blocks,
+            "inodes": superblock.inodes,
+            "rootNid": superblock.root_nid,
+        })
+    });
+    outputs(json!({
+        "blobDigest": outcome.blob_digest.to_string(),
+        "blobSize": outcome.blob_size,
+        "diffId": outcome.diff_id.to_string(),
+        "imageSize": outcome.image_size,
+        "superblock": superblock,
+    }))
+}

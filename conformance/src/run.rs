@@ -1,0 +1,198 @@
+//! Runs cases on a back end and compares what it says with what must be said.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json};
+
+use crate::manifest::{Case, Expected, Manifest, Refusal};
+
+/// What a back end said of a case.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It passed, with all that can be said of it.
+    Valid(Map<String, Json>),
+    /// It was refused.
+    Invalid(Refusal),
+    /// The back end has no way to run it, for this reason.
+    Unable(String),
+}
+
+/// Something that can be held against the vectors.
+pub trait Backend {
+    /// Its name, with its settings.
+    fn name(&self) -> String;
+
+    /// Runs a case, whose inputs lie in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When an input cannot be read, or is not what the manifest says.
+    fn run(&self, case: &Case, folder: &Path) -> io::Result<Answer>;
+}
+
+/// A folder with vectors.
+#[derive(Clone, Debug)]
+pub struct Vectors {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+impl Vectors {
+    /// Reads the manifest in a folder.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or has another version.
+    pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let folder = folder.into();
+        let path = folder.join("manifest.json");
+        let wrong = |text: String| {
+            let text = format!("{}: {text}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let text = std::fs::read(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        if manifest.version != crate::manifest::VERSION {
+            return Err(wrong(format!("version {}", manifest.version)));
+        }
+        Ok(Self { folder, manifest })
+    }
+
+    /// The cases whose ids begin with `prefix`.
+    pub fn cases(&self, prefix: &str) -> impl Iterator<Item = &Case> {
+        self.manifest
+            .cases
+            .iter()
+            .filter(move |case| case.id.starts_with(prefix))
+    }
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The answer is the expected one.
+    Passed,
+    /// It is another, as this text says.
+    Failed(String),
+    /// The back end has no way to run it, for this reason.
+    Skipped(String),
+}
+
+/// Runs a case and compares.
+#[must_use]
+pub fn run(backend: &dyn Backend, case: &Case, folder: &Path) -> Outcome {
+    match backend.run(case, folder) {
+        Err(error) => Outcome::Failed(error.to_string()),
+        Ok(Answer::Unable(reason)) => Outcome::Skipped(reason),
+        Ok(answer) => match compare(&case.expected, &answer) {
+            Ok(()) => Outcome::Passed,
+            Err(text) => Outcome::Failed(text),
+        },
+    }
+}
+
+/// Holds an answer against the expected one.
+fn compare(expected: &Expected, answer: &Answer) -> Result<(), String> {
+    match (expected, answer) {
+        (Expected::Invalid { error }, Answer::Invalid(found)) if error == found => Ok(()),
+        (Expected::Valid { outputs }, Answer::Valid(found)) => {
+            // What is not stated is not compared.
+            for (name, value) in outputs {
+                if found.get(name) != Some(value) {
+                    let found = found.get(name).unwrap_or(&Json::Null);
+                    return Err(format!("{name}: expected {value}, got {found}"));
+                }
+            }
+            Ok(())
+        }
+        _ => Err(format!(
+            "expected {}, got {}",
+            shown(expected),
+            said(answer)
+        )),
+    }
+}
+
+fn shown(expected: &Expected) -> String {
+    match expected {
+        Expected::Valid { .. } => "valid".into(),
+        Expected::Invalid { error } => refusal(error),
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    match answer {
+        Answer::Valid(_) => "valid".into(),
+        Answer::Invalid(error) => refusal(error),
+        Answer::Unable(reason) => reason.clone(),
+    }
+}
+
+fn refusal(error: &Refusal) -> String {
+    match error.at {
+        Some(place) => format!("{} ({}) at {place:?}", error.id, error.kind),
+        None => format!("{} ({})", error.id, error.kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Place;
+    use serde_json::json;
+
+    fn invalid(id: &str, kind: &str, at: Option<Place>) -> Refusal {
+        Refusal {
+            id: id.into(),
+            kind: kind.into(),
+            at,
+        }
+    }
+
+    fn outputs(value: &Json) -> Map<String, Json> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn an_error_must_be_the_same_in_id_kind_and_place() {
+        let error = invalid("zstd-magic", "malformed", Some(Place::Blob(4)));
+        let expected = Expected::Invalid {
+            error: error.clone(),
+        };
+        assert_eq!(compare(&expected, &Answer::Invalid(error)), Ok(()));
+        for other in [
+            invalid("gzip-magic", "malformed", Some(Place::Blob(4))),
+            invalid("zstd-magic", "truncated", Some(Place::Blob(4))),
+            invalid("zstd-magic", "malformed", Some(Place::Blob(5))),
+            invalid("zstd-magic", "malformed", Some(Place::Image(4))),
+            invalid("zstd-magic", "malformed", None),
+        ] {
+            assert!(compare(&expected, &Answer::Invalid(other)).is_err());
+        }
+        assert!(compare(&expected, &Answer::Valid(Map::new())).is_err());
+    }
+
+    #[test]
+    fn every_stated_output_must_be_there() {
+        let expected = Expected::Valid {
+            outputs: outputs(&json!({"imageSize": 4096})),
+        };
+        for (answer, passes) in [
+            (json!({"imageSize": 4096, "more": 1}), true),
+            (json!({"imageSize": 4097}), false),
+            (json!({}), false),
+        ] {
+            let answer = Answer::Valid(outputs(&answer));
+            assert_eq!(compare(&expected, &answer).is_ok(), passes);
+        }
+        let error = invalid("zstd-magic", "malformed", None);
+        assert!(compare(&expected, &Answer::Invalid(error)).is_err());
+    }
+}
