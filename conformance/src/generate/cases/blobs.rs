@@ -201,6 +201,7 @@ fn cut(suite: &mut Suite, wire: Wire, image: &[u8]) {
     let size = blob.len();
     let form = wire.name();
     let digest = Algorithm::Sha256.digest(&blob).to_string();
+    let diff_id = Algorithm::Sha256.digest(image).to_string();
     let positive = format!("blob/sha256/{form}");
     let half = &blob[..size / 2];
     let longer = [&blob[..], b"x"].concat();
@@ -208,6 +209,7 @@ fn cut(suite: &mut Suite, wire: Wire, image: &[u8]) {
         draft.stating(|input| {
             input.size = Some(size as u64);
             input.digest = Some(digest.clone());
+            input.diff_id = Some(diff_id.clone());
         })
     };
     let draft = suite.layer(

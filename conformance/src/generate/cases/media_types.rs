@@ -15,11 +15,11 @@ pub(super) fn add(suite: &mut Suite) {
 
 fn media_types(suite: &mut Suite) {
     for (family, base, sentence) in [
-        ("draft", "application/vnd.erofs", "The draft's type"),
+        ("draft", "application/vnd.erofs", "The type of the draft"),
         (
             "containerd",
             "application/vnd.erofs.layer.v1",
-            "containerd's type",
+            "The type of containerd",
         ),
         (
             "overlayfs",

@@ -1,0 +1,190 @@
+//! The manifest is well kept: it is what its schema says, its names lead somewhere, its cases
+//! tell apart what they say they do, and its files are what the generator makes.
+
+#![allow(clippy::std_instead_of_core, reason = "this is a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use boon::{Compiler, Schemas};
+use erofs_unpack_conformance::generate;
+use erofs_unpack_conformance::manifest::Expected;
+use erofs_unpack_conformance::run::Vectors;
+use erofs_unpack_core::Code;
+use serde_json::Value as Json;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
+}
+
+fn vectors() -> Vectors {
+    Vectors::open(folder()).unwrap()
+}
+
+fn json(name: &str) -> Json {
+    let text = std::fs::read(folder().join(name)).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[test]
+fn the_files_are_what_the_generator_makes() {
+    let wrong = generate::check(&folder()).unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Says whether the schema takes a manifest.
+fn is_valid(manifest: &Json) -> Result<(), String> {
+    let mut schemas = Schemas::new();
+    let mut compiler = Compiler::new();
+    compiler
+        .add_resource("schema.json", json("schema.json"))
+        .unwrap();
+    let schema = compiler.compile("schema.json", &mut schemas).unwrap();
+    schemas
+        .validate(manifest, schema)
+        .map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn the_manifest_is_what_its_schema_says() {
+    is_valid(&json("manifest.json")).unwrap();
+}
+
+#[test]
+fn the_schema_refuses_what_is_not_so() {
+    let good = json("manifest.json");
+    is_valid(&good).unwrap();
+    type Edit = fn(&mut Json);
+    let edits: [(&str, Edit); 9] = [
+        ("another version", |manifest| manifest["version"] = 2.into()),
+        ("an unknown field", |manifest| manifest["x"] = 2.into()),
+        ("no id", |manifest| {
+            manifest["cases"][0].as_object_mut().unwrap().remove("id");
+        }),
+        ("an id without a group", |manifest| {
+            manifest["cases"][0]["id"] = "alone".into();
+        }),
+        ("an unknown operation", |manifest| {
+            manifest["cases"][0]["operation"] = "guess".into();
+        }),
+        ("the input of another operation", |manifest| {
+            manifest["cases"][0]["operation"] = "select".into();
+        }),
+        ("neither valid nor invalid", |manifest| {
+            manifest["cases"][0]["expected"]["result"] = "acceptable".into();
+        }),
+        ("nothing demands it", |manifest| {
+            manifest["cases"][0]["demands"] = Json::Array(Vec::new());
+        }),
+        ("a digest of another length", |manifest| {
+            manifest["bases"][0]["sha256"] = "00".into();
+        }),
+    ];
+    for (what, edit) in edits {
+        let mut manifest = good.clone();
+        edit(&mut manifest);
+        assert!(is_valid(&manifest).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn every_name_leads_somewhere_and_none_is_there_for_nothing() {
+    let manifest = vectors().manifest;
+    let mut used: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut use_name = |list: &'static str, name| {
+        used.entry(list).or_default().insert(name);
+    };
+    for case in &manifest.cases {
+        use_name("groups", case.group());
+        use_name("origins", case.origin.as_str());
+        for flag in &case.flags {
+            use_name("flags", flag.as_str());
+        }
+        for demand in &case.demands {
+            use_name("sources", demand.source.as_str());
+        }
+    }
+    let named: [(&str, BTreeSet<&str>); 4] = [
+        (
+            "groups",
+            manifest.groups.keys().map(String::as_str).collect(),
+        ),
+        (
+            "origins",
+            manifest.origins.keys().map(String::as_str).collect(),
+        ),
+        ("flags", manifest.flags.keys().map(String::as_str).collect()),
+        (
+            "sources",
+            manifest.sources.keys().map(String::as_str).collect(),
+        ),
+    ];
+    for (list, names) in named {
+        assert_eq!(used.get(list), Some(&names), "{list}");
+    }
+}
+
+#[test]
+fn every_refused_case_differs_from_a_valid_one() {
+    let manifest = vectors().manifest;
+    let by_id: BTreeMap<&str, _> = manifest
+        .cases
+        .iter()
+        .map(|case| (case.id.as_str(), case))
+        .collect();
+    assert_eq!(by_id.len(), manifest.cases.len(), "ids are unique");
+    for case in &manifest.cases {
+        match (&case.expected, &case.differs_from) {
+            (Expected::Invalid { .. }, Some(other)) => {
+                let other = by_id
+                    .get(other.as_str())
+                    .unwrap_or_else(|| panic!("{}: {other} is not there", case.id));
+                assert!(other.refusal().is_none(), "{}: {}", case.id, other.id);
+            }
+            (Expected::Invalid { .. }, None) => panic!("{}: differs from nothing", case.id),
+            _ => {}
+        }
+    }
+}
+
+/// Codes that no case can reach, and why.
+const NOT_REACHED: [(Code, &str); 6] = [
+    (Code::JsonMemory, "needs a machine without memory"),
+    (Code::ZstdMemory, "needs a machine without memory"),
+    (
+        Code::GzipCounter,
+        "needs a machine of 32 bits and a stream of 4 GiB",
+    ),
+    (
+        Code::ZstdTrailing,
+        "only where frames are decoded one by one",
+    ),
+    (Code::ZstdUnavailable, "only in builds without an allocator"),
+    (
+        Code::Finished,
+        "needs a caller that does not keep to the interface",
+    ),
+];
+
+#[test]
+fn every_error_is_reached() {
+    let manifest = vectors().manifest;
+    let reached: BTreeSet<&str> = manifest
+        .cases
+        .iter()
+        .filter_map(|case| Some(case.refusal()?.id.as_str()))
+        .collect();
+    let excused: BTreeSet<&str> = NOT_REACHED.iter().map(|(code, _)| code.id()).collect();
+    let known: BTreeMap<&str, &Code> = Code::ALL.iter().map(|code| (code.id(), code)).collect();
+    for id in &reached {
+        assert!(known.contains_key(id), "{id} is no error's id");
+    }
+    let missing: Vec<&str> = known
+        .keys()
+        .copied()
+        .filter(|id| !reached.contains(id) && !excused.contains(id))
+        .collect();
+    assert!(missing.is_empty(), "no case reaches {missing:?}");
+    let needless: Vec<_> = excused.intersection(&reached).collect();
+    assert!(needless.is_empty(), "reached after all: {needless:?}");
+}

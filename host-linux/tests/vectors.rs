@@ -1,0 +1,405 @@
+//! The program over every layer and layout of the vectors: exit code, error, and that a refused
+//! one leaves nothing.
+
+#![allow(clippy::std_instead_of_core, reason = "this is a test")]
+
+use core::time::Duration;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use erofs_unpack_conformance::blob::{Blob, Content, sha256};
+use erofs_unpack_conformance::manifest::{
+    Case, Expected, LayoutInput, Limits, Operation, Place, Policy, UnpackInput,
+};
+use erofs_unpack_conformance::run::Vectors;
+use serde_json::{Value as Json, json};
+
+/// A folder that is removed with its content.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let name = format!("vectors-{}-{name}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("out")).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn output(&self) -> PathBuf {
+        self.path("out")
+    }
+
+    /// The names in the output folder.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.output()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn vectors() -> Vectors {
+    Vectors::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")).unwrap()
+}
+
+/// The flags for a case's limits. Those that it does not set are the core's own.
+fn limits(command: &mut Command, limits: &Limits) {
+    let mut flag = |name: &str, value: Option<u64>| {
+        if let Some(value) = value {
+            command.arg(format!("--max-{name}={value}"));
+        }
+    };
+    flag("blob-size", limits.blob_size);
+    flag("image-size", limits.image_size);
+    // The program's own default is larger.
+    flag("window", Some(limits.zstd_window.unwrap_or(8 << 20)));
+    flag("frames", limits.frames);
+    flag("skippable-size", limits.skippable_size);
+    flag("expansion", limits.expansion_ratio);
+    flag("json-size", limits.json_size);
+    flag("json-depth", limits.json_depth.map(u64::from));
+    flag("json-members", limits.json_members.map(u64::from));
+    flag("index-depth", limits.index_depth.map(u64::from));
+    flag("layers", limits.layers.map(u64::from));
+}
+
+fn program(dir: &Dir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_erofs-unpack"));
+    command
+        .arg("unpack")
+        .arg("--quiet")
+        .arg(format!("--json={}", dir.path("report.json").display()))
+        .stdin(Stdio::null());
+    command
+}
+
+/// A file with the bytes of a blob.
+fn as_file(blob: &Blob, vectors: &Vectors, dir: &Dir) -> PathBuf {
+    if let Content::File(path) = &blob.content {
+        return vectors.folder.join(path);
+    }
+    let path = dir.path("blob");
+    let mut file = File::create(&path).unwrap();
+    io::copy(&mut blob.open(&vectors.folder).unwrap(), &mut file).unwrap();
+    path
+}
+
+/// One layer by itself: what is stated of it are flags.
+fn lone(input: &UnpackInput, case: &Case, vectors: &Vectors, dir: &Dir) -> Command {
+    let mut command = program(dir);
+    let path = as_file(&input.blob, vectors, dir);
+    if case.has_flag("size-unknown") {
+        let blob = File::open(&path).unwrap();
+        // A pipe, whose size nobody knows.
+        let mut cat = Command::new("cat")
+            .stdin(blob)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        command.arg("-").stdin(cat.stdout.take().unwrap());
+        // It ends with its input.
+        drop(std::thread::spawn(move || cat.wait()));
+    } else {
+        command.arg(path);
+    }
+    command
+        .arg("-o")
+        .arg(dir.output().join("layer.erofs"))
+        .arg(format!("--media-type={}", input.media_type));
+    if let Some(digest) = &input.digest {
+        command.arg(format!("--digest={digest}"));
+    }
+    if let Some(diff_id) = &input.diff_id {
+        command.arg(format!("--diff-id={diff_id}"));
+    }
+    limits(&mut command, &input.limits);
+    command
+}
+
+/// One layer in a layout: what is stated of it stands in its descriptor and in the config.
+fn wrapped(input: &UnpackInput, vectors: &Vectors, dir: &Dir) -> Command {
+    let root = dir.path("layout");
+    let put = |digest: &str, bytes: &[u8]| {
+        let path = root.join("blobs").join(digest.replacen(':', "/", 1));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let document = |media_type: &str, document: &Json| {
+        let text = document.to_string();
+        let digest = format!("sha256:{}", sha256(text.as_bytes()));
+        put(&digest, text.as_bytes());
+        json!({ "mediaType": media_type, "digest": digest, "size": text.len() })
+    };
+    let blob = fs::read(as_file(&input.blob, vectors, dir)).unwrap();
+    let own = format!("sha256:{}", input.blob.sha256);
+    let digest = input.digest.as_ref().unwrap_or(&own);
+    put(digest, &blob);
+    let diff_id = input
+        .diff_id
+        .as_ref()
+        .expect("a case that needs a layout states a diffID");
+    let mut layers = vec![json!({
+        "mediaType": input.media_type,
+        "digest": digest,
+        "size": input.size.unwrap_or(input.blob.size),
+        "annotations": input.annotations,
+    })];
+    let mut diff_ids = vec![diff_id.clone()];
+    if input.annotations.contains_key("org.erofs.role") {
+        // Something that can be mounted must come last.
+        let image = fs::read(vectors.folder.join("bases/small.erofs")).unwrap();
+        let digest = format!("sha256:{}", sha256(&image));
+        put(&digest, &image);
+        layers.push(json!({
+            "mediaType": "application/vnd.erofs", "digest": digest, "size": image.len(),
+        }));
+        diff_ids.push(digest);
+    }
+    let config = document(
+        "application/vnd.oci.image.config.v1+json",
+        &json!({
+            "os": "linux", "architecture": "amd64", "os.features": ["erofs"],
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        }),
+    );
+    let manifest = document(
+        "application/vnd.oci.image.manifest.v1+json",
+        &json!({ "schemaVersion": 2, "config": config, "layers": layers }),
+    );
+    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+    fs::write(root.join("index.json"), index.to_string()).unwrap();
+    fs::write(root.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let mut command = program(dir);
+    command.arg(&root).arg("-o").arg(dir.output());
+    limits(&mut command, &input.limits);
+    command
+}
+
+fn layout(input: &LayoutInput, vectors: &Vectors, dir: &Dir) -> Command {
+    let mut command = program(dir);
+    command
+        .arg(vectors.folder.join(&input.folder))
+        .arg("-o")
+        .arg(dir.output());
+    if let Some(platform) = &input.platform {
+        command.arg(format!("--platform={platform}"));
+    }
+    if let Some(digest) = &input.digest {
+        command.arg(format!("--digest={digest}"));
+    }
+    command.arg(match input.policy {
+        Policy::Any => "--policy=any",
+        Policy::Strict => "--policy=strict",
+        _ => "--policy=containerd",
+    });
+    limits(&mut command, &input.limits);
+    command
+}
+
+/// Runs a command to its end, which must come soon: its exit code, how much it wrote to stdout,
+/// and what it wrote to stderr.
+fn finished(command: &mut Command, dir: &Dir) -> Result<(Option<i32>, u64, String), String> {
+    let (stdout, stderr) = (dir.path("stdout"), dir.path("stderr"));
+    let mut child = command
+        .stdout(File::create(&stdout).unwrap())
+        .stderr(File::create(&stderr).unwrap())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Err("does not come to an end".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let written = fs::metadata(&stdout).unwrap().len();
+    let said = fs::read_to_string(&stderr).unwrap();
+    Ok((status.code(), written, said))
+}
+
+/// How the report shows a place.
+fn shown(place: Place) -> Json {
+    match place {
+        Place::Blob(offset) => json!(["blob", offset]),
+        Place::Image(offset) => json!(["image", offset]),
+        Place::Text(offset) => json!(["text", offset]),
+        Place::Json(offset) => json!(["json", offset]),
+        Place::Nid(nid) => json!(["nid", nid]),
+        Place::Layer(number) => json!(["layer", number]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a case and says what is not as it must be. `None` for operations that are no layer's
+/// and no layout's.
+fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
+    let dir = Dir::new(&case.id.replace('/', "-"));
+    let mut command = match &case.operation {
+        Operation::Unpack(input) => {
+            let flags_say_all = input.annotations.is_empty()
+                && input.devices.is_none()
+                && input.size.is_none_or(|size| size == input.blob.size);
+            if flags_say_all {
+                lone(input, case, vectors, &dir)
+            } else {
+                wrapped(input, vectors, &dir)
+            }
+        }
+        Operation::Layout(input) => layout(input, vectors, &dir),
+        _ => return None,
+    };
+    let (code, stdout, said) = match finished(&mut command, &dir) {
+        Ok(output) => output,
+        Err(text) => return Some(Err(text)),
+    };
+    let report = fs::read(dir.path("report.json")).unwrap_or_default();
+    let report: Json = serde_json::from_slice(&report).unwrap_or_default();
+    let names = dir.names();
+    let check = || {
+        let equal = |what: &str, found: &Json, expected: &Json| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(format!("{what}: expected {expected}, got {found}: {said}"))
+        };
+        if stdout != 0 {
+            return Err(format!("{stdout} bytes on stdout"));
+        }
+        let code = json!(code);
+        match &case.expected {
+            Expected::Invalid { error } => {
+                equal("exit code", &code, &json!(1))?;
+                let found = &report["error"];
+                equal("id", &found["id"], &json!(error.id))?;
+                equal("kind", &found["kind"], &json!(error.kind))?;
+                equal("at", &found["at"], &json!(error.at.map(shown)))?;
+                equal("left behind", &json!(names), &json!([]))
+            }
+            Expected::Valid { outputs } => {
+                equal("exit code", &code, &json!(0))?;
+                equal("error", &report["error"], &Json::Null)?;
+                match outputs.get("layers") {
+                    Some(layers) => of_layers(layers, &report, &dir),
+                    None => of_layer(outputs, &report, &dir),
+                }
+            }
+            other => Err(format!("{other:?}")),
+        }
+    };
+    Some(check())
+}
+
+/// Holds the report on one layer, and its file, against what must be said.
+fn of_layer(
+    outputs: &serde_json::Map<String, Json>,
+    report: &Json,
+    dir: &Dir,
+) -> Result<(), String> {
+    let layer = &report["layers"][0];
+    for name in ["diffId", "imageSize"] {
+        if let Some(expected) = outputs.get(name)
+            && layer[name] != *expected
+        {
+            return Err(format!("{name}: expected {expected}, got {}", layer[name]));
+        }
+    }
+    if let Some(expected) = outputs.get("superblock") {
+        for (name, value) in expected.as_object().unwrap() {
+            if layer["superblock"][name] != *value {
+                return Err(format!(
+                    "{name}: expected {value}, got {}",
+                    layer["superblock"]
+                ));
+            }
+        }
+    }
+    file_is(layer, dir)
+}
+
+/// Holds the report on an image's layers, and their files, against what must be said.
+fn of_layers(layers: &Json, report: &Json, dir: &Dir) -> Result<(), String> {
+    let layers = layers.as_array().unwrap();
+    let found = report["layers"].as_array().cloned().unwrap_or_default();
+    if found.len() != layers.len() {
+        return Err(format!("{} layers", found.len()));
+    }
+    for (found, expected) in found.iter().zip(layers) {
+        for (name, value) in expected.as_object().unwrap() {
+            if found[name] != *value {
+                return Err(format!("{name}: expected {value}, got {}", found[name]));
+            }
+        }
+        file_is(found, dir)?;
+    }
+    // The layers and `image.json`.
+    let names = dir.names();
+    if names.len() != layers.len() + 1 {
+        return Err(format!("{names:?}"));
+    }
+    Ok(())
+}
+
+/// Holds a layer's file against the diffID that the report states.
+fn file_is(layer: &Json, dir: &Dir) -> Result<(), String> {
+    let name = Path::new(layer["file"].as_str().unwrap_or_default());
+    // A lone layer's is a path, an image's a name in its folder.
+    let bytes = fs::read(dir.output().join(name)).map_err(|error| error.to_string())?;
+    let diff_id = layer["diffId"].as_str().unwrap_or_default();
+    let digest = if diff_id.starts_with("sha512:") {
+        return Ok(());
+    } else {
+        format!("sha256:{}", sha256(&bytes))
+    };
+    if digest == diff_id {
+        return Ok(());
+    }
+    Err(format!("the file has {digest}, the report says {diff_id}"))
+}
+
+/// Runs a share of the cases, so that the shares run at the same time.
+fn run_share(share: usize, of: usize) {
+    let vectors = vectors();
+    let mut failures = Vec::new();
+    let mut ran = 0;
+    for case in vectors.manifest.cases.iter().skip(share).step_by(of) {
+        match answer(case, &vectors) {
+            None => continue,
+            Some(Ok(())) => {}
+            Some(Err(text)) => failures.push(format!("{}: {text}", case.id)),
+        }
+        ran += 1;
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(ran > 100, "{ran}");
+}
+
+#[test]
+fn the_program_answers_as_it_must_1() {
+    run_share(0, 2);
+}
+
+#[test]
+fn the_program_answers_as_it_must_2() {
+    run_share(1, 2);
+}
