@@ -193,7 +193,9 @@ pub fn run(
     let (read, verdict, written, image) = thread::scope(|scope| {
         let reader = scope.spawn(move || read_blob(source, blob, &read_to, progress));
         let checker = scope.spawn(move || check_image(image, &check_from, superblock, progress));
-        let mut writer = move |from| write(sink, superblock, from, &write_to);
+        // Each end of a queue is moved into its stage, which drops it when it returns: that is
+        // how the neighbours learn of it, for better or worse.
+        let writer = move |from| write(sink, superblock, from, write_to);
         let (verdict, written) = match decoder {
             // What is read needs no decoding.
             AnyDecoder::Raw(_) => (Verdict::new(), Ok(writer(decode_from))),
@@ -366,7 +368,7 @@ fn write(
     sink: &mut dyn Sink,
     superblock: &OnceLock<Superblock>,
     from: Draining,
-    to: &Filling,
+    to: Filling,
 ) -> io::Result<()> {
     let mut announced = false;
     while let Ok(mut buffer) = from.full.recv() {
@@ -385,8 +387,8 @@ fn write(
         }
         from.recycle(buffer);
     }
-    // Nothing more is wanted of whoever fills the queue.
-    drop(from);
+    // Nothing more is wanted of whoever fills the one queue, nor comes on the other.
+    drop((from, to));
     Ok(())
 }
 
