@@ -147,8 +147,23 @@ fn every_refused_case_differs_from_a_valid_one() {
     }
 }
 
+/// No operation of the manifest does this yet; the tests of the core's reader do.
+const READ: &str = "only when an image is read at random";
+/// No operation of the manifest does this yet; the tests of the core's check do.
+const CHECKED: &str = "only when the inside of an image is checked";
+
 /// Codes that no case can reach, and why.
-const NOT_REACHED: [(Code, &str); 6] = [
+const NOT_REACHED: [(Code, &str); 16] = [
+    (Code::InodeLimit, READ),
+    (Code::CheckMemory, CHECKED),
+    (Code::CheckWork, CHECKED),
+    (Code::DeviceForeign, CHECKED),
+    (Code::SuperblockCompat, CHECKED),
+    (Code::SuperblockCount, CHECKED),
+    (Code::SuperblockReserved, CHECKED),
+    (Code::SuperblockUnsigned, CHECKED),
+    (Code::XattrAcl, CHECKED),
+    (Code::XattrDuplicate, CHECKED),
     (Code::JsonMemory, "needs a machine without memory"),
     (Code::ZstdMemory, "needs a machine without memory"),
     (
@@ -166,6 +181,28 @@ const NOT_REACHED: [(Code, &str); 6] = [
     ),
 ];
 
+/// Structures that are met only when an image is read at random, which no operation of the
+/// manifest does yet; the tests of the core's reader reach their codes.
+const NOT_READ: [&str; 17] = [
+    "compression configuration",
+    "compression index",
+    "compression map",
+    "directory",
+    "directory block",
+    "directory entry",
+    "extent record",
+    "file",
+    "fragment",
+    "inode",
+    "metabox",
+    "metadata",
+    "pcluster",
+    "symbolic link",
+    "xattr entry",
+    "xattr header",
+    "xattr prefix",
+];
+
 #[test]
 fn every_error_is_reached() {
     let manifest = vectors().manifest;
@@ -174,7 +211,12 @@ fn every_error_is_reached() {
         .iter()
         .filter_map(|case| Some(case.refusal()?.id.as_str()))
         .collect();
-    let excused: BTreeSet<&str> = NOT_REACHED.iter().map(|(code, _)| code.id()).collect();
+    let named = NOT_REACHED.iter().map(|(code, _)| *code);
+    let in_reader = |code: &Code| NOT_READ.contains(&code.structure());
+    let excused: BTreeSet<&str> = named
+        .chain(Code::ALL.iter().copied().filter(in_reader))
+        .map(|code| code.id())
+        .collect();
     let known: BTreeMap<&str, &Code> = Code::ALL.iter().map(|code| (code.id(), code)).collect();
     for id in &reached {
         assert!(known.contains_key(id), "{id} is no error's id");
