@@ -11,17 +11,18 @@
 //! [`Limits`]; so the memory is too: strings are taken from the document, and what is not read
 //! leaves only the keys of the objects that are open.
 
+mod shapes;
+
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
-use core::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+pub(super) use self::shapes::{Entries, Fields, List, Numeral, Object, Skip, Text};
 use crate::{At, Code, Error, Limits, Value};
 
 /// The depth that serde_json itself refuses, less what it takes to name our limit first.
@@ -413,184 +414,6 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Seed<'_, S> {
         let value = self.shape.object(&mut members)?;
         self.reader.leave();
         Ok(value)
-    }
-}
-
-/// Any value, read for its faults alone.
-pub(super) struct Skip;
-
-impl<'de> Shape<'de> for Skip {
-    type Value = ();
-    const EXPECTED: &'static str = "any value";
-
-    fn text(self, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn number(self, _: Number) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn word(self, _: &'static str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<(), A::Error> {
-        while items.next(Self)?.is_some() {}
-        Ok(())
-    }
-
-    fn object<A: MapAccess<'de>>(self, members: &mut Members<'_, 'de, A>) -> Result<(), A::Error> {
-        while members.key(&[])?.is_some() {
-            members.value(Self)?;
-        }
-        Ok(())
-    }
-}
-
-/// A string, read by a function.
-pub(super) struct Text<F>(pub(super) F);
-
-impl<'de, T, F: FnOnce(&str) -> Result<T, Error>> Shape<'de> for Text<F> {
-    type Value = T;
-    const EXPECTED: &'static str = "a string";
-
-    fn text(self, text: &str) -> Result<T, Error> {
-        (self.0)(text)
-    }
-}
-
-/// A number, read by a function.
-pub(super) struct Numeral<F>(pub(super) F);
-
-impl<'de, T, F: FnOnce(Number) -> Result<T, Error>> Shape<'de> for Numeral<F> {
-    type Value = T;
-    const EXPECTED: &'static str = "a number";
-
-    fn number(self, number: Number) -> Result<T, Error> {
-        (self.0)(number)
-    }
-}
-
-/// An array of one shape, with its own limit.
-pub(super) struct List<F> {
-    /// Makes the shape of the next item.
-    pub(super) item: F,
-    /// Most items.
-    pub(super) most: u32,
-    /// What to say of more.
-    pub(super) code: Code,
-}
-
-impl<'de, S: Shape<'de>, F: Fn() -> S> Shape<'de> for List<F> {
-    type Value = Vec<S::Value>;
-    const EXPECTED: &'static str = "an array";
-
-    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        loop {
-            if list.len() as u64 >= u64::from(self.most) {
-                let fault = Error::new(self.code, At::Whole);
-                // Refused at the first item too many, before anything of it is kept.
-                items.next(Refuse(fault.expected(Value::AtMost(self.most.into()))))?;
-                return Ok(list);
-            }
-            let Some(item) = items.next((self.item)())? else {
-                return Ok(list);
-            };
-            if let Err(error) = list.try_reserve(1) {
-                return items.fail(no_memory(error));
-            }
-            list.push(item);
-        }
-    }
-}
-
-/// A value that has no place, whatever it is.
-struct Refuse(Error);
-
-impl<'de> Shape<'de> for Refuse {
-    type Value = ();
-    const EXPECTED: &'static str = "no value";
-
-    fn text(self, _: &str) -> Result<(), Error> {
-        Err(self.0)
-    }
-
-    fn number(self, _: Number) -> Result<(), Error> {
-        Err(self.0)
-    }
-
-    fn word(self, _: &'static str) -> Result<(), Error> {
-        Err(self.0)
-    }
-
-    fn opening(self, _: &'static str) -> Error {
-        self.0
-    }
-}
-
-/// An object whose members are all strings, each given to a function.
-pub(super) struct Entries<F>(pub(super) F);
-
-impl<'de, F: FnMut(&str, &str) -> Result<(), Error>> Shape<'de> for Entries<F> {
-    type Value = ();
-    const EXPECTED: &'static str = "an object";
-
-    fn object<A: MapAccess<'de>>(
-        mut self,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        while let Some(key) = members.key(&[])? {
-            members.value(Text(|value: &str| (self.0)(&key, value)))?;
-        }
-        Ok(())
-    }
-}
-
-/// What is gathered from an object with known fields.
-pub(super) trait Fields: Default {
-    /// What becomes of it.
-    type Value;
-    /// The names of all fields that have a meaning to any reader.
-    const NAMES: &'static [&'static str];
-
-    /// Reads the value of one of [`Self::NAMES`], or skips it.
-    fn field<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<(), A::Error>;
-
-    /// Checks what the fields say together, at the object's end.
-    fn finish(self) -> Result<Self::Value, Error>;
-}
-
-/// An object with known fields.
-pub(super) struct Object<T>(PhantomData<T>);
-
-impl<T> Object<T> {
-    pub(super) const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<'de, T: Fields> Shape<'de> for Object<T> {
-    type Value = T::Value;
-    const EXPECTED: &'static str = "an object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<T::Value, A::Error> {
-        let mut fields = T::default();
-        while let Some(key) = members.key(T::NAMES)? {
-            match T::NAMES.iter().find(|name| **name == key) {
-                Some(name) => fields.field(name, members)?,
-                None => members.value(Skip)?,
-            }
-        }
-        members.check(fields.finish())
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::format;
 use std::vec;
+use std::vec::Vec;
 
 /// Reads the fields `name` and `list`, to try the reader on.
 #[derive(Default)]
