@@ -73,7 +73,7 @@ pub fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What in `folder` is not as [`write`] would write it, one line each.
+/// What in `folder` is not as [`write()`] would write it, one line each.
 ///
 /// # Errors
 ///
