@@ -8,7 +8,7 @@ use super::super::suite::{Draft, Suite, Wire};
 use super::images::said;
 
 const DESCRIPTOR: (&str, &str) = ("oci", "descriptor.md, Digests");
-const DIFF_ID: (&str, &str) = ("erofs-image-spec", "5.2 DiffID");
+const DIFF_ID: (&str, &str) = ("erofs-image-spec", "5.2 rootfs.diff_ids");
 const LIMITS: (&str, &str) = ("security", "Limits");
 const RANKS: (&str, &str) = ("unpack", "Which error counts");
 

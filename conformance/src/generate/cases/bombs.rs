@@ -16,7 +16,7 @@ use crate::blob::{Blob, Part};
 
 /// Zeros that follow an image: 256 MiB.
 const ZEROS: u64 = 256 << 20;
-const IMAGE: (&str, &str) = ("erofs-image-spec", "3.1 Image");
+const IMAGE: (&str, &str) = ("erofs-image-spec", "3.2 Raw EROFS Filesystem Image");
 const LIMITS: (&str, &str) = ("security", "Limits");
 
 pub(super) fn add(suite: &mut Suite, bases: &Bases) {

@@ -65,7 +65,7 @@ fn contents(suite: &mut Suite, small: &Image) {
         Code::SuperblockMagic,
         at(0),
     );
-    let types = ("erofs-image-spec", "2.1 Media types");
+    let types = ("erofs-image-spec", "2.1 application/vnd.erofs and +zstd");
     let (zstd, gzip) = (zstd::wrap(&small.0), gzip::wrap(&small.0));
     let mut wrong = |id: &str, description: &str, wire: Wire, blob: &[u8], code, at| {
         let draft = suite.layer(&format!("image/{id}"), description, wire, blob);

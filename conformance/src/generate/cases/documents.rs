@@ -211,7 +211,7 @@ fn configs(suite: &mut Suite) {
     );
     suite.add(
         draft
-            .demand("erofs-image-spec", "5.2 DiffID")
+            .demand("erofs-image-spec", "5.2 rootfs.diff_ids")
             .valid(json!({ "diffIds": null })),
     );
     let broken = good.replacen("\"layers\"", "\"layerz\"", 1);
@@ -324,7 +324,7 @@ fn selections(suite: &mut Suite) {
             Operation::Select(input),
         )
         .demand("containerd", "github.com/containerd/platforms, Only")
-        .demand("erofs-image-spec", "5.4 os.features")
+        .demand("erofs-image-spec", "5.4 Platform OS Features")
     };
     let drafts = [
         select(

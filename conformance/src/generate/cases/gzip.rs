@@ -322,7 +322,7 @@ fn trailing(suite: &mut Suite, image: &[u8]) {
     );
     suite.add(
         draft
-            .demand("erofs-image-spec", "3.1 Image")
+            .demand("erofs-image-spec", "3.2 Raw EROFS Filesystem Image")
             .differs_from(SMALL)
             .refused(Code::ImageTrailing, At::Image(4096)),
     );

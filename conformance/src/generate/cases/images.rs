@@ -15,7 +15,7 @@ use super::{contents, superblock};
 /// What the superblock is read by.
 pub(super) const KERNEL: (&str, &str) = ("linux", "fs/erofs/super.c, erofs_read_superblock");
 /// What says that an image has an end.
-const DRAFT: (&str, &str) = ("erofs-image-spec", "3.1 Image");
+const DRAFT: (&str, &str) = ("erofs-image-spec", "3.2 Raw EROFS Filesystem Image");
 /// Size of the small image: one block.
 const SMALL: u64 = 4096;
 
@@ -345,7 +345,7 @@ fn appended(suite: &mut Suite, small: &Image) {
         ),
         ("org.erofs.dmverity.root_digest".to_owned(), root),
     ]);
-    let source = ("erofs-image-spec", "3.5 dm-verity");
+    let source = ("erofs-image-spec", "3.5 dm-verity Merkle Tree");
     let stating = |draft: Draft, image: &[u8]| {
         let diff_id = Algorithm::Sha256.digest(image).to_string();
         draft.demand(source.0, source.1).stating(|input| {
@@ -390,7 +390,7 @@ fn appended(suite: &mut Suite, small: &Image) {
     );
     suite.add(
         draft
-            .demand("erofs-image-spec", "4 Chunk index")
+            .demand("erofs-image-spec", "3.4 Chunk Index")
             .stating(|input| {
                 input.annotations =
                     BTreeMap::from([("org.erofs.chunk-index.range".into(), "4096".into())]);
@@ -406,7 +406,7 @@ fn appended(suite: &mut Suite, small: &Image) {
     );
     suite.add(
         draft
-            .demand("erofs-image-spec", "4 Chunk index")
+            .demand("erofs-image-spec", "3.4 Chunk Index")
             .differs_from("chunk-index/appended")
             .refused(Code::ImageTrailing, At::Image(SMALL)),
     );

@@ -350,7 +350,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
         "diff-id",
         "The config states the diffID of another image.",
         &layout,
-        ("erofs-image-spec", "5.2 DiffID"),
+        ("erofs-image-spec", "5.2 rootfs.diff_ids"),
         Code::DiffId,
         At::Whole,
     );
@@ -374,7 +374,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
         "tar",
         "The layer's media type is that of a tar.",
         &layout,
-        ("erofs-image-spec", "2.1 Media types"),
+        ("erofs-image-spec", "2.1 application/vnd.erofs and +zstd"),
         Code::MediaTypeTar,
         At::Layer(1),
     );
@@ -390,7 +390,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
     suite.add(
         draft
             .policy(Policy::Strict)
-            .demand("erofs-image-spec", "5.4 os.features")
+            .demand("erofs-image-spec", "5.4 Platform OS Features")
             .differs_from("layout/small")
             .refused(Code::OsFeatures, At::Whole),
     );

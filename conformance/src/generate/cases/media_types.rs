@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::suite::{Draft, Suite, Wire};
 
 /// What media types are demanded by.
-const TYPES: (&str, &str) = ("erofs-image-spec", "2.1 Media types");
+const TYPES: (&str, &str) = ("erofs-image-spec", "2.1 application/vnd.erofs and +zstd");
 
 pub(super) fn add(suite: &mut Suite) {
     media_types(suite);
@@ -251,7 +251,7 @@ fn refused_media_types(suite: &mut Suite) {
             true,
             Code::MediaTypeSuffix,
             At::Text(39),
-            ("erofs-image-spec", "2.4 Layer roles"),
+            ("erofs-image-spec", "2.4 Roles"),
         ),
     ] {
         let positive = if device {

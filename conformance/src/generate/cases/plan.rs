@@ -8,8 +8,8 @@ use super::documents::{EROFS, config, descriptor, digest, manifest};
 use crate::manifest::Policy;
 
 /// The sections of the draft that rule what is here.
-const ORDER: (&str, &str) = ("erofs-image-spec", "3.8 Layer order");
-const DIFF_ID: (&str, &str) = ("erofs-image-spec", "5.2 DiffID");
+const ORDER: (&str, &str) = ("erofs-image-spec", "3.8 Layer Ordering");
+const DIFF_ID: (&str, &str) = ("erofs-image-spec", "5.2 rootfs.diff_ids");
 
 /// A layer with annotations, which are given without `org.erofs.`.
 fn layer(suffix: &str, digit: char, annotations: &[(&str, &str)]) -> String {
@@ -288,7 +288,7 @@ fn diff_ids(suite: &mut Suite) {
 }
 
 fn features(suite: &mut Suite) {
-    let source = ("erofs-image-spec", "5.4 os.features");
+    let source = ("erofs-image-spec", "5.4 Platform OS Features");
     let manifest = manifest(&[layer("+zstd", 'a', &[])]);
     let without = config("", &[digest('1')]);
     let draft = suite.plan(

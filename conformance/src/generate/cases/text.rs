@@ -168,7 +168,7 @@ fn annotations(suite: &mut Suite) {
             "An annotation that nobody knows is information.",
             &[("later", "any value")],
         )
-        .demand("erofs-image-spec", "10.1 Annotations"),
+        .demand("erofs-image-spec", "10.1 Extensibility"),
     );
     suite.add(
         annotated(
@@ -329,7 +329,7 @@ fn verity_annotations(suite: &mut Suite) {
             "A dm-verity tree with the block size that counts when none is stated.",
             &[offset("8192"), root],
         )
-        .demand("erofs-image-spec", "3.5 dm-verity"),
+        .demand("erofs-image-spec", "3.5 dm-verity Merkle Tree"),
     );
     for (id, description, annotations) in [
         (
@@ -376,7 +376,7 @@ fn verity_annotations(suite: &mut Suite) {
     ] {
         suite.add(
             annotated(id, description, &annotations)
-                .demand("erofs-image-spec", "3.5 dm-verity")
+                .demand("erofs-image-spec", "3.5 dm-verity Merkle Tree")
                 .demand("linux", "drivers/md/dm-verity-target.c, verity_ctr")
                 .differs_from("annotation/verity")
                 .refused(Code::AnnotationVerity, At::Whole),

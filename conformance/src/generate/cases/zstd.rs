@@ -161,7 +161,7 @@ fn headers(suite: &mut Suite, image: &[u8]) {
             "zstd/no-checksum",
         ),
         &zstd::frame(&header, image),
-        ("rfc8878", "3.1.1.1.1.4 Reserved Bit"),
+        ("rfc8878", "3.1.1.1.1.4 Reserved_Bit"),
         Code::ZstdReserved,
         0,
     );

@@ -131,7 +131,7 @@ fn blocks(suite: &mut Suite, image: &[u8]) {
 }
 
 fn sizes(suite: &mut Suite, image: &[u8]) {
-    let source = ("rfc8878", "3.1.1.1.4 Frame_Content_Size");
+    let source = ("rfc8878", "3.1.1.1.4 Frame Content Size");
     for (id, description, size) in [
         (
             "content-size-less",
@@ -235,7 +235,7 @@ fn trailing(suite: &mut Suite, image: &[u8]) {
     );
     suite.add(
         draft
-            .demand("erofs-image-spec", "3.1 Image")
+            .demand("erofs-image-spec", "3.2 Raw EROFS Filesystem Image")
             .differs_from(SMALL)
             .refused(Code::ImageTrailing, At::Image(4096)),
     );
