@@ -10,13 +10,28 @@ use erofs_unpack_core::oci::{Digest, Policy};
 
 pub use read::ImageArgs;
 
-/// What `--help` says below the commands.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done, perhaps with warnings
-  1  refused: the content is invalid, mismatched, unsupported or over a limit
-  2  wrong usage
-  3  the environment failed: I/O, a missing file, no permission, a closed pipe";
+/// The exit codes and what they mean.
+pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done, perhaps with warnings"),
+    (
+        "1",
+        "refused: the content is invalid, mismatched, unsupported or over a limit",
+    ),
+    ("2", "wrong usage"),
+    (
+        "3",
+        "the environment failed: I/O, a missing file, no permission, a closed pipe",
+    ),
+];
+
+/// What `--help` says below the options.
+fn exit_codes() -> String {
+    let mut text = "Exit codes:".to_owned();
+    for (code, meaning) in EXIT_CODES {
+        text.push_str(&format!("\n  {code}  {meaning}"));
+    }
+    text
+}
 
 /// Unpacks and verifies the EROFS layers of container images.
 #[derive(Debug, Parser)]
@@ -24,7 +39,7 @@ Exit codes:
     name = "erofs-unpack",
     version,
     about,
-    after_help = EXIT_CODES,
+    after_help = exit_codes(),
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true
@@ -48,6 +63,7 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Write the man pages into a folder
+    #[command(hide = true)]
     Man {
         /// The folder
         #[arg(value_hint = ValueHint::DirPath)]
@@ -119,7 +135,7 @@ pub struct Talk {
 
 /// `unpack`
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = exit_codes())]
 pub struct Unpack {
     /// An OCI image layout (a folder, or a tar archive of one), a layer blob, or - for stdin
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -190,7 +206,7 @@ pub struct Unpack {
 
 /// `inspect`
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = exit_codes())]
 pub struct Inspect {
     /// An OCI image layout (a folder, or a tar archive of one), a layer blob, an EROFS image,
     /// or - for stdin

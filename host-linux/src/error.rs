@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use erofs_unpack_core::{Code, Error, Kind, Value};
+use erofs_unpack_core::oci::Platform;
+use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
 use crate::escape::Escaped;
 use crate::source::SourceFault;
@@ -23,11 +24,19 @@ pub enum TargetFault {
     Symlink,
     /// The name is that of a device, a pipe or a socket.
     Special,
+    /// The document is about another image and `--force` was not given.
+    OtherImage,
 }
 
 impl TargetFault {
     /// Every fault.
-    pub const ALL: &'static [Self] = &[Self::Exists, Self::Directory, Self::Symlink, Self::Special];
+    pub const ALL: &'static [Self] = &[
+        Self::Exists,
+        Self::Directory,
+        Self::Symlink,
+        Self::Special,
+        Self::OtherImage,
+    ];
 
     /// The stable id, as `--json` uses it.
     #[must_use]
@@ -37,6 +46,7 @@ impl TargetFault {
             Self::Directory => "target-directory",
             Self::Symlink => "target-symlink",
             Self::Special => "target-special",
+            Self::OtherImage => "target-other-image",
         }
     }
 
@@ -52,6 +62,9 @@ impl TargetFault {
             }
             Self::Special => {
                 "is a device, a pipe or a socket, which is never replaced: expected a free name"
+            }
+            Self::OtherImage => {
+                "is about another image: expected another folder, or --force to replace it"
             }
         }
     }
@@ -81,6 +94,15 @@ pub enum HostError {
         at: Option<u64>,
         /// What was expected: for a limit, the limit.
         expected: Value,
+    },
+    /// No image is for the platform that is wanted.
+    Platform {
+        /// The document that says so.
+        place: PathBuf,
+        /// The platform that is wanted.
+        wanted: String,
+        /// The platforms that there are.
+        offered: Vec<String>,
     },
     /// An output cannot have the name that was asked for.
     Target {
@@ -136,6 +158,15 @@ impl HostError {
         }
     }
 
+    /// None of these platforms is the one that is wanted.
+    pub fn platform(place: impl Into<PathBuf>, wanted: &Platform, offered: &[Platform]) -> Self {
+        Self::Platform {
+            place: place.into(),
+            wanted: wanted.to_string(),
+            offered: offered.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     /// A name that an output cannot have.
     pub fn target(place: impl Into<PathBuf>, fault: TargetFault) -> Self {
         Self::Target {
@@ -150,6 +181,7 @@ impl HostError {
         match self {
             Self::Refused { error, .. } => error.id(),
             Self::Source { fault, .. } => fault.id(),
+            Self::Platform { .. } => Code::PlatformNone.id(),
             Self::Target { fault, .. } => fault.id(),
             Self::Environment { .. } => "environment",
             Self::Cancelled => "cancelled",
@@ -167,7 +199,7 @@ impl HostError {
                 Kind::Usage => 2,
                 _ => 1,
             },
-            Self::Source { .. } => 1,
+            Self::Source { .. } | Self::Platform { .. } => 1,
             Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
             Self::Usage(_) => 2,
         }
@@ -179,6 +211,7 @@ impl HostError {
         match self {
             Self::Refused { place, .. }
             | Self::Source { place, .. }
+            | Self::Platform { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
             Self::Cancelled | Self::Usage(_) => None,
@@ -191,9 +224,11 @@ impl HostError {
         match self {
             Self::Refused { error, .. } => limit_flag(error.code()),
             Self::Source { fault, .. } => fault.flag(),
-            Self::Target { .. } | Self::Environment { .. } | Self::Cancelled | Self::Usage(_) => {
-                None
-            }
+            Self::Platform { .. }
+            | Self::Target { .. }
+            | Self::Environment { .. }
+            | Self::Cancelled
+            | Self::Usage(_) => None,
         }
     }
 }
@@ -245,10 +280,20 @@ impl fmt::Display for HostError {
                     write!(f, ": expected {expected}")?;
                 }
             }
+            Self::Platform {
+                wanted, offered, ..
+            } => {
+                let offered = match offered.as_slice() {
+                    [] => "none".to_owned(),
+                    offered => offered.join(", "),
+                };
+                let error = Error::new(Code::PlatformNone, At::Whole);
+                let offered = Escaped::text(&offered);
+                write!(f, "{error}: found {offered}, expected {wanted}")?;
+            }
             Self::Target { fault, .. } => f.write_str(fault.text())?,
             Self::Environment { doing, error, .. } => {
-                let answer = error.to_string();
-                write!(f, "cannot {doing}: {}", Escaped::text(&answer))?;
+                write!(f, "cannot {doing}: {}", Escaped::text(&answer(error)))?;
             }
             Self::Cancelled => f.write_str("stopped, because of an error elsewhere")?,
             Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
@@ -260,12 +305,28 @@ impl fmt::Display for HostError {
     }
 }
 
+/// What the system answered, without the number that Rust puts behind it.
+fn answer(error: &io::Error) -> String {
+    let text = error.to_string();
+    let number = error
+        .raw_os_error()
+        .map(|number| format!(" (os error {number})"));
+    match number.and_then(|number| text.strip_suffix(&number)) {
+        Some(words) => words.to_owned(),
+        None => text,
+    }
+}
+
 impl core::error::Error for HostError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Refused { error, .. } => Some(error),
             Self::Environment { error, .. } => Some(error),
-            Self::Source { .. } | Self::Target { .. } | Self::Cancelled | Self::Usage(_) => None,
+            Self::Source { .. }
+            | Self::Platform { .. }
+            | Self::Target { .. }
+            | Self::Cancelled
+            | Self::Usage(_) => None,
         }
     }
 }
@@ -273,7 +334,6 @@ impl core::error::Error for HostError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use erofs_unpack_core::{At, Value};
 
     #[test]
     fn every_limit_names_its_flag() {
@@ -310,6 +370,11 @@ mod tests {
         assert_eq!(HostError::target("x", TargetFault::Exists).exit_code(), 3);
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(HostError::environment("x", "write", full).exit_code(), 3);
+        let absent = HostError::environment("x", "read", rustix::io::Errno::NOENT);
+        assert_eq!(
+            absent.to_string(),
+            "x: cannot read: No such file or directory"
+        );
         let usage = HostError::Usage("no\x1b".into());
         assert_eq!(
             (usage.exit_code(), usage.to_string()),

@@ -1,6 +1,6 @@
 //! From a layout to the layers of one image in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::oci::{
     Algorithm, Config, Descriptor, Digest, Document, Index, Manifest, MediaKind, Plan, Platform,
@@ -22,11 +22,9 @@ pub struct Selection {
     /// The digest of the manifest, of an index that leads to it, or of `index.json` itself:
     /// from there on, every document and layer is verified by a digest.
     pub digest: Option<Digest>,
-    /// How strictly the manifest is read.
-    pub policy: Policy,
 }
 
-/// One image of a layout, with all that its documents say.
+/// One image of a layout, with its documents.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// The names that the layout's index gives it.
@@ -37,8 +35,6 @@ pub struct Image {
     pub manifest: Manifest,
     /// The config, where the manifest has one that is a config.
     pub config: Option<Config>,
-    /// Its layers.
-    pub plan: Plan,
 }
 
 impl Image {
@@ -48,7 +44,8 @@ impl Image {
     /// # Errors
     ///
     /// [`HostError::Usage`] when several images are there and none is named, or none has the
-    /// name; [`HostError::Refused`] when a document is; errors of reading.
+    /// name; [`HostError::Platform`] when none is for the platform; [`HostError::Refused`] when
+    /// a document is; errors of reading.
     pub fn find(
         source: &ImageSource,
         selection: &Selection,
@@ -90,16 +87,51 @@ impl Image {
             }
             _ => None,
         };
-        let plan = plan(&manifest, config.as_ref(), selection.policy, limits)
-            .map_err(|error| HostError::refused(place(&descriptor.digest), error))?;
+        if let (Some(wanted), Some(config)) = (&selection.platform, &config) {
+            let offered = config_platform(config);
+            if !config.os.is_empty() && wanted.rank(&offered).is_none() {
+                let place = place(&manifest.config.digest);
+                return Err(HostError::platform(place, wanted, &[offered]));
+            }
+        }
         Ok(Self {
             names,
             descriptor,
             manifest,
             config,
-            plan,
         })
     }
+
+    /// What its layers are for, and what is expected of each.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Refused`] when the documents do not go together.
+    pub fn plan(
+        &self,
+        source: &ImageSource,
+        policy: Policy,
+        limits: &Limits,
+    ) -> Result<Plan, HostError> {
+        plan(&self.manifest, self.config.as_ref(), policy, limits)
+            .map_err(|error| HostError::refused(source.blob_place(&self.descriptor.digest), error))
+    }
+
+    /// The platform that the config states.
+    #[must_use]
+    pub fn platform(&self) -> Option<Platform> {
+        self.config.as_ref().map(config_platform)
+    }
+}
+
+/// The platform that a config states.
+fn config_platform(config: &Config) -> Platform {
+    let mut platform = Platform::default();
+    platform.os.clone_from(&config.os);
+    platform.architecture.clone_from(&config.architecture);
+    platform.variant.clone_from(&config.variant);
+    platform.os_features.clone_from(&config.os_features);
+    platform.normalized()
 }
 
 /// The layout's index, and what says whether a digest is the index's own.
@@ -156,7 +188,8 @@ fn choose<'i>(
             list.join(", ")
         )));
     }
-    if entries.len() == 1 {
+    // The only one is meant whatever the host is, unless the platform was asked for.
+    if entries.len() == 1 && selection.platform.is_none() {
         return Ok(entries.remove(0));
     }
     let one = Index::clone(index);
@@ -166,7 +199,7 @@ fn choose<'i>(
         let chosen = narrowed.select(search.platform);
         chosen.map(|entry| entry.digest)
     }
-    .map_err(|error| HostError::refused(source.path(), error))?;
+    .map_err(|error| refused_platform(source.path(), error, search.platform, &entries))?;
     entries
         .into_iter()
         .find(|entry| entry.digest == chosen)
@@ -191,6 +224,23 @@ fn not_found(source: &ImageSource, index: &Index, selection: &Selection) -> Host
             source.path(),
             Error::new(Code::PlatformNone, At::Whole).found(Value::Text("no image")),
         ),
+    }
+}
+
+/// An index was refused: with [`Code::PlatformNone`] its platforms are told.
+fn refused_platform(
+    place: &Path,
+    error: Error,
+    wanted: &Platform,
+    entries: &[&Descriptor],
+) -> HostError {
+    let offered: Vec<Platform> = entries
+        .iter()
+        .filter_map(|entry| entry.platform.clone())
+        .collect();
+    match error.code() {
+        Code::PlatformNone => HostError::platform(place, wanted, &offered),
+        _ => HostError::refused(place, error),
     }
 }
 
@@ -232,7 +282,10 @@ impl Search<'_> {
                     .find(|entry| self.anchor == Some(entry.digest));
                 let next = match pinned {
                     Some(pinned) => pinned,
-                    None => index.select(self.platform).map_err(refused)?,
+                    None => index.select(self.platform).map_err(|error| {
+                        let entries: Vec<_> = index.images().collect();
+                        refused_platform(&place, error, self.platform, &entries)
+                    })?,
                 };
                 let (descriptor, manifest, below) =
                     self.manifest(next.clone(), depth.saturating_add(1))?;
@@ -243,7 +296,7 @@ impl Search<'_> {
 }
 
 /// A document, from its descriptor or from its blob, verified.
-fn read(
+pub(crate) fn read(
     source: &ImageSource,
     descriptor: &Descriptor,
     limits: &Limits,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::unpack::{Expectations, Outcome};
@@ -11,12 +11,27 @@ use erofs_unpack_core::{Code, Limits};
 
 use crate::error::HostError;
 use crate::pipeline::{self, Progress, Stop};
-use crate::publish::{self, SparseWriter, Unpublished};
+use crate::publish::{self, SparseWriter};
 use crate::source::BlobReader;
+
+/// An empty file for an image that is not verified yet.
+#[derive(Debug)]
+pub struct Space<'a> {
+    file: &'a File,
+    place: PathBuf,
+}
+
+impl<'a> Space<'a> {
+    /// This file, which messages call `place`.
+    #[must_use]
+    pub const fn new(file: &'a File, place: PathBuf) -> Self {
+        Self { file, place }
+    }
+}
 
 /// Unpacks a layer into `output`, or with `None` only verifies it.
 ///
-/// `output` may be published when this has returned an outcome, and not before.
+/// What is in `output` may be used when this has returned an outcome, and not before.
 ///
 /// # Errors
 ///
@@ -24,11 +39,12 @@ use crate::source::BlobReader;
 /// reading or writing fails, [`HostError::Cancelled`] when [`Progress::cancel`] was called.
 pub fn unpack(
     blob: &mut BlobReader,
-    output: Option<&mut Unpublished>,
+    output: Option<Space<'_>>,
     expectations: &Expectations,
     limits: &Limits,
     progress: &Progress,
 ) -> Result<Outcome, HostError> {
+    progress.begin(blob.length());
     let place = blob.place().to_owned();
     let Some(output) = output else {
         return run(
@@ -41,9 +57,8 @@ pub fn unpack(
             None,
         );
     };
-    let target = output.target().path();
-    if let Some(mut copy) = cloned(blob, output, expectations, limits)? {
-        let target = Some(target);
+    if let Some(mut copy) = cloned(blob, &output, expectations, limits)? {
+        let target = Some(output.place.as_path());
         return run(
             &mut copy,
             &mut io::sink(),
@@ -54,7 +69,7 @@ pub fn unpack(
             target,
         );
     }
-    let mut sink = Output::new(output);
+    let mut sink = Output::new(output.file);
     let outcome = run(
         blob,
         &mut sink,
@@ -62,10 +77,10 @@ pub fn unpack(
         limits,
         progress,
         place,
-        Some(target.clone()),
+        Some(&output.place),
     )?;
     sink.finish()
-        .map_err(|error| HostError::environment(target, "write", error))?;
+        .map_err(|error| HostError::environment(output.place, "write", error))?;
     Ok(outcome)
 }
 
@@ -77,12 +92,13 @@ fn run(
     limits: &Limits,
     progress: &Progress,
     place: PathBuf,
-    target: Option<PathBuf>,
+    target: Option<&Path>,
 ) -> Result<Outcome, HostError> {
     pipeline::run(source, sink, expectations, limits, progress).map_err(|stop| match stop {
         Stop::Refused(error) => HostError::refused(place, error),
         Stop::Read(error) => HostError::environment(place, "read", error),
-        Stop::Write(error) => HostError::environment(target.unwrap_or(place), "write", error),
+        Stop::Write(error) => HostError::environment(target.unwrap_or(&place), "write", error),
+        Stop::Start(error) => HostError::environment(place, "start a thread for it", error),
         Stop::Cancelled => HostError::Cancelled,
     })
 }
@@ -91,7 +107,7 @@ fn run(
 /// can do that. It is verified by its own bytes: the blob may change meanwhile.
 fn cloned<'a>(
     blob: &BlobReader,
-    output: &'a Unpublished,
+    output: &Space<'a>,
     expectations: &Expectations,
     limits: &Limits,
 ) -> Result<Option<FromStart<'a>>, HostError> {
@@ -102,9 +118,9 @@ fn cloned<'a>(
     if expectations.compression != Compression::None || length > limits.blob_size {
         return Ok(None);
     }
-    let shared = publish::clone_whole(file, length, output.file())
-        .map_err(|error| HostError::environment(output.target().path(), "write", error))?;
-    Ok(shared.then(|| FromStart::new(output.file())))
+    let shared = publish::clone_whole(file, length, output.file)
+        .map_err(|error| HostError::environment(&output.place, "write", error))?;
+    Ok(shared.then(|| FromStart::new(output.file)))
 }
 
 /// Reads a file from its start, wherever its own position is.
@@ -136,9 +152,9 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(output: &'a Unpublished) -> Self {
+    fn new(file: &'a File) -> Self {
         Self {
-            writer: output.writer(),
+            writer: SparseWriter::new(file),
         }
     }
 
@@ -173,6 +189,11 @@ pub fn is_unpacked(
     let Some(diff_id) = expectations.diff_id else {
         return Ok(None);
     };
+    let length = file
+        .metadata()
+        .map_err(|error| HostError::environment(&place, "look at", error))?
+        .len();
+    progress.begin(Some(length));
     let mut plain = *expectations;
     plain.compression = Compression::None;
     plain.blob_size = None;

@@ -35,6 +35,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod publish;
 pub mod report;
+mod say;
 pub mod source;
 
 pub use error::{HostError, TargetFault, limit_flag};

@@ -16,9 +16,12 @@ pub struct Mount {
     pub data_only: Vec<String>,
     /// The devices that an image needs.
     pub devices: Vec<Devices>,
-    /// The commands: to be run as root in the folder of the layers, with `MNT` set to an
-    /// empty folder. The image's root is then `$MNT/root`.
+    /// The commands for a POSIX shell: to be run in order, as root, in the folder of the
+    /// layers, with `MNT` set to an empty folder. The image's root is then `$MNT/root`. Each
+    /// fails by itself when it fails.
     pub commands: Vec<String>,
+    /// The commands that take all of that away again, loop devices included.
+    pub undo: Vec<String>,
 }
 
 /// The devices of an image, in the order of its device table.
@@ -31,17 +34,19 @@ pub struct Devices {
     pub devices: Vec<String>,
 }
 
-/// The name of a layer's file: its place in the manifest and the start of its diffID.
+/// The name of a layer's file: its place in the manifest and the start of its diffID, or of
+/// its digest where no diffID is stated (a plain blob, whose digest names the same bytes).
 ///
 /// Chunk indexes are not written: nothing mounts them.
 #[must_use]
-pub fn file_name(layer: &Layer, diff_id: &erofs_unpack_core::oci::Digest) -> String {
+pub fn file_name(layer: &Layer) -> String {
     let kind = match layer.role {
         LayerRole::Device => "device",
         LayerRole::ChunkIndex => "chunk-index",
         _ => "erofs",
     };
-    format!("{:02}-{:.12}.{kind}", layer.number, diff_id.hex())
+    let digest = layer.diff_id.unwrap_or(layer.digest);
+    format!("{:02}-{:.12}.{kind}", layer.number, digest.hex())
 }
 
 impl Mount {
@@ -60,6 +65,7 @@ impl Mount {
         let data_only = of_role(LayerRole::Data);
         let mut devices = Vec::new();
         let mut commands = Vec::new();
+        let mut undo = vec!["umount \"$MNT/root\"".to_owned()];
         for (image, file) in layers {
             if !matches!(image.role, LayerRole::Lower | LayerRole::Data) {
                 continue;
@@ -73,18 +79,9 @@ impl Mount {
                 .collect();
             let dir = dir(file);
             commands.push(format!("mkdir -p \"$MNT/{dir}\""));
-            if attached.is_empty() {
-                commands.push(format!("mount -t erofs -o ro,loop {file} \"$MNT/{dir}\""));
-            } else {
-                // With device= the image has to be a block device too.
-                let options: Vec<String> = attached
-                    .iter()
-                    .map(|file| format!(",device=$(losetup -f --show -r {file})"))
-                    .collect();
-                commands.push(format!(
-                    "mount -t erofs -o ro{} $(losetup -f --show -r {file}) \"$MNT/{dir}\"",
-                    options.concat()
-                ));
+            commands.push(mount(file, &attached));
+            undo.insert(1, format!("umount \"$MNT/{dir}\""));
+            if !attached.is_empty() {
                 devices.push(Devices {
                     image: file.clone(),
                     devices: attached,
@@ -98,8 +95,29 @@ impl Mount {
             data_only,
             devices,
             commands,
+            undo,
         }
     }
+}
+
+/// The command that mounts an image with the devices that are attached to it.
+fn mount(file: &str, devices: &[String]) -> String {
+    let dir = dir(file);
+    if devices.is_empty() {
+        return format!("mount -t erofs -o ro,loop {file} \"$MNT/{dir}\"");
+    }
+    // With device= the image has to be a block device too. The kernel holds the loop devices
+    // while they are mounted: detaching them takes effect when that ends. Without the mount it
+    // takes effect at once.
+    let attach = |file: &String| format!("d=$(losetup -f --show -r {file}); l=\"$l $d\"; ");
+    let attached: String = devices
+        .iter()
+        .map(|file| format!("{}o=$o,device=$d; ", attach(file)))
+        .collect();
+    format!(
+        "(set -e; o=ro; l=; trap 'losetup -d $l' EXIT; {attached}{}mount -t erofs -o $o $d \"$MNT/{dir}\")",
+        attach(&file.to_owned())
+    )
 }
 
 /// The folder that a file's image is mounted on.
@@ -109,19 +127,20 @@ fn dir(file: &str) -> &str {
 
 /// The command that puts the image's root together.
 fn root(lowerdirs: &[String], data_only: &[String]) -> String {
-    let mounted = |file: &String| format!("$MNT/{}", dir(file));
     if let ([one], []) = (lowerdirs, data_only) {
-        return format!("mount --bind \"{}\" \"$MNT/root\"", mounted(one));
+        return format!("mount --bind \"$MNT/{}\" \"$MNT/root\"", dir(one));
     }
-    let lower: Vec<String> = lowerdirs.iter().map(mounted).collect();
+    let lower: Vec<&str> = lowerdirs.iter().map(|file| dir(file)).collect();
     let data: Vec<String> = data_only
         .iter()
-        .map(|file| format!("::{}", mounted(file)))
+        .map(|file| format!("::{}", dir(file)))
         .collect();
     // Only overlayfs with metacopy looks into layers that hold nothing but data.
     let metacopy = if data.is_empty() { "" } else { ",metacopy=on" };
+    // Relative names, so that neither the length of $MNT nor a colon or a comma in it matters:
+    // the options of a mount are one page at most.
     format!(
-        "mount -t overlay overlay -o \"ro{metacopy},lowerdir={}{}\" \"$MNT/root\"",
+        "(cd \"$MNT\" && mount -t overlay overlay -o ro{metacopy},lowerdir={}{} root)",
         lower.join(":"),
         data.concat()
     )

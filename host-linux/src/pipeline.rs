@@ -54,12 +54,38 @@ impl Sink for io::Sink {
 /// How far a layer has come, seen from any thread, and a way to stop it.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Bytes that are to be read, or 0 when that is not known.
+    total: AtomicU64,
     read: AtomicU64,
     decoded: AtomicU64,
+    running: AtomicBool,
     cancelled: AtomicBool,
 }
 
 impl Progress {
+    /// Says that so many bytes, if that is known, are read from now on.
+    pub fn begin(&self, total: Option<u64>) {
+        self.total.store(total.unwrap_or(0), Ordering::Relaxed);
+        self.read.store(0, Ordering::Relaxed);
+        self.decoded.store(0, Ordering::Relaxed);
+        self.running.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that nothing more is read.
+    pub fn end(&self) {
+        self.running.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether something is being read.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes are to be read, where that is known and something was begun.
+    pub fn total(&self) -> Option<u64> {
+        Some(self.total.load(Ordering::Relaxed)).filter(|total| *total > 0)
+    }
+
     /// Bytes of the blob read so far.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -90,6 +116,8 @@ pub enum Stop {
     Read(io::Error),
     /// The image could not be written.
     Write(io::Error),
+    /// The system gave no more threads.
+    Start(io::Error),
     /// [`Progress::cancel`] was called.
     Cancelled,
 }
@@ -190,25 +218,30 @@ pub fn run(
 
     let superblock = OnceLock::new();
     let superblock = &superblock;
-    let (read, verdict, written, image) = thread::scope(|scope| {
-        let reader = scope.spawn(move || read_blob(source, blob, &read_to, progress));
-        let checker = scope.spawn(move || check_image(image, &check_from, superblock, progress));
+    let (read, verdict, written, image) = thread::scope(|scope| -> io::Result<_> {
+        // When a thread cannot be started, its ends of the queues are dropped with it, and so
+        // are those of the stages that did not come to be: the threads before it end.
+        let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
+        let checker = spawn(scope, move || {
+            check_image(image, &check_from, superblock, progress)
+        })?;
         // Each end of a queue is moved into its stage, which drops it when it returns: that is
         // how the neighbours learn of it, for better or worse.
         let writer = move |from| write(sink, superblock, from, write_to);
         let (verdict, written) = match decoder {
             // What is read needs no decoding.
-            AnyDecoder::Raw(_) => (Verdict::new(), Ok(writer(decode_from))),
+            AnyDecoder::Raw(_) => (Verdict::new(), writer(decode_from)),
             decoder => {
-                let writer = scope.spawn(move || writer(write_from));
+                let writer = spawn(scope, move || writer(write_from))?;
                 let verdict = decode(decoder, decode_from, &decode_to);
                 drop(decode_to);
                 (verdict, join(writer))
             }
         };
-        (join(reader), verdict, written, join(checker))
-    });
-    let ((blob, read), written, image) = (read?, written?, image?);
+        Ok((join(reader), verdict, written, join(checker)))
+    })
+    .map_err(Stop::Start)?;
+    let (blob, read) = read;
 
     let stopped = verdict
         .failure()
@@ -225,11 +258,19 @@ pub fn run(
     Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
 }
 
+/// Starts a thread.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new().spawn_scoped(scope, work)
+}
+
 /// What a thread returned. A panic in it is a bug, and goes on here.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> Result<T, Stop> {
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
-        .map_err(|panic| std::panic::resume_unwind(panic))
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Reads the blob to its end, or until nobody wants more of it.

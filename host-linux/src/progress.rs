@@ -1,4 +1,4 @@
-//! Progress bars: one for each layer, on a terminal only.
+//! Progress bars: one for each layer under way and one for all, on a terminal only.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -13,6 +13,15 @@ use crate::pipeline::Progress;
 /// How often the bars are drawn.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The most bars at a time, the total apart. More would push each other off the screen.
+const MOST: usize = 12;
+
+/// The longest name before a bar, in characters. The rest of a line is of a fixed length.
+const NAME: usize = 20;
+
+/// A layer: its name, the size of its blob where that is known, and how far it has come.
+pub type Layer = (String, Option<u64>, Arc<Progress>);
+
 /// Bars for the layers that are under way.
 #[derive(Debug)]
 pub struct Bars {
@@ -21,19 +30,20 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Draws a bar for each layer, with its name and the size of its blob, until this is
-    /// dropped. Draws nothing when `quiet` or when stderr is no terminal.
+    /// Draws bars for these layers until this is dropped. Draws nothing when `quiet` or when
+    /// stderr is no terminal.
     #[must_use]
-    pub fn new(layers: Vec<(String, Option<u64>, Arc<Progress>)>, quiet: bool) -> Self {
+    pub fn new(layers: Vec<Layer>, quiet: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         if quiet || !std::io::stderr().is_terminal() {
             return Self { stop, drawer: None };
         }
         let stopped = Arc::clone(&stop);
-        let drawer = thread::spawn(move || draw(&layers, &stopped));
+        // Without a thread to be had there are no bars.
+        let drawer = thread::Builder::new().spawn(move || draw(&layers, &stopped));
         Self {
             stop,
-            drawer: Some(drawer),
+            drawer: drawer.ok(),
         }
     }
 }
@@ -49,42 +59,82 @@ impl Drop for Bars {
 }
 
 /// Draws until it is stopped, and clears the bars.
-fn draw(layers: &[(String, Option<u64>, Arc<Progress>)], stop: &AtomicBool) {
-    let style = |known: bool| {
-        let template = if known {
-            "{prefix:.bold} [{bar:24}] {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} {eta:>4}"
-        } else {
-            "{prefix:.bold} {spinner} {binary_bytes:>10} {binary_bytes_per_sec:>12}"
-        };
-        ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("=> ")
-    };
+fn draw(layers: &[Layer], stop: &AtomicBool) {
     let multi = MultiProgress::new();
-    let bar = |name: &str, size: Option<u64>| {
-        let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        let bar = multi.add(bar.with_style(style(size.is_some())));
-        bar.set_prefix(name.to_owned());
-        bar
-    };
-    let mut bars: Vec<_> = layers
-        .iter()
-        .map(|(name, size, progress)| (bar(name, *size), Some(progress)))
-        .collect();
-    if layers.len() > 1 {
-        let total = layers.iter().filter_map(|(_, size, _)| *size).sum();
-        bars.push((bar("total", Some(total)), None));
-    }
+    let total = (layers.len() > 1).then(|| multi.add(bar("total", Some(0))));
+    let mut bars: Vec<Option<ProgressBar>> = vec![None; layers.len()];
     while !stop.load(Ordering::Relaxed) {
-        for (bar, progress) in &bars {
-            let read = match progress {
-                Some(progress) => progress.read(),
-                None => layers.iter().map(|(_, _, progress)| progress.read()).sum(),
-            };
-            bar.set_position(read);
+        for ((_, _, progress), slot) in layers.iter().zip(&mut bars) {
+            if let Some(bar) = slot.take_if(|_| !progress.is_running()) {
+                bar.finish_and_clear();
+                multi.remove(&bar);
+            }
+        }
+        let mut shown = bars.iter().flatten().count();
+        for ((name, size, progress), slot) in layers.iter().zip(&mut bars) {
+            if progress.is_running() && slot.is_none() && shown < MOST {
+                let bar = bar(name, progress.total().or(*size));
+                *slot = Some(match &total {
+                    Some(total) => multi.insert_before(total, bar),
+                    None => multi.add(bar),
+                });
+                shown += 1;
+            }
+            if let Some(bar) = slot {
+                // What is kept is verified by its image, whose size is not that of the blob.
+                if let Some(size) = progress.total() {
+                    bar.set_length(size);
+                }
+                bar.set_position(progress.read());
+            }
+        }
+        if let Some(total) = &total {
+            let size = |(_, size, progress): &Layer| progress.total().or(*size);
+            total.set_length(layers.iter().filter_map(size).sum());
+            total.set_position(layers.iter().map(|(_, _, progress)| progress.read()).sum());
         }
         thread::park_timeout(TICK);
     }
     // What was done is told by the report; the bars have served.
     let _ = multi.clear();
+}
+
+/// A bar, or without a size a count.
+fn bar(name: &str, size: Option<u64>) -> ProgressBar {
+    let template = if size.is_some() {
+        "{prefix:.bold} [{wide_bar}] {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} {eta:>4}"
+    } else {
+        "{prefix:.bold} {spinner} {binary_bytes:>10} {binary_bytes_per_sec:>12}"
+    };
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    bar.set_style(style);
+    bar.set_prefix(short(name));
+    bar
+}
+
+/// The end of a name that is too long: the part that tells files apart.
+fn short(name: &str) -> String {
+    let count = name.chars().count();
+    if count <= NAME {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().skip(count - NAME + 1).collect();
+    format!("…{kept}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(short("layer 1"), "layer 1");
+        assert_eq!(short(&"é".repeat(20)), "é".repeat(20));
+        let long = short("/a/long/way/to/the/layer.erofs");
+        assert_eq!(long, "…/to/the/layer.erofs");
+        assert_eq!(long.chars().count(), NAME);
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use erofs_unpack_core::erofs::Superblock;
+use erofs_unpack_core::erofs::{Compat, Incompat, SUPERBLOCK_OFFSET, Superblock};
 use erofs_unpack_core::oci::Layer;
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Value};
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::error::HostError;
 use crate::escape::Escaped;
+use crate::image::Image;
 
 /// Version of the schema. A field may be added within a version; none changes or goes.
 pub const VERSION: u32 = 1;
@@ -105,6 +106,24 @@ pub struct LayerReport {
     pub error: Option<ErrorReport>,
 }
 
+impl ImageReport {
+    /// What the documents say of an image.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        Self {
+            names: image
+                .names
+                .iter()
+                .map(|name| Escaped::text(name).to_string())
+                .collect(),
+            manifest: image.descriptor.digest.to_string(),
+            platform: image
+                .platform()
+                .map(|platform| Escaped::text(&platform.to_string()).to_string()),
+        }
+    }
+}
+
 impl LayerReport {
     /// What the manifest says of a layer.
     #[must_use]
@@ -134,6 +153,11 @@ impl LayerReport {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SuperblockReport {
+    /// Size of the superblock with its extension slots, in bytes.
+    pub size: u64,
+    /// Its checksum as it states it, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
     /// Block size in bytes.
     pub block_size: u64,
     /// Blocks of the primary device.
@@ -158,6 +182,11 @@ pub struct SuperblockReport {
     pub meta_block: u32,
     /// Block where the shared xattrs start.
     pub xattr_block: u32,
+    /// Number of long xattr prefixes.
+    pub xattr_prefixes: u8,
+    /// The layouts that files may have with these features: `plain`, `inline`, `chunk-based`,
+    /// `compressed`.
+    pub data_layouts: Vec<&'static str>,
     /// Compression algorithms that files may use.
     pub algorithms: Vec<&'static str>,
     /// Devices beside the image.
@@ -178,7 +207,20 @@ impl SuperblockReport {
             .iter()
             .position(|byte| *byte == 0)
             .unwrap_or(name.len());
+        let algorithms: Vec<_> = superblock.algorithms().collect();
+        let mut data_layouts = vec!["plain", "inline"];
+        if superblock.incompat.has(Incompat::CHUNKED_FILE) {
+            data_layouts.push("chunk-based");
+        }
+        if !algorithms.is_empty() {
+            data_layouts.push("compressed");
+        }
         Self {
+            size: superblock.end().saturating_sub(SUPERBLOCK_OFFSET),
+            checksum: superblock
+                .compat
+                .has(Compat::SB_CHKSUM)
+                .then(|| format!("{:#010x}", superblock.checksum)),
             block_size: superblock.block_size(),
             blocks: superblock.blocks,
             inodes: superblock.inodes,
@@ -193,7 +235,9 @@ impl SuperblockReport {
                 .saturating_add(superblock.build_time.into()),
             meta_block: superblock.meta_block,
             xattr_block: superblock.xattr_block,
-            algorithms: superblock.algorithms().collect(),
+            xattr_prefixes: superblock.xattr_prefix_count,
+            data_layouts,
+            algorithms,
             extra_devices: superblock.device_table().map_or(0, |(_, slots)| slots),
             packed_nid: superblock.packed_nid,
             metabox_nid: superblock.metabox_nid,

@@ -1,9 +1,9 @@
 //! The commands of the program.
 
+pub mod documents;
 pub mod inspect;
 pub mod unpack;
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::Select;
 use crate::error::HostError;
 use crate::image::Selection;
+use crate::say;
 use crate::source::SourceOptions;
 use erofs_unpack_core::oci::Platform;
 
@@ -27,8 +28,24 @@ fn selection(select: &Select) -> Result<Selection, HostError> {
         reference: select.reference.clone(),
         platform,
         digest: select.digest,
-        policy: select.policy.into(),
     })
+}
+
+/// Refuses what is only said of an image layout.
+fn not_for_blobs(source: &Path, select: &Select) -> Result<(), HostError> {
+    let given = [
+        ("--ref", select.reference.is_some()),
+        ("--platform", select.platform.is_some()),
+    ];
+    for (flag, given) in given {
+        if given {
+            let source = crate::report::shown(source);
+            return Err(HostError::Usage(format!(
+                "{flag}: {source} is one blob, not an image layout"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// How a source is opened.
@@ -45,12 +62,11 @@ fn source_options(select: &Select, blob: bool) -> SourceOptions {
 fn write_json(value: &impl Serialize, path: &Path) -> Result<(), HostError> {
     let mut text = json(value);
     text.push('\n');
-    let written = if path == Path::new("-") {
-        std::io::stdout().lock().write_all(text.as_bytes())
-    } else {
-        std::fs::write(path, text)
-    };
-    written.map_err(|error| HostError::environment(path, "write the report", error))
+    if path == Path::new("-") {
+        return say::print(&text);
+    }
+    std::fs::write(path, text)
+        .map_err(|error| HostError::environment(path, "write the report", error))
 }
 
 /// JSON as people can read it.

@@ -105,6 +105,16 @@ impl Folder {
         &self.path
     }
 
+    /// The path of a name in it, for messages and reports.
+    #[must_use]
+    pub fn path_of(&self, name: &OsStr) -> PathBuf {
+        if self.path == Path::new(".") {
+            PathBuf::from(name)
+        } else {
+            self.path.join(name)
+        }
+    }
+
     /// Where files without a final name are made.
     pub(crate) fn place(&self) -> BorrowedFd<'_> {
         self.place.as_fd()
@@ -169,7 +179,7 @@ impl Folder {
         let Some(dir) = self.made() else {
             return Ok(None);
         };
-        let path = self.path.join(name);
+        let path = self.path_of(name);
         let fault = match stat_kind(dir, name) {
             Ok(None) => return Ok(None),
             Ok(Some(FileType::RegularFile)) => None,

@@ -74,10 +74,14 @@ pub(super) fn with_free_name<T>(
 }
 
 /// Makes a file with a temporary name, locked so that no [`sweep`] takes it.
-pub(crate) fn create(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(OsString, OwnedFd), Errno> {
+pub(super) fn create(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    mode: Mode,
+) -> Result<(OsString, OwnedFd), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     with_free_name(name, |partial| {
-        let fd = rustix::fs::openat(dir, partial, flags, Mode::from_raw_mode(0o644))?;
+        let fd = rustix::fs::openat(dir, partial, flags, mode)?;
         // A sweep may have seen the file before it was locked: then it is gone or about to
         // go, and another name is tried.
         let ours = lock(fd.as_fd()) && is_named(dir, partial, &rustix::fs::fstat(&fd)?);
@@ -111,6 +115,26 @@ pub(super) fn is_named(dir: BorrowedFd<'_>, name: &OsStr, file: &Stat) -> bool {
 ///
 /// [`HostError::Environment`] when the folder cannot be listed.
 pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
+    sweep_those(folder, is_partial)
+}
+
+/// As [`sweep`], for the temporary files of one final name: in a folder that holds other
+/// things too.
+///
+/// # Errors
+///
+/// As [`sweep`].
+pub fn sweep_name(folder: &Folder, name: &OsStr) -> Result<usize, HostError> {
+    let own = partial_name(name);
+    let kept = own.as_bytes().len() - SUFFIX.len() - DIGITS;
+    let start = own.as_bytes().get(..kept).unwrap_or_default();
+    sweep_those(folder, |found| {
+        is_partial(found) && found.len() == own.len() && found.starts_with(start)
+    })
+}
+
+/// Removes the temporary files whose names are meant.
+fn sweep_those(folder: &Folder, meant: impl Fn(&[u8]) -> bool) -> Result<usize, HostError> {
     let dir = folder.place();
     let listing = Dir::read_from(dir)
         .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
@@ -119,7 +143,7 @@ pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
         let entry = entry
             .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
         let name = entry.file_name().to_bytes();
-        if is_partial(name) && remove_if_stale(dir, OsStr::from_bytes(name)).is_ok() {
+        if meant(name) && remove_if_stale(dir, OsStr::from_bytes(name)).is_ok() {
             removed += 1;
         }
     }

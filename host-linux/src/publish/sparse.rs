@@ -32,7 +32,8 @@ pub struct SparseWriter<'a> {
 
 impl<'a> SparseWriter<'a> {
     /// A writer at the start of an empty file.
-    pub(super) const fn new(file: &'a File) -> Self {
+    #[must_use]
+    pub const fn new(file: &'a File) -> Self {
         Self {
             file,
             position: 0,

@@ -26,6 +26,17 @@ impl Target {
     /// [`HostError::Usage`] for a path that does not end in a file's name, else as
     /// [`Self::inside`].
     pub fn new(path: &Path, force: bool) -> Result<Self, HostError> {
+        let (folder, name) = Self::parts(path)?;
+        Self::inside(&folder, &name, force)
+    }
+
+    /// The directory of the file at this path, and its name there.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] for a path that does not end in a file's name,
+    /// [`HostError::Environment`] when the directory cannot be opened.
+    pub fn parts(path: &Path) -> Result<(Arc<Folder>, OsString), HostError> {
         let bytes = path.as_os_str().as_bytes();
         let plain = !bytes.ends_with(b"/") && !bytes.ends_with(b"/.");
         let (true, Some(name)) = (plain, path.file_name()) else {
@@ -35,7 +46,7 @@ impl Target {
             )));
         };
         let parent = path.parent().map_or(Path::new("."), here_if_empty);
-        Self::inside(&Folder::open(parent)?, name, force)
+        Ok((Folder::open(parent)?, name.to_owned()))
     }
 
     /// A name inside a folder. With `force` a file or a symbolic link that has the name is
@@ -84,10 +95,7 @@ impl Target {
     /// The path, for messages and reports.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        match self.folder.path() {
-            here if here == Path::new(".") => PathBuf::from(&self.name),
-            folder => folder.join(&self.name),
-        }
+        self.folder.path_of(&self.name)
     }
 
     /// The folder.

@@ -62,23 +62,25 @@ impl Unpublished {
     /// [`HostError::Environment`] when none can be made there.
     #[doc(hidden)]
     pub fn create_named(target: Target) -> Result<Self, HostError> {
-        let (name, fd) =
-            partial::create(target.folder().place(), target.name()).map_err(|error| {
-                HostError::environment(target.path(), "make a temporary file for it", error)
-            })?;
-        let file = Self {
+        let failed = |error: Errno| {
+            HostError::environment(target.path(), "make a temporary file for it", error)
+        };
+        let place = target.folder().place();
+        let create = |mode| partial::create(place, target.name(), Mode::from_raw_mode(mode));
+        // What the umask leaves of the final mode is seen on a file that stays empty. Until it
+        // is verified, the content is nobody else's to read: whoever opened a file before its
+        // mode was narrowed would go on reading it.
+        let (probe, fd) = create(0o644).map_err(failed)?;
+        let stat = rustix::fs::fstat(&fd);
+        rustix::fs::unlinkat(place, &probe, AtFlags::empty()).map_err(failed)?;
+        let mode = Mode::from_raw_mode(stat.map_err(failed)?.st_mode);
+        let (name, fd) = create(0o600).map_err(failed)?;
+        Ok(Self {
             file: File::from(fd),
             target,
             partial: Some(name),
-            mode: Mode::empty(),
-        }
-        .with_mode()?;
-        // Until it is verified, it is nobody else's to read.
-        match rustix::fs::fchmod(&file.file, Mode::from_raw_mode(0o600)) {
-            // A file system without modes has nothing to hide it with.
-            Ok(()) | Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => Ok(file),
-            Err(error) => Err(file.failed("set the mode of the file for it", error)),
-        }
+            mode,
+        })
     }
 
     /// Notes the mode that the umask left, which cannot be asked for without changing it.

@@ -215,6 +215,15 @@ impl Start {
 }
 
 impl ImageSource {
+    /// `layout` or `archive`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Layout(_) => "layout",
+            Self::Archive(_) => "archive",
+        }
+    }
+
     /// The path as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,18 +1,14 @@
 //! Streams that must be read at random, on disk.
 
-use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-use erofs_unpack_core::Value;
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::blob::Extent;
 use super::fault::SourceFault;
 use crate::error::HostError;
-use crate::publish::Folder;
+use crate::publish::scratch;
+use erofs_unpack_core::Value;
 
 /// The buffer between stream and file, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -32,7 +28,7 @@ pub(super) fn spool(
         at: None,
         expected: Value::AtMost(limit),
     };
-    let mut file = unnamed(dir)?;
+    let mut file = scratch(dir)?;
     let failed = |error| HostError::environment(dir, "write a temporary file", error);
     let mut length = start.len() as u64;
     if length > limit {
@@ -61,28 +57,6 @@ pub(super) fn spool(
     })
 }
 
-/// A file without a name. Where the file system has none, its name is removed at once.
-fn unnamed(dir: &Path) -> Result<File, HostError> {
-    let folder = Folder::open(PathBuf::from(dir))?;
-    let failed = |error: Errno| HostError::environment(dir, "make a temporary file", error);
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o600);
-    match rustix::fs::openat(folder.place(), c".", flags, mode) {
-        Ok(fd) => Ok(File::from(fd)),
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-            unlinked(&folder).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// A file whose name is gone as soon as it was made.
-fn unlinked(folder: &Folder) -> Result<File, Errno> {
-    let (name, fd) = crate::publish::create_partial(folder.place(), "archive".as_ref())?;
-    rustix::fs::unlinkat(folder.place(), &name, AtFlags::empty())?;
-    Ok(File::from(fd))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,8 +69,6 @@ mod tests {
         let extent = spooled(5);
         let refused = spooled(4);
         let short = spooled(1);
-        let folder = Folder::open(&dir).unwrap();
-        let file = unlinked(&folder);
         let names = std::fs::read_dir(&dir).unwrap().count();
         std::fs::remove_dir_all(&dir).unwrap();
         let extent = extent.unwrap();
@@ -108,7 +80,6 @@ mod tests {
             assert_eq!((refused.id(), refused.exit_code()), ("archive-size", 1));
             assert_eq!(refused.flag(), Some("--max-archive-size"));
         }
-        assert!(file.is_ok());
         assert_eq!(names, 0);
     }
 }

@@ -1,0 +1,81 @@
+//! `erofs-unpack completions` and `erofs-unpack man`: what is made of the command line's own
+//! definition.
+
+use std::io;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::cli::{Cli, EXIT_CODES};
+use crate::error::HostError;
+use crate::say;
+
+/// Prints the completions for a shell and gives the exit code.
+#[must_use]
+pub fn completions(shell: Shell) -> u8 {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "erofs-unpack", &mut text);
+    told(say::print(&String::from_utf8_lossy(&text)))
+}
+
+/// Writes the man pages into a folder, which is made if it is missing, and gives the exit code.
+#[must_use]
+pub fn man(folder: &Path) -> u8 {
+    told(write_pages(folder))
+}
+
+fn told(result: Result<(), HostError>) -> u8 {
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            say::complain(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn write_pages(folder: &Path) -> Result<(), HostError> {
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(HostError::environment(folder, "make the directory", error));
+        }
+        _ => {}
+    }
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let commands = program.get_subcommands().filter(|one| !one.is_hide_set());
+    for command in commands.chain([&program]) {
+        let man = Man::new(command.clone()).manual("erofs-unpack manual");
+        let path = folder.join(man.get_filename());
+        let page = page(&man, command)
+            .map_err(|error| HostError::environment(&path, "make the page", error))?;
+        std::fs::write(&path, page)
+            .map_err(|error| HostError::environment(&path, "write", error))?;
+    }
+    Ok(())
+}
+
+/// One page, with the exit codes in a section of the name that man pages have for them.
+fn page(man: &Man, command: &clap::Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut exit = Roff::new();
+    exit.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in EXIT_CODES {
+        exit.control("TP", []);
+        exit.text([bold(*code)]);
+        exit.text([roman(*meaning)]);
+    }
+    exit.to_writer(&mut page)?;
+    Ok(page)
+}

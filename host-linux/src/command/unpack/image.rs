@@ -1,0 +1,323 @@
+//! The layers of an image in a layout.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use erofs_unpack_core::oci::{Layer, LayerRole, Plan};
+use erofs_unpack_core::unpack::Outcome;
+use erofs_unpack_core::{At, Code, Error, Limits, Value};
+
+use super::dest::{Dest, Output, Passed, bring};
+use super::tell::{Done, say_layer, status_of};
+use crate::cli::Unpack;
+use crate::command::{json, selection};
+use crate::error::{HostError, TargetFault};
+use crate::image::Image;
+use crate::mount::{Mount, file_name};
+use crate::pipeline::Progress;
+use crate::progress::Bars;
+use crate::publish::{Folder, Group, Target, Unpublished};
+use crate::report::{ErrorReport, ImageReport, LayerReport};
+use crate::source::ImageSource;
+
+/// The document beside the layers.
+const IMAGE_JSON: &str = "image.json";
+
+/// The largest `image.json` that is read, in bytes: the most layers make 8 MiB or so.
+const IMAGE_JSON_MAX: u64 = 32 << 20;
+
+/// One layer on its way.
+struct Task<'a> {
+    layer: &'a Layer,
+    progress: Arc<Progress>,
+}
+
+pub(super) fn unpack(
+    args: &Unpack,
+    source: &ImageSource,
+    done: &mut Done,
+) -> Result<(), HostError> {
+    if args.diff_id.is_some() && args.layer.is_none() {
+        return Err(HostError::Usage(
+            "--diff-id: an image has several layers: choose one with --layer".into(),
+        ));
+    }
+    let limits = args.limits.limits();
+    let image = Image::find(source, &selection(&args.select)?, &limits)?;
+    let plan = image.plan(source, args.select.policy.into(), &limits)?;
+    for warning in &plan.warnings {
+        done.warn(warning.to_string());
+    }
+    let about = ImageReport::of(&image);
+    done.image = Some(about.clone());
+    let layers = chosen_layers(args, &plan)?;
+    let dest = Dest::of(args, args.layer.is_none())?;
+    // The folder of a whole image, which gets an image.json too.
+    let folder = match &dest {
+        Dest::Folder(folder) if args.layer.is_none() => Some(folder),
+        _ => None,
+    };
+    if let Some(folder) = folder
+        && !args.force
+    {
+        // It is found before the work is done.
+        refuse_other_image(folder, &about)?;
+    }
+    let tasks: Vec<Task<'_>> = layers
+        .iter()
+        .map(|layer| Task {
+            layer,
+            progress: Arc::default(),
+        })
+        .collect();
+    let bars = tasks
+        .iter()
+        .map(|task| {
+            let name = format!("layer {}", task.layer.number);
+            (name, Some(task.layer.size), Arc::clone(&task.progress))
+        })
+        .collect();
+    let bars = Bars::new(bars, args.talk.quiet);
+    let results = run_tasks(args, source, &dest, &limits, &tasks);
+    drop(bars);
+    let Some(passed) = gather(&layers, results, done) else {
+        return Ok(());
+    };
+    let outcomes = match publish(args, &layers, passed, folder, done) {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            nothing_written(&mut done.layers);
+            return Err(error);
+        }
+    };
+    for (report, outcome) in done.layers.iter().zip(&outcomes) {
+        say_layer(args, report, outcome)?;
+    }
+    Ok(())
+}
+
+/// Notes what came of each layer. The layers that passed, if all of them did.
+fn gather(
+    layers: &[Layer],
+    results: Vec<Result<Passed, HostError>>,
+    done: &mut Done,
+) -> Option<Vec<Passed>> {
+    let mut passed = Vec::new();
+    for (layer, result) in layers.iter().zip(results) {
+        let mut report = LayerReport::of(layer);
+        match result {
+            Ok(layer) => {
+                report.add(&layer.outcome);
+                report.status = layer.status;
+                report.file.clone_from(&layer.file);
+                passed.push(layer);
+            }
+            Err(error) => {
+                report.status = status_of(&error);
+                report.error = Some(ErrorReport::of(&error));
+                done.fail(Some(layer.number), error);
+            }
+        }
+        done.layers.push(report);
+    }
+    if passed.len() == layers.len() {
+        return Some(passed);
+    }
+    nothing_written(&mut done.layers);
+    None
+}
+
+/// Corrects the reports of layers that passed but are not published after all.
+fn nothing_written(layers: &mut [LayerReport]) {
+    for layer in layers {
+        if layer.status == "unpacked" {
+            layer.status = "verified";
+            layer.file = None;
+        }
+    }
+}
+
+/// Gives the layers their names, all of them or none.
+fn publish(
+    args: &Unpack,
+    layers: &[Layer],
+    passed: Vec<Passed>,
+    folder: Option<&Arc<Folder>>,
+    done: &mut Done,
+) -> Result<Vec<Outcome>, HostError> {
+    let outcomes = passed.iter().map(|passed| passed.outcome).collect();
+    let Some(folder) = folder else {
+        for passed in passed {
+            passed.output.finish()?;
+        }
+        return Ok(outcomes);
+    };
+    let mut group = Group::new();
+    let mut mounted = Vec::new();
+    for (layer, passed) in layers.iter().zip(passed) {
+        mounted.push((layer, passed.file.unwrap_or_default()));
+        if let Output::File(output) = passed.output {
+            group.push(output);
+        }
+    }
+    done.mount = Some(Mount::new(&mounted));
+    let last = image_json(args, done, folder, group.is_empty())?;
+    group.publish(last)?;
+    Ok(outcomes)
+}
+
+/// The layers that are meant: those that are images or devices, or the one of `--layer`.
+fn chosen_layers(args: &Unpack, plan: &Plan) -> Result<Vec<Layer>, HostError> {
+    let Some(number) = args.layer else {
+        let written = |layer: &&Layer| layer.role != LayerRole::ChunkIndex;
+        return Ok(plan.layers.iter().filter(written).copied().collect());
+    };
+    let found = plan.layers.iter().find(|layer| layer.number == number);
+    let Some(layer) = found else {
+        let count = plan.layers.len();
+        let layers = if count == 1 { "layer" } else { "layers" };
+        return Err(HostError::Usage(format!(
+            "--layer {number}: the image has {count} {layers}"
+        )));
+    };
+    let mut layer = *layer;
+    if let Some(wanted) = args.diff_id {
+        if let Some(stated) = layer
+            .diff_id
+            .filter(|stated| stated.algorithm() == wanted.algorithm() && *stated != wanted)
+        {
+            let error = Error::new(Code::DiffId, At::Layer(number))
+                .found(Value::Digest(stated))
+                .expected(Value::Digest(wanted));
+            return Err(HostError::refused(args.source.clone(), error));
+        }
+        layer.diff_id = Some(wanted);
+    }
+    Ok(vec![layer])
+}
+
+/// Unpacks the layers, several at a time, and gives their results in order.
+fn run_tasks(
+    args: &Unpack,
+    source: &ImageSource,
+    dest: &Dest,
+    limits: &Limits,
+    tasks: &[Task<'_>],
+) -> Vec<Result<Passed, HostError>> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args
+        .jobs
+        .map_or(processors.div_ceil(2), usize::from)
+        .min(tasks.len());
+    let queue: Mutex<VecDeque<usize>> = Mutex::new((0..tasks.len()).collect());
+    let results: Mutex<Vec<Option<Result<Passed, HostError>>>> =
+        Mutex::new(tasks.iter().map(|_| None).collect());
+    let work = || {
+        loop {
+            let next = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
+            let Some(place) = next else {
+                return;
+            };
+            let task = &tasks[place];
+            let result = run_task(args, source, dest, limits, task);
+            task.progress.end();
+            if result.is_err() && !args.keep_going {
+                queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                tasks.iter().for_each(|task| task.progress.cancel());
+            }
+            results.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs {
+            // With fewer threads than asked for it only takes longer.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or(Err(HostError::Cancelled)))
+        .collect()
+}
+
+/// Unpacks one layer of an image, unless it is there already.
+fn run_task(
+    args: &Unpack,
+    source: &ImageSource,
+    dest: &Dest,
+    limits: &Limits,
+    task: &Task<'_>,
+) -> Result<Passed, HostError> {
+    let layer = task.layer;
+    let name = file_name(layer);
+    bring(
+        dest,
+        OsStr::new(&name),
+        args.force,
+        &layer.expectations(),
+        limits,
+        &task.progress,
+        || source.open_blob(&layer.digest),
+    )
+}
+
+/// Refuses a folder whose `image.json` is not about this image: it would be lost.
+fn refuse_other_image(folder: &Folder, image: &ImageReport) -> Result<(), HostError> {
+    let Some(text) = existing_json(folder)? else {
+        return Ok(());
+    };
+    let found: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    if found["version"].is_u64() && found["image"]["manifest"] == *image.manifest {
+        return Ok(());
+    }
+    let path = folder.path_of(OsStr::new(IMAGE_JSON));
+    Err(HostError::target(path, TargetFault::OtherImage))
+}
+
+/// The `image.json` that is there already.
+fn existing_json(folder: &Folder) -> Result<Option<Vec<u8>>, HostError> {
+    let name = OsStr::new(IMAGE_JSON);
+    let Some(file) = folder.existing(name)? else {
+        return Ok(None);
+    };
+    let mut text = Vec::new();
+    file.take(IMAGE_JSON_MAX)
+        .read_to_end(&mut text)
+        .map_err(|error| HostError::environment(folder.path_of(name), "read", error))?;
+    Ok(Some(text))
+}
+
+/// `image.json`, to be published last. `None` when it is there already, as it would be.
+fn image_json(
+    args: &Unpack,
+    done: &Done,
+    folder: &Arc<Folder>,
+    kept_all: bool,
+) -> Result<Option<Unpublished>, HostError> {
+    let name = OsStr::new(IMAGE_JSON);
+    let mut text = json(&done.image_json(args));
+    text.push('\n');
+    if kept_all
+        && !args.force
+        && existing_json(folder)?.is_some_and(|found| found == text.as_bytes())
+    {
+        return Ok(None);
+    }
+    // What it replaces is about the same image, or --force was given.
+    let file = Unpublished::create(Target::inside(folder, name, true)?)?;
+    let mut writer = file.file();
+    writer
+        .write_all(text.as_bytes())
+        .map_err(|error| HostError::environment(folder.path_of(name), "write", error))?;
+    Ok(Some(file))
+}
