@@ -30,6 +30,12 @@ pub(super) fn unpack(
             shown(&args.source)
         )));
     }
+    if args.limits.max_expansion.is_some() && blob.length().is_none() {
+        return Err(HostError::Usage(
+            "--max-expansion: the size of a stream is not known before its end: expected a file"
+                .into(),
+        ));
+    }
     let compression = compression(args, &mut blob)?;
     let mut expected = Expectations::new(compression);
     expected.blob_digest = args.select.digest;
@@ -139,8 +145,9 @@ fn bring_and_finish(
 
 /// How a lone blob is wrapped: by `--media-type`, else by its content.
 fn compression(args: &Unpack, blob: &mut BlobReader) -> Result<Compression, HostError> {
-    let refused = |error| HostError::refused(args.source.clone(), error);
     if let Some(text) = &args.media_type {
+        // The text itself says what an unknown type or suffix is.
+        let refused = |error| HostError::refused(format!("--media-type {text}"), error);
         let media_type = MediaType::parse(text)
             .map_err(|error| HostError::Usage(format!("--media-type {text}: {error}")))?;
         let kind = media_type.layer().map_err(refused)?;
