@@ -24,12 +24,17 @@ pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is said of signals, below the exit codes.
+pub(crate) const SIGNALS: &str = "A signal ends the program as that signal does.";
+
 /// What `--help` says below the options.
 fn exit_codes() -> String {
     let mut text = "Exit codes:".to_owned();
     for (code, meaning) in EXIT_CODES {
         text.push_str(&format!("\n  {code}  {meaning}"));
     }
+    text.push('\n');
+    text.push_str(SIGNALS);
     text
 }
 
@@ -54,8 +59,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Unpack and verify the layers of an image, or one layer
+    ///
+    /// Nothing appears under its final name or on stdout before all checks have passed. The
+    /// layers of an image appear together, and last image.json, which says what was done and
+    /// how they are mounted together. What is there already and verifies again is kept.
     Unpack(Box<Unpack>),
     /// Show what an image, a layer blob or an EROFS image is
+    ///
+    /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
+    /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<Inspect>),
     /// Print the completions for a shell
     Completions {
@@ -78,11 +90,14 @@ pub struct Select {
     #[arg(long = "ref", value_name = "NAME")]
     pub reference: Option<String>,
 
-    /// Platform to choose from an image index [default: the host's]
+    /// Platform that the image must have [default: the host's, where there is a choice]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
 
-    /// Digest that the blob, or the manifest or index of the layout, must have
+    /// Digest that the blob, or the manifest or an index of the layout, must have
+    ///
+    /// Every document and layer below a manifest or index is verified by a digest that it
+    /// states, so this one is an anchor for all of them.
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<Digest>,
 
@@ -91,11 +106,17 @@ pub struct Select {
     pub policy: PolicyName,
 
     /// Largest archive that is spooled when it cannot be read at random
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = size,
+        default_value = "64GiB",
+        help_heading = "Limits"
+    )]
     pub max_archive_size: u64,
 
     /// Most members of an archive
-    #[arg(long, value_name = "N", default_value_t = 1 << 16)]
+    #[arg(long, value_name = "N", default_value_t = 1 << 16, help_heading = "Limits")]
     pub max_archive_members: u64,
 }
 
@@ -142,6 +163,10 @@ pub struct Unpack {
     pub source: PathBuf,
 
     /// A folder for an image, a file (or - for stdout) for one layer
+    ///
+    /// A folder gets one file for each layer, NN-<start of the diffID>.erofs (.device for a
+    /// device), and image.json. For one layer, FOLDER/ with a slash is a folder too; that layer
+    /// is then named in the same way. What waits for stdout waits in TMPDIR, without a name.
     #[arg(
         short,
         long,
@@ -168,15 +193,15 @@ pub struct Unpack {
     #[arg(long, value_name = "TYPE")]
     pub media_type: Option<String>,
 
-    /// Digest that the unpacked layer must have
+    /// Digest that the unpacked layer must have (its diffID)
     #[arg(long, value_name = "DIGEST")]
     pub diff_id: Option<Digest>,
 
-    /// Replace files that exist
+    /// Replace files that exist; a symbolic link is replaced itself, never followed
     #[arg(long)]
     pub force: bool,
 
-    /// Go on to the other layers after a bad one, and sum up
+    /// Go on to the other layers after a bad one, and sum up; nothing is written then either
     #[arg(long)]
     pub keep_going: bool,
 

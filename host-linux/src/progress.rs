@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::pipeline::Progress;
 
@@ -61,7 +61,10 @@ impl Drop for Bars {
 /// Draws until it is stopped, and clears the bars.
 fn draw(layers: &[Layer], stop: &AtomicBool) {
     let multi = MultiProgress::new();
-    let total = (layers.len() > 1).then(|| multi.add(bar("total", Some(0))));
+    let names: Vec<String> = layers.iter().map(|(name, ..)| short(name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or(0);
+    let total = (layers.len() > 1).then(|| multi.add(bar("total", width, Some(0))));
     let mut bars: Vec<Option<ProgressBar>> = vec![None; layers.len()];
     while !stop.load(Ordering::Relaxed) {
         for ((_, _, progress), slot) in layers.iter().zip(&mut bars) {
@@ -71,21 +74,21 @@ fn draw(layers: &[Layer], stop: &AtomicBool) {
             }
         }
         let mut shown = bars.iter().flatten().count();
-        for ((name, size, progress), slot) in layers.iter().zip(&mut bars) {
-            if progress.is_running() && slot.is_none() && shown < MOST {
-                let bar = bar(name, progress.total().or(*size));
-                *slot = Some(match &total {
-                    Some(total) => multi.insert_before(total, bar),
-                    None => multi.add(bar),
-                });
-                shown += 1;
-            }
+        for (((_, size, progress), name), slot) in layers.iter().zip(&names).zip(&mut bars) {
             if let Some(bar) = slot {
                 // What is kept is verified by its image, whose size is not that of the blob.
                 if let Some(size) = progress.total() {
                     bar.set_length(size);
                 }
                 bar.set_position(progress.read());
+            } else if progress.is_running() && shown < MOST {
+                // It starts with nothing: what was read by now was not read in no time.
+                let bar = bar(name, width, progress.total().or(*size));
+                *slot = Some(match &total {
+                    Some(total) => multi.insert_before(total, bar),
+                    None => multi.add(bar),
+                });
+                shown += 1;
             }
         }
         if let Some(total) = &total {
@@ -100,7 +103,7 @@ fn draw(layers: &[Layer], stop: &AtomicBool) {
 }
 
 /// A bar, or without a size a count.
-fn bar(name: &str, size: Option<u64>) -> ProgressBar {
+fn bar(name: &str, width: usize, size: Option<u64>) -> ProgressBar {
     let template = if size.is_some() {
         "{prefix:.bold} [{wide_bar}] {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} {eta:>4}"
     } else {
@@ -109,10 +112,10 @@ fn bar(name: &str, size: Option<u64>) -> ProgressBar {
     let style = ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
-    let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    bar.set_style(style);
-    bar.set_prefix(short(name));
-    bar
+    // Hidden until it has its place among the others: by itself it would draw at once.
+    ProgressBar::with_draw_target(size, ProgressDrawTarget::hidden())
+        .with_style(style)
+        .with_prefix(format!("{name:width$}"))
 }
 
 /// The end of a name that is too long: the part that tells files apart.

@@ -63,6 +63,52 @@ fn a_full_disk_leaves_nothing() {
 }
 
 #[test]
+fn a_file_system_that_shares_blocks() {
+    let dir = Dir::new();
+    let disk = dir.path("btrfs.img");
+    File::create(&disk).unwrap().set_len(256 << 20).unwrap();
+    let made = Command::new("mkfs.btrfs")
+        .env("PATH", path_with_sbin())
+        .arg("-q")
+        .arg(&disk)
+        .stderr(Stdio::null())
+        .status();
+    let mounted = made
+        .is_ok_and(|status| status.success())
+        .then(|| Mounted::new(["-o".as_ref(), "loop".as_ref(), disk.as_os_str()]))
+        .flatten();
+    let Some(mounted) = mounted else {
+        println!("skipped: needs mkfs.btrfs and the right to mount");
+        return;
+    };
+    let image = image(1, 700);
+    let (blob, out) = (mounted.0.write("blob", &image), mounted.0.path("out"));
+    let free = || {
+        let synced = Command::new("sync").arg("-f").arg(&blob).status();
+        assert!(synced.unwrap().success());
+        let found = rustix::fs::statvfs(&blob).unwrap();
+        found.f_bavail * found.f_frsize
+    };
+    let before = free();
+    run(args!["unpack", "-q", blob, "-o", out]).done();
+    assert!(content(&out) == image);
+    let taken = before.saturating_sub(free());
+    assert!(
+        taken < 1 << 20,
+        "{taken} bytes were taken for a copy of 2.7 MiB"
+    );
+    // What is shared is verified all the same.
+    for bad in [
+        args!["--digest", sha256(b"")],
+        args!["--diff-id", sha256(b"")],
+    ] {
+        let run = run([args!["unpack", blob, "-o", mounted.0.path("bad")], bad].concat());
+        run.line(1);
+    }
+    assert_eq!(mounted.0.names(), ["blob", "out"]);
+}
+
+#[test]
 fn a_closed_pipe_is_an_error_of_the_environment() {
     let dir = Dir::new();
     let image = image(1, 300);

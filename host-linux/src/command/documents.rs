@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::{Cli, EXIT_CODES};
+use crate::cli::{Cli, EXIT_CODES, SIGNALS};
 use crate::error::HostError;
 use crate::say;
 
@@ -18,7 +18,13 @@ use crate::say;
 pub fn completions(shell: Shell) -> u8 {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "erofs-unpack", &mut text);
-    told(say::print(&String::from_utf8_lossy(&text)))
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if shell == Shell::Bash {
+        // clap_complete (issue 6421) spells the names of its states in two ways when a
+        // program's name has a hyphen; then nothing completes behind a subcommand.
+        text = text.replace("erofs__subcmd__unpack", "erofs__unpack");
+    }
+    told(say::print(&text))
 }
 
 /// Writes the man pages into a folder, which is made if it is missing, and gives the exit code.
@@ -48,7 +54,11 @@ fn write_pages(folder: &Path) -> Result<(), HostError> {
     program.build();
     let commands = program.get_subcommands().filter(|one| !one.is_hide_set());
     for command in commands.chain([&program]) {
-        let man = Man::new(command.clone()).manual("erofs-unpack manual");
+        // The version stands where others have a date: in the middle of the last line.
+        let man = Man::new(command.clone())
+            .source("erofs-unpack")
+            .date(env!("CARGO_PKG_VERSION"))
+            .manual("User Commands");
         let path = folder.join(man.get_filename());
         let page = page(&man, command)
             .map_err(|error| HostError::environment(&path, "make the page", error))?;
@@ -76,6 +86,8 @@ fn page(man: &Man, command: &clap::Command) -> io::Result<Vec<u8>> {
         exit.text([bold(*code)]);
         exit.text([roman(*meaning)]);
     }
+    exit.control("PP", []);
+    exit.text([roman(SIGNALS)]);
     exit.to_writer(&mut page)?;
     Ok(page)
 }

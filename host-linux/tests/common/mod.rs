@@ -418,7 +418,10 @@ pub(crate) fn tar_member(name: &str, content: &[u8]) -> Vec<u8> {
     header[..name.len()].copy_from_slice(name.as_bytes());
     header[345..345 + start.len()].copy_from_slice(start.as_bytes());
     header[100..108].copy_from_slice(b"0000644\0");
+    header[108..116].copy_from_slice(b"0000000\0");
+    header[116..124].copy_from_slice(b"0000000\0");
     header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+    header[136..148].copy_from_slice(b"00000000000\0");
     header[156] = b'0';
     header[257..265].copy_from_slice(b"ustar\x0000");
     header[148..156].fill(b' ');

@@ -10,6 +10,8 @@ use erofs_unpack_core::oci::{Layer, LayerRole, Plan};
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
+use serde::Deserialize;
+
 use super::dest::{Dest, Output, Passed, bring};
 use super::tell::{Done, say_layer, status_of};
 use crate::cli::Unpack;
@@ -271,13 +273,27 @@ fn run_task(
     )
 }
 
+/// The part of an `image.json` that says what it is about.
+#[derive(Deserialize)]
+struct Described {
+    #[serde(rename = "version")]
+    _version: u32,
+    image: DescribedImage,
+}
+
+/// The image in a [`Described`].
+#[derive(Deserialize)]
+struct DescribedImage {
+    manifest: String,
+}
+
 /// Refuses a folder whose `image.json` is not about this image: it would be lost.
 fn refuse_other_image(folder: &Folder, image: &ImageReport) -> Result<(), HostError> {
     let Some(text) = existing_json(folder)? else {
         return Ok(());
     };
-    let found: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    if found["version"].is_u64() && found["image"]["manifest"] == *image.manifest {
+    let found: Option<Described> = serde_json::from_slice(&text).ok();
+    if found.is_some_and(|found| found.image.manifest == image.manifest) {
         return Ok(());
     }
     let path = folder.path_of(OsStr::new(IMAGE_JSON));
