@@ -189,6 +189,16 @@ impl HostError {
         }
     }
 
+    /// What sort of refusal it is, where the content is refused by a rule of the core.
+    #[must_use]
+    pub const fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Refused { error, .. } => Some(error.kind()),
+            Self::Platform { .. } => Some(Code::PlatformNone.kind()),
+            _ => None,
+        }
+    }
+
     /// The exit code of a program that stops for this error: 1 for refused content, 2 for
     /// wrong usage, 3 when the environment failed.
     #[must_use]

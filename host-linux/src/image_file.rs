@@ -15,9 +15,9 @@ use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
 
 use crate::error::HostError;
-use crate::layer;
+use crate::layer::{self, Space};
 use crate::pipeline::Progress;
-use crate::publish::{Target, Unpublished};
+use crate::publish::scratch;
 use crate::source::{BlobReader, Source, SourceOptions};
 
 /// An open file that is read at any offset, without moving its position.
@@ -243,20 +243,17 @@ fn unpack(
     if let Ok(devices @ 1..) = u16::try_from(options.devices.len()) {
         expected.devices = Devices::Attached(devices);
     }
-    // Other users write to that directory too, so the name is one that is free as a rule.
-    let name = format!(".erofs-unpack-{}", std::process::id());
-    let mut output = Unpublished::create(Target::new(&std::env::temp_dir().join(name), true)?)?;
+    // It needs a place that is not memory, and no name.
+    let dir = std::env::temp_dir();
+    let file = scratch(&dir)?;
     let progress = Progress::default();
     let outcome = layer::unpack(
         blob,
-        Some(&mut output),
+        Some(Space::new(&file, dir)),
         &expected,
         &options.limits,
         &progress,
     )?;
-    let file = output.file().try_clone().map_err(|error| {
-        HostError::environment(output.target().path(), "open a second time", error)
-    })?;
     Ok((FileAt::new(file), outcome))
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use erofs_unpack_core::erofs::{Compat, Incompat, SUPERBLOCK_OFFSET, Superblock};
 use erofs_unpack_core::oci::Layer;
 use erofs_unpack_core::unpack::Outcome;
-use erofs_unpack_core::{At, Value};
+use erofs_unpack_core::{At, Kind, Value};
 use serde::Serialize;
 
 use crate::error::HostError;
@@ -293,7 +293,7 @@ impl ErrorReport {
         };
         Self {
             id: error.id(),
-            kind: refusal.map(|error| error.kind().id()),
+            kind: error.kind().map(Kind::id),
             message: error.to_string(),
             place: error.place().map(shown),
             at: refusal.and_then(|error| match error.at() {

@@ -1,5 +1,9 @@
 //! `erofs-unpack inspect`: what it says of layouts, blobs and images.
-#![allow(clippy::disallowed_methods, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::std_instead_of_alloc,
+    reason = "a test may panic, and has std"
+)]
 
 mod common;
 

@@ -1,5 +1,9 @@
 //! The commands of `image.json` mount what was unpacked, as they are written.
-#![allow(clippy::disallowed_methods, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::std_instead_of_alloc,
+    reason = "a test may panic, and has std"
+)]
 
 mod common;
 
