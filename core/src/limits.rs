@@ -59,7 +59,8 @@ pub struct Limits {
     /// each. Default 64 GiB.
     pub check_work: u64,
     /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
-    /// reading faster, less than one line of 16 KiB counts as one.
+    /// reading faster, less than one line of 16 KiB counts as one. An image with a metabox takes
+    /// as much again for what lies in it.
     pub metadata_cache: u64,
 }
 
