@@ -11,6 +11,7 @@ mod build;
 mod content;
 mod corrupt;
 mod directories;
+mod explore;
 #[cfg(target_os = "linux")]
 mod mkfs;
 #[cfg(target_os = "linux")]
