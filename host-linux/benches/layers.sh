@@ -13,6 +13,7 @@
 #     --from DIR     what the layers are made of (default /usr)
 #     --runs N       timed runs of each command, at least 5 (default 7)
 #     --binary FILE  the program under test (default: built now, with cargo build --release)
+#     --decoder FILE the decoder crate alone (default: built now, examples/decode_alone.rs)
 #
 # mkfs.erofs makes the layers of the files of that folder. The commands of a comparison run
 # in turn, N times each, after one run that is not counted; the blob is in the page cache. The
@@ -30,6 +31,7 @@ rss='30 300 3000'
 runs=7
 from=/usr
 binary=
+decoder=
 
 die() { printf 'layers.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'layers.sh: %s\n' "$*" >&2; }
@@ -44,6 +46,7 @@ while [ $# -gt 0 ]; do
     --from) from=$2 ;;
     --runs) runs=$2 ;;
     --binary) binary=$2 ;;
+    --decoder) decoder=$2 ;;
     *) die "unknown argument: $1" ;;
     esac
     shift 2
@@ -56,6 +59,10 @@ done
 if [ -z "$binary" ]; then
     (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack)
     binary=${CARGO_TARGET_DIR:-$project/target}/release/erofs-unpack
+fi
+if [ -z "$decoder" ]; then
+    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack --example decode_alone)
+    decoder=${CARGO_TARGET_DIR:-$project/target}/release/examples/decode_alone
 fi
 [ -x "$binary" ] || die "there is no program $binary"
 
@@ -131,6 +138,7 @@ ours() {
         --diff-id "$diff_id" -o "$out" --force --quiet
 }
 zstd_alone() { zstd -dqf "$blob" -o "$out"; }
+decoder_alone() { "$decoder" "$blob" >/dev/null; }
 zstd_piped() { zstd -dqc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
 gzip_piped() { gzip -dc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
 openssl_alone() { openssl dgst -sha256 "$blob" >/dev/null; }
@@ -139,6 +147,7 @@ openssl_piped() { tee "$out" <"$blob" | openssl dgst -sha256 >/dev/null; }
 words() {
     case $1 in
     zstd_alone) printf '%s' 'zstd -d BLOB -o OUT' ;;
+    decoder_alone) printf '%s' 'structured-zstd alone, no output' ;;
     zstd_piped) printf '%s' 'zstd -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
     gzip_piped) printf '%s' 'gzip -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
     openssl_alone) printf '%s' 'openssl dgst -sha256 BLOB' ;;
@@ -211,8 +220,8 @@ printf 'Layer: files of %s, %s MiB decoded. Medians of %s alternating runs, in s
     "$from" "$(mib "$(stat -c %s "$plain")")" "$runs"
 printf '| layer | output to | peer | ours | peer | ratio | aim | |\n'
 printf '|---|---|---|---:|---:|---:|---:|---|\n'
-compare 'zstd -3' zstd_alone=0.85 zstd_piped=1.7
-compare 'zstd -19' zstd_alone=0.85 zstd_piped=1.7
+compare 'zstd -3' zstd_alone=0.85 zstd_piped=1.7 decoder_alone=0.95
+compare 'zstd -19' zstd_alone=0.85 zstd_piped=1.7 decoder_alone=0.95
 compare 'gzip -6' gzip_piped=3.0
 # openssl alone writes nothing; the second peer does all of the job.
 compare plain openssl_alone=0.85 openssl_piped=-
