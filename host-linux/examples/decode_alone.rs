@@ -17,7 +17,9 @@ use std::io::{BufReader, Read as _};
 use structured_zstd::decoding::StreamingDecoder;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).ok_or("usage: decode_alone BLOB")?;
+    let path = std::env::args_os()
+        .nth(1)
+        .ok_or("usage: decode_alone BLOB")?;
     let blob = BufReader::with_capacity(512 << 10, File::open(path)?);
     let mut decoder = StreamingDecoder::new(blob);
     let mut output = vec![0; 512 << 10];

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod check;
 mod read;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
 
+pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use read::ImageArgs;
 
 /// The exit codes and what they mean.
@@ -64,11 +66,15 @@ pub enum Command {
     /// layers of an image appear together, and last image.json, which says what was done and
     /// how they are mounted together. What is there already and verifies again is kept.
     Unpack(Box<Unpack>),
+    /// Say whether the kernel may be handed an EROFS image
+    Check(Box<Check>),
     /// Show what an image, a layer blob or an EROFS image is
     ///
     /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
     /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<Inspect>),
+    /// List the rules of the check
+    Rules(Rules),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -101,7 +107,7 @@ pub struct Select {
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<Digest>,
 
-    /// How strictly a manifest is read where readers disagree
+    /// How strictly a manifest is read and an image is checked where readers disagree
     #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
     pub policy: PolicyName,
 
@@ -130,6 +136,18 @@ pub enum PolicyName {
     Containerd,
     /// What the draft specification demands of a producer
     Strict,
+}
+
+impl PolicyName {
+    /// The name, as it is given.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Containerd => "containerd",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 impl From<PolicyName> for Policy {
@@ -178,6 +196,8 @@ pub struct Unpack {
     pub output: Option<PathBuf>,
 
     /// Do everything but write
+    ///
+    /// For the check the image waits in TMPDIR, without a name.
     #[arg(long)]
     pub verify_only: bool,
 
@@ -208,6 +228,14 @@ pub struct Unpack {
     /// Layers to unpack at the same time [default: half of the processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
+
+    /// How the image is checked once its digests are verified.
+    #[command(flatten)]
+    pub check: CheckArgs,
+
+    /// Do not check the inside of the image: only digests, streams and superblock
+    #[arg(long, conflicts_with_all = ["level", "allow"])]
+    pub no_check: bool,
 
     /// Print a report as JSON, to stdout or to FILE
     #[arg(

@@ -218,12 +218,19 @@ impl ImageFile {
     /// its root.
     #[must_use]
     pub fn inside(&self, path: &[u8]) -> PathBuf {
-        let mut place = self.place.clone().into_os_string();
-        place.push(":/");
-        let path = path.strip_prefix(b"/").unwrap_or(path);
-        place.push(OsStr::from_bytes(path));
-        place.into()
+        inside(&self.place, path)
     }
+}
+
+/// What to call a file of an image in messages: the image, and after a colon the path from its
+/// root.
+#[must_use]
+pub fn inside(place: &Path, path: &[u8]) -> PathBuf {
+    let mut place = place.as_os_str().to_owned();
+    place.push(":/");
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    place.push(OsStr::from_bytes(path));
+    place.into()
 }
 
 /// Unpacks and verifies a blob, into a file that never gets a name.

@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`command`] | the commands of the program, [`cli`] their arguments |
+//! | [`examine`] | the check of an unpacked image |
 //! | [`image`] | from a layout to the layers of one image |
 //! | [`image_file`] | one EROFS image to read in, plain or from a blob |
 //! | [`layer`] | one layer, from its blob into an output file |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod command;
 mod error;
 mod escape;
+pub mod examine;
 pub mod image;
 pub mod image_file;
 pub mod layer;

@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     ExitCode::from(match cli.command {
         Command::Unpack(args) => command::unpack::run(&args),
+        Command::Check(args) => command::check::run(&args),
+        Command::Rules(args) => command::rules::run(&args),
         Command::Inspect(args) => command::inspect::run(&args),
         Command::Completions { shell } => command::documents::completions(shell),
         Command::Man { folder } => command::documents::man(&folder),

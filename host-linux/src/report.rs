@@ -10,8 +10,10 @@ use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Kind, Value};
 use serde::Serialize;
 
+use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::escape::Escaped;
+use crate::examine::Examined;
 use crate::image::Image;
 
 /// Version of the schema. A field may be added within a version; none changes or goes.
@@ -98,6 +100,9 @@ pub struct LayerReport {
     /// The superblock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superblock: Option<SuperblockReport>,
+    /// How the inside of the image was checked; absent when it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckReport>,
     /// What was not verified, because nothing says what it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_verified: Vec<&'static str>,
@@ -120,6 +125,41 @@ impl ImageReport {
             platform: image
                 .platform()
                 .map(|platform| Escaped::text(&platform.to_string()).to_string()),
+        }
+    }
+}
+
+/// How the inside of an image was checked, and what was not as it should be.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// `superblock`, `metadata` or `full`.
+    pub level: &'static str,
+    /// `any`, `containerd` or `strict`.
+    pub policy: &'static str,
+    /// The rules that were switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+    /// Inodes that were reached.
+    pub inodes: u64,
+    /// Directories among them.
+    pub directories: u64,
+    /// What was not as it should be, and is no error under the policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl CheckReport {
+    /// What `unpack` had checked of an image that passed.
+    #[must_use]
+    pub fn of(args: &Unpack, examined: Examined) -> Self {
+        Self {
+            level: args.check.level.name(),
+            policy: args.select.policy.name(),
+            allowed: args.check.allow.clone(),
+            inodes: examined.summary.inodes,
+            directories: examined.summary.directories,
+            warnings: examined.warnings,
         }
     }
 }
@@ -271,15 +311,41 @@ pub struct ErrorReport {
     /// The file that it is about, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// Where in it: `blob`, `image`, `text`, `json`, `nid` or `layer`, with a number.
+    /// Where in it: `blob`, `image`, `text`, `json`, `nid` or `layer`, with a number, or `file`
+    /// with a nid and a byte.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<(&'static str, u64)>,
+    pub at: Option<AtReport>,
     /// What was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
     /// What was expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
+}
+
+/// A place: what is counted, and the number; in a file its nid and the byte.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum AtReport {
+    /// A byte, a character, an inode, a layer.
+    Number(&'static str, u64),
+    /// A byte of a file.
+    File(&'static str, u64, u64),
+}
+
+impl AtReport {
+    fn of(at: At) -> Option<Self> {
+        Some(match at {
+            At::Blob(offset) => Self::Number("blob", offset),
+            At::Image(offset) => Self::Number("image", offset),
+            At::Text(offset) => Self::Number("text", offset),
+            At::Json(offset) => Self::Number("json", offset),
+            At::Nid(nid) => Self::Number("nid", nid),
+            At::Layer(number) => Self::Number("layer", number.into()),
+            At::File(nid, offset) => Self::File("file", nid, offset),
+            _ => return None,
+        })
+    }
 }
 
 impl ErrorReport {
@@ -296,15 +362,7 @@ impl ErrorReport {
             kind: error.kind().map(Kind::id),
             message: error.to_string(),
             place: error.place().map(shown),
-            at: refusal.and_then(|error| match error.at() {
-                At::Blob(offset) => Some(("blob", offset)),
-                At::Image(offset) => Some(("image", offset)),
-                At::Text(offset) => Some(("text", offset)),
-                At::Json(offset) => Some(("json", offset)),
-                At::Nid(nid) => Some(("nid", nid)),
-                At::Layer(number) => Some(("layer", number.into())),
-                _ => None,
-            }),
+            at: refusal.and_then(|error| AtReport::of(error.at())),
             found: refusal.and_then(|error| said(error.found_value())),
             expected: refusal.and_then(|error| said(error.expected_value())),
         }

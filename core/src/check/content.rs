@@ -50,7 +50,9 @@ impl<R: ReadAt> Checker<'_, R> {
             let mine = self.compressed.checked_rem(count.max(1)) == Some(number);
             self.compressed = self.compressed.wrapping_add(1);
             if mine {
+                let silent = core::mem::replace(&mut self.silent, false);
                 self.decode(inode)?;
+                self.silent = silent;
             }
         }
         Ok(true)

@@ -58,8 +58,15 @@ pub struct Options {
     pub policy: Policy,
     /// Which share of the compressed files is decoded at [`Level::Full`], as number and count:
     /// the files are dealt out in turn, so that several threads can each take a share, each
-    /// with an [`Image`] of its own. Metadata is looked at in each of them. Default: `(0, 1)`.
+    /// with an [`Image`] of its own. Each of them goes through all metadata, and all but number
+    /// 0 only say what they find in decoding. Default: `(0, 1)`.
     pub share: (u32, u32),
+    /// How many devices belong to the image without being attached: device layers of the same
+    /// manifest. Default 0.
+    pub devices: u16,
+    /// Whether what follows the image is looked at. It was when the image was unpacked, with
+    /// more known of it. Default: yes.
+    pub trailing: bool,
     allowed: Allowed,
 }
 
@@ -73,6 +80,8 @@ impl Default for Options {
             level: Level::default(),
             policy: Policy::default(),
             share: (0, 1),
+            devices: 0,
+            trailing: true,
             allowed: Allowed::default(),
         }
     }
@@ -219,6 +228,8 @@ pub(crate) struct Checker<'a, R> {
     shared: Runs,
     /// Regular files with compressed content so far, for the shares.
     compressed: u32,
+    /// Whether another share says what is found.
+    silent: bool,
     /// The entry that is being looked at.
     entry: Option<(u64, u64)>,
     block: Vec<u8>,
@@ -255,6 +266,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             content: Runs::default(),
             shared: Runs::default(),
             compressed: 0,
+            silent: options.share.0 != 0,
             entry: None,
             block: crate::erofs::buffer(block)?,
             target: Vec::new(),
@@ -276,6 +288,9 @@ impl<'a, R: ReadAt> Checker<'a, R> {
 
     /// Says that a rule is broken.
     fn report(&mut self, error: Error) {
+        if self.silent {
+            return;
+        }
         let Some(severity) = self.options.severity(&error) else {
             return;
         };

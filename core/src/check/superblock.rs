@@ -5,10 +5,13 @@ use crate::erofs::{
     Checksum, Compat, DEVICE_SLOT_SIZE, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
     Space,
 };
+use crate::unpack::TAR_PADDING;
 use crate::{At, Code, Error, Value};
 
 /// Reserved bytes of the superblock, from their offset in the record.
 const RESERVED: [(usize, usize); 2] = [(106, 108), (120, 128)];
+/// What a dm-verity superblock starts with (`struct verity_sb` of cryptsetup).
+const VERITY_MAGIC: [u8; 8] = *b"verity\0\0";
 /// Reserved bytes of a device slot.
 const SLOT_RESERVED: usize = 76;
 
@@ -38,6 +41,9 @@ impl<R: ReadAt> Checker<'_, R> {
         }
         self.device_slots()?;
         self.sizes();
+        if self.options.trailing {
+            self.trailing()?;
+        }
         let end = superblock.end();
         let [image, _] = &mut self.metadata;
         image.add(SUPERBLOCK_OFFSET, end, &mut self.budget)?;
@@ -79,11 +85,22 @@ impl<R: ReadAt> Checker<'_, R> {
             return Ok(());
         };
         let mut taken = superblock.blocks;
+        let mut known = self.options.devices;
         for (number, slot) in self.image.devices().enumerate() {
             let start =
                 offset.saturating_add((number as u64).saturating_mul(DEVICE_SLOT_SIZE as u64));
             let mut record = [0; DEVICE_SLOT_SIZE];
             self.image.metadata(Space::Image, start, &mut record)?;
+            if !self.image.has_device(number) {
+                match known.checked_sub(1) {
+                    Some(left) => known = left,
+                    None => self.report(
+                        Error::new(Code::DeviceForeign, At::Image(start))
+                            .found(Value::Number(number.saturating_add(1) as u64))
+                            .expected(Value::AtMost(self.options.devices.into())),
+                    ),
+                }
+            }
             let reserved = record.get(SLOT_RESERVED..).unwrap_or(&[]);
             let clean = reserved.iter().all(|byte| *byte == 0);
             let fault = Error::new(Code::DeviceSlot, At::Image(start));
@@ -129,6 +146,60 @@ impl<R: ReadAt> Checker<'_, R> {
                     .expected(Value::AtLeast(least)),
             );
         }
+    }
+}
+
+impl<R: ReadAt> Checker<'_, R> {
+    /// Whether what follows the image and its devices can be explained: the zeros that fill up
+    /// a tar archive, or a dm-verity tree, which starts with its superblock at the next block
+    /// (`drivers/md/dm-verity-target.c`; veritysetup and containerd put it there).
+    fn trailing(&mut self) -> ReadResult<(), R> {
+        let superblock = *self.image.superblock();
+        let block = superblock.block_size();
+        let declared = superblock.size().unwrap_or(u64::MAX);
+        let devices = self
+            .image
+            .devices()
+            .filter_map(|slot| slot.end()?.checked_mul(block))
+            .max()
+            .unwrap_or(0);
+        let size = self.image.size();
+        let end = declared.max(devices.min(size));
+        let left = size.saturating_sub(end);
+        let mut start = [0; VERITY_MAGIC.len()];
+        if left >= start.len() as u64 {
+            self.image.metadata(Space::Image, end, &mut start)?;
+        }
+        if left == 0 || start == VERITY_MAGIC || self.is_tar_padding(declared, end)? {
+            return Ok(());
+        }
+        self.report(
+            Error::new(Code::ImageTrailing, At::Image(end))
+                .found(Value::Number(size))
+                .expected(Value::AtMost(end)),
+        );
+        Ok(())
+    }
+
+    /// Whether the bytes from `end` on are the zeros behind a tar archive.
+    fn is_tar_padding(&self, declared: u64, end: u64) -> ReadResult<bool, R> {
+        let size = self.image.size();
+        if end <= declared || size.saturating_sub(end) > TAR_PADDING {
+            return Ok(false);
+        }
+        let mut offset = end;
+        let mut piece = [0; 512];
+        while offset < size {
+            let length = usize::try_from(size.saturating_sub(offset)).unwrap_or(piece.len());
+            let length = length.min(piece.len());
+            let bytes = piece.get_mut(..length).unwrap_or(&mut []);
+            self.image.metadata(Space::Image, offset, bytes)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            offset = offset.saturating_add(length as u64);
+        }
+        Ok(true)
     }
 }
 

@@ -135,6 +135,18 @@ impl<R: ReadAt> Image<R> {
         Ok(self.is_declared(device, offset, last))
     }
 
+    /// Whether the bytes of a device are at hand, counted from 0: attached, or in the image itself
+    /// at the place where they are addressed.
+    pub(crate) fn has_device(&self, index: usize) -> bool {
+        self.devices.get(index).is_some_and(|device| {
+            let slot = &device.slot;
+            let end = slot
+                .end()
+                .and_then(|end| end.checked_mul(self.superblock.block_size()));
+            device.source.is_some() || end.is_some_and(|end| end <= self.size)
+        })
+    }
+
     /// Whether the slot of a device that is not at hand has room for these bytes.
     fn is_declared(&self, device: u16, offset: u64, last: u64) -> bool {
         let block = self.superblock.block_size();

@@ -19,7 +19,7 @@ const HEAD: usize = 1152;
 const EXTENSION_END: u64 = HEAD as u64 + EXTENSION_SLOT_SIZE as u64;
 /// Most zeros that may follow a tar which is part of the image: writers of tar archives fill
 /// up the last record, of 10 KiB by default and of 1 MiB at most in practice.
-const TAR_PADDING: u64 = 1 << 20;
+pub(crate) const TAR_PADDING: u64 = 1 << 20;
 
 /// Reads superblock and device table from a stream, in constant memory.
 #[derive(Clone)]

@@ -16,6 +16,8 @@ mod verdict;
 
 pub use blob::{BlobCheck, BlobReport};
 pub use expect::{Content, Devices, Expectations, VerityTree};
+#[cfg(feature = "alloc")]
+pub(crate) use gate::TAR_PADDING;
 pub use image::{ImageCheck, ImageReport};
 pub use sniff::{SNIFF_SIZE, Sniffed, sniff};
 pub use unpacker::{Outcome, Unpacker};

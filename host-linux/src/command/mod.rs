@@ -1,7 +1,9 @@
 //! The commands of the program.
 
+pub mod check;
 pub mod documents;
 pub mod inspect;
+pub mod rules;
 pub mod unpack;
 
 use std::path::Path;

@@ -180,16 +180,18 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The least that the superblock gate takes for an EROFS image: a superblock that declares
-/// `blocks` blocks of 4096 bytes, and bytes without meaning. Half of each block compresses.
+/// The least that is an EROFS image: a superblock that declares `blocks` blocks of 4096 bytes,
+/// an empty root, and bytes without meaning. Half of each block compresses.
 pub(crate) fn image(seed: u64, blocks: u32) -> Vec<u8> {
     let mut image = noise(seed, blocks as usize * 4096);
     for block in image.chunks_mut(4096) {
         block[2048..].fill(b'x');
     }
-    image[..1152].fill(0);
-    let fields: [(usize, &[u8]); 8] = [
+    image[..1152 + 64].fill(0);
+    let fields: [(usize, &[u8]); 9] = [
         (0, &0xE0F5_E1E2_u32.to_le_bytes()),
+        // There is a checksum.
+        (8, &[1]),
         (12, &[12]),
         (14, &36_u16.to_le_bytes()),
         (16, &1_u64.to_le_bytes()),
@@ -201,6 +203,37 @@ pub(crate) fn image(seed: u64, blocks: u32) -> Vec<u8> {
     for (offset, bytes) in fields {
         image[1024 + offset..][..bytes.len()].copy_from_slice(bytes);
     }
+    // The root, nid 36, compact, its 27 bytes of entries behind it: `.` and `..`.
+    let root: [(usize, &[u8]); 10] = [
+        (0, &[4]),
+        (4, &0o40755_u16.to_le_bytes()),
+        (6, &[2]),
+        (8, &[27]),
+        (32, &[36]),
+        (40, &[24, 0, 2]),
+        (44, &[36]),
+        (52, &[25, 0, 2]),
+        (56, b"."),
+        (57, b".."),
+    ];
+    for (offset, bytes) in root {
+        image[1152 + offset..][..bytes.len()].copy_from_slice(bytes);
+    }
+    mended(image)
+}
+
+/// The image with the right checksum: CRC-32C without the inversion at its end, over the rest
+/// of the first block of 4096 bytes.
+pub(crate) fn mended(mut image: Vec<u8>) -> Vec<u8> {
+    image[1028..1032].fill(0);
+    let mut crc = u32::MAX;
+    for byte in &image[1024..4096] {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ if crc & 1 == 1 { 0x82F6_3B78 } else { 0 };
+        }
+    }
+    image[1028..1032].copy_from_slice(&crc.to_le_bytes());
     image
 }
 

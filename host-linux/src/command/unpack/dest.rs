@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use erofs_unpack_core::Limits;
-use erofs_unpack_core::unpack::{Expectations, Outcome};
+use erofs_unpack_core::check::Options;
+use erofs_unpack_core::unpack::{Content, Expectations, Outcome};
 
 use crate::cli::Unpack;
 use crate::error::HostError;
+use crate::examine::{Examined, examine};
 use crate::layer::{self, FromStart, Space};
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
@@ -76,6 +78,8 @@ impl Dest {
 /// A layer that came through.
 pub(super) struct Passed {
     pub(super) outcome: Outcome,
+    /// What the check said; `None` when there was none.
+    pub(super) examined: Option<Examined>,
     pub(super) output: Output,
     /// `unpacked`, `kept` or `verified`.
     pub(super) status: &'static str,
@@ -105,54 +109,109 @@ impl Output {
     }
 }
 
+/// How layers are brought, all of them.
+pub(super) struct How {
+    force: bool,
+    limits: Limits,
+    /// What images are checked for; `None` with `--no-check`.
+    check: Option<Options>,
+}
+
+impl How {
+    /// What the command line says.
+    pub(super) fn of(args: &Unpack) -> Result<Self, HostError> {
+        let check = if args.no_check {
+            None
+        } else {
+            Some(args.check.options(args.select.policy.into())?)
+        };
+        Ok(Self {
+            force: args.force,
+            limits: args.limits.limits(),
+            check,
+        })
+    }
+
+    /// Checks the image in a file that has passed all else.
+    fn examine(
+        &self,
+        file: &File,
+        place: &Path,
+        expected: &Expectations,
+        outcome: &Outcome,
+    ) -> Result<Option<Examined>, HostError> {
+        self.check
+            .as_ref()
+            .filter(|_| expected.content == Content::Erofs)
+            .map(|check| {
+                let size = outcome.image_size;
+                examine(file, size, place, expected, check, &self.limits)
+            })
+            .transpose()
+    }
+}
+
 /// Brings one layer to where it goes, all but its name, unless it is there already.
 ///
 /// `name` is what it is called in a folder of layers. `open` gives its blob.
 pub(super) fn bring(
     dest: &Dest,
     name: &OsStr,
-    force: bool,
+    how: &How,
     expected: &Expectations,
-    limits: &Limits,
     progress: &Progress,
     open: impl FnOnce() -> Result<BlobReader, HostError>,
 ) -> Result<Passed, HostError> {
+    let limits = &how.limits;
     let target = match dest.place(name) {
         Some((folder, name)) => {
-            if !force
-                && let Some(outcome) = there_already(folder, name, expected, limits, progress)?
+            if !how.force
+                && let Some((file, outcome)) =
+                    there_already(folder, name, expected, limits, progress)?
             {
+                let place = folder.path_of(name);
                 return Ok(Passed {
+                    examined: how.examine(&file, &place, expected, &outcome)?,
                     outcome,
                     output: Output::Done,
                     status: "kept",
                     file: Some(file_shown(dest, folder, name)),
                 });
             }
-            Some(Target::inside(folder, name, force)?)
+            Some(Target::inside(folder, name, how.force)?)
         }
         None => None,
     };
     let mut blob = open()?;
     let Some(target) = target else {
-        let Dest::Stdout = dest else {
+        let to_stdout = matches!(dest, Dest::Stdout);
+        let is_read_again = how.check.is_some() && expected.content == Content::Erofs;
+        if !to_stdout && !is_read_again {
             let outcome = layer::unpack(&mut blob, None, expected, limits, progress)?;
             return Ok(Passed {
                 outcome,
+                examined: None,
                 output: Output::Done,
                 status: "verified",
                 file: None,
             });
-        };
+        }
         // It needs a place that is not memory, and no name.
         let dir = std::env::temp_dir();
         let file = scratch(&dir)?;
         let space = Space::new(&file, dir);
         let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
+        let examined = how.examine(&file, blob.place(), expected, &outcome)?;
+        let (output, status) = if to_stdout {
+            (Output::Stdout(file), "unpacked")
+        } else {
+            (Output::Done, "verified")
+        };
         return Ok(Passed {
             outcome,
-            output: Output::Stdout(file),
-            status: "unpacked",
+            examined,
+            output,
+            status,
             file: None,
         });
     };
@@ -160,10 +219,12 @@ pub(super) fn bring(
     let output = Unpublished::create(target)?;
     let space = Space::new(output.file(), output.target().path());
     let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
+    let examined = how.examine(output.file(), blob.place(), expected, &outcome)?;
     // From here on it may wait for the others; the disk need not.
     output.seal()?;
     Ok(Passed {
         outcome,
+        examined,
         output: Output::File(output),
         status: "unpacked",
         file: Some(file),
@@ -185,11 +246,12 @@ fn there_already(
     expected: &Expectations,
     limits: &Limits,
     progress: &Progress,
-) -> Result<Option<Outcome>, HostError> {
+) -> Result<Option<(File, Outcome)>, HostError> {
     let Some(file) = folder.existing(name)? else {
         return Ok(None);
     };
-    layer::is_unpacked(&file, folder.path_of(name), expected, limits, progress)
+    let outcome = layer::is_unpacked(&file, folder.path_of(name), expected, limits, progress)?;
+    Ok(outcome.map(|outcome| (file, outcome)))
 }
 
 /// Copies a verified file to stdout, past the buffer that Rust keeps for lines of text.

@@ -8,11 +8,11 @@ use std::thread;
 
 use erofs_unpack_core::oci::{Layer, LayerRole, Plan};
 use erofs_unpack_core::unpack::Outcome;
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
+use erofs_unpack_core::{At, Code, Error, Value};
 
 use serde::Deserialize;
 
-use super::dest::{Dest, Output, Passed, bring};
+use super::dest::{Dest, How, Output, Passed, bring};
 use super::tell::{Done, say_layer, status_of};
 use crate::cli::Unpack;
 use crate::command::{json, selection};
@@ -22,7 +22,7 @@ use crate::mount::{Mount, file_name};
 use crate::pipeline::Progress;
 use crate::progress::Bars;
 use crate::publish::{Folder, Group, Target, Unpublished};
-use crate::report::{ErrorReport, ImageReport, LayerReport};
+use crate::report::{CheckReport, ErrorReport, ImageReport, LayerReport};
 use crate::source::ImageSource;
 
 /// The document beside the layers.
@@ -83,9 +83,10 @@ pub(super) fn unpack(
         })
         .collect();
     let bars = Bars::new(bars, args.talk.quiet);
-    let results = run_tasks(args, source, &dest, &limits, &tasks);
+    let how = How::of(args)?;
+    let results = run_tasks(args, source, &dest, &how, &tasks);
     drop(bars);
-    let Some(passed) = gather(&layers, results, done) else {
+    let Some(passed) = gather(args, &layers, results, done) else {
         return Ok(());
     };
     let outcomes = match publish(args, &layers, passed, folder, done) {
@@ -103,6 +104,7 @@ pub(super) fn unpack(
 
 /// Notes what came of each layer. The layers that passed, if all of them did.
 fn gather(
+    args: &Unpack,
     layers: &[Layer],
     results: Vec<Result<Passed, HostError>>,
     done: &mut Done,
@@ -111,8 +113,16 @@ fn gather(
     for (layer, result) in layers.iter().zip(results) {
         let mut report = LayerReport::of(layer);
         match result {
-            Ok(layer) => {
+            Ok(mut layer) => {
                 report.add(&layer.outcome);
+                report.check = layer.examined.take().map(|examined| {
+                    let check = CheckReport::of(args, examined);
+                    check
+                        .warnings
+                        .iter()
+                        .for_each(|warning| done.warn(warning.clone()));
+                    check
+                });
                 report.status = layer.status;
                 report.file.clone_from(&layer.file);
                 passed.push(layer);
@@ -206,7 +216,7 @@ fn run_tasks(
     args: &Unpack,
     source: &ImageSource,
     dest: &Dest,
-    limits: &Limits,
+    how: &How,
     tasks: &[Task<'_>],
 ) -> Vec<Result<Passed, HostError>> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -227,7 +237,7 @@ fn run_tasks(
                 return;
             };
             let task = &tasks[place];
-            let result = run_task(args, source, dest, limits, task);
+            let result = run_task(source, dest, how, task);
             task.progress.end();
             if result.is_err() && !args.keep_going {
                 queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -254,10 +264,9 @@ fn run_tasks(
 
 /// Unpacks one layer of an image, unless it is there already.
 fn run_task(
-    args: &Unpack,
     source: &ImageSource,
     dest: &Dest,
-    limits: &Limits,
+    how: &How,
     task: &Task<'_>,
 ) -> Result<Passed, HostError> {
     let layer = task.layer;
@@ -265,9 +274,8 @@ fn run_task(
     bring(
         dest,
         OsStr::new(&name),
-        args.force,
+        how,
         &layer.expectations(),
-        limits,
         &task.progress,
         || source.open_blob(&layer.digest),
     )

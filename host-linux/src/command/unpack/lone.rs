@@ -8,14 +8,14 @@ use erofs_unpack_core::oci::{MediaKind, MediaType};
 use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, Sniffed, sniff};
 use erofs_unpack_core::{At, Code, Error};
 
-use super::dest::{Dest, Passed, bring};
+use super::dest::{Dest, How, Passed, bring};
 use super::tell::{Done, say_layer, status_of};
 use crate::cli::Unpack;
 use crate::command::not_for_blobs;
 use crate::error::HostError;
 use crate::pipeline::Progress;
 use crate::progress::Bars;
-use crate::report::{ErrorReport, LayerReport, shown};
+use crate::report::{CheckReport, ErrorReport, LayerReport, shown};
 use crate::source::BlobReader;
 
 pub(super) fn unpack(
@@ -49,6 +49,12 @@ pub(super) fn unpack(
         ..LayerReport::default()
     };
     let outcome = bring_and_finish(args, blob, &expected, &mut report);
+    if let Some(check) = &report.check {
+        check
+            .warnings
+            .iter()
+            .for_each(|warning| done.warn(warning.clone()));
+    }
     match &outcome {
         Ok(_) => {
             if !report.not_verified.is_empty() {
@@ -119,19 +125,20 @@ fn bring_and_finish(
     let passed = bring(
         &dest,
         &OsString::from(name),
-        args.force,
+        &How::of(args)?,
         expected,
-        &args.limits.limits(),
         &progress,
         || Ok(blob),
     );
     drop(bars);
     let Passed {
         outcome,
+        examined,
         output,
         status,
         file,
     } = passed?;
+    report.check = examined.map(|examined| CheckReport::of(args, examined));
     report.add(&outcome);
     report.status = status;
     report.file = file;

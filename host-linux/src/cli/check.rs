@@ -1,0 +1,139 @@
+//! The arguments that say how an image is checked.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use erofs_unpack_core::check::{Level, Options, RULES};
+use erofs_unpack_core::oci::Policy;
+
+use super::{ImageArgs, PolicyName, Talk};
+use crate::error::HostError;
+
+/// How far a check goes.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum LevelName {
+    /// Superblock, device table and compression configurations
+    Superblock,
+    /// All metadata: inodes, directories, xattrs, and where content lies
+    #[default]
+    Metadata,
+    /// All metadata, and that everything compressed decodes to its stated length
+    Full,
+}
+
+impl LevelName {
+    /// The name, as it is given.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Superblock => "superblock",
+            Self::Metadata => "metadata",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::Superblock => Self::Superblock,
+            LevelName::Metadata => Self::Metadata,
+            LevelName::Full => Self::Full,
+        }
+    }
+}
+
+/// `check`
+#[derive(Debug, Args)]
+#[command(after_help = super::exit_codes())]
+pub struct Check {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub image: ImageArgs,
+
+    /// How it is checked.
+    #[command(flatten)]
+    pub check: CheckArgs,
+
+    /// Which breaches of rules are errors
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub policy: PolicyName,
+
+    /// How many devices belong to the image though they are not at hand
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub known_devices: u16,
+
+    /// Threads that decode at level full [default: one for each processor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// Print a report as JSON, to stdout or to FILE
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        value_hint = ValueHint::FilePath
+    )]
+    pub json: Option<PathBuf>,
+
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// `rules`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Rules {
+    /// Print the page of the documentation
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How an image is checked.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// How far an image is checked
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub level: LevelName,
+
+    /// Switch a rule of the check off, by its id; can be given several times
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+}
+
+impl CheckArgs {
+    /// What the check is asked to do.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] when there is no such rule.
+    pub fn options(&self, policy: Policy) -> Result<Options, HostError> {
+        let mut options = Options::default();
+        options.level = self.level.into();
+        options.policy = policy;
+        for id in &self.allow {
+            if !options.allow(id) {
+                let near: Vec<&str> = RULES
+                    .iter()
+                    .map(erofs_unpack_core::check::Rule::id)
+                    .filter(|rule| rule.split('-').next() == id.split('-').next())
+                    .collect();
+                let near = if near.is_empty() {
+                    "core/RULES.md lists them".to_owned()
+                } else {
+                    format!("there are {}", near.join(", "))
+                };
+                return Err(HostError::Usage(format!(
+                    "--allow {id}: there is no such rule: {near}"
+                )));
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,109 @@
+//! `erofs-unpack rules`: the catalogue of the check, as text, Markdown or JSON.
+
+use erofs_unpack_core::check::{RULES, Rule, Severity};
+use erofs_unpack_core::oci::Policy;
+use serde::Serialize;
+
+use super::json;
+use crate::cli::Rules;
+use crate::error::HostError;
+use crate::say;
+
+/// The policies, from the laxest to the strictest.
+const POLICIES: [Policy; 3] = [Policy::Any, Policy::Containerd, Policy::Strict];
+
+/// What stands before the table.
+const INTRODUCTION: &str = "\
+# The rules of the check
+
+This page is generated: `erofs-unpack rules --markdown`.
+
+`erofs-unpack check`, and `unpack` after it has verified a layer, hold an EROFS image against these
+rules. A breach is an *error*, which refuses the image, or a *warning*, by the policy:
+
+- `any`: what the kernel takes and reads in one way. An image that breaks one of these rules is
+  refused by the kernel, read differently by two readers, or makes work without bound.
+- `containerd` (the default): besides, what a container layer has no business holding.
+- `strict`: besides, what no current writer makes: reserved fields that are set, counts that do not
+  fit.
+
+Why a rule is there: *kernel*: the kernel or `fsck.erofs` refuses what breaks it; *ambiguity*: two
+readers would see two trees; *work*: it bounds the work of whoever reads the image; *policy*: a layer
+should not hold it; *unused*: nobody reads it today. The id is also that of the error, for `--allow` and
+in `--json`.
+";
+
+/// A rule, for `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: &'static str,
+    demand: &'static str,
+    reason: &'static str,
+    source: &'static str,
+    any: Option<&'static str>,
+    containerd: Option<&'static str>,
+    strict: Option<&'static str>,
+}
+
+impl Row {
+    fn of(rule: &Rule) -> Self {
+        let [any, containerd, strict] =
+            POLICIES.map(|policy| rule.severity(policy).map(Severity::name));
+        Self {
+            id: rule.id(),
+            demand: rule.demand,
+            reason: rule.reason.name(),
+            source: rule.source,
+            any,
+            containerd,
+            strict,
+        }
+    }
+}
+
+/// Runs the command and gives its exit code.
+#[must_use]
+pub fn run(args: &Rules) -> u8 {
+    match say::print(&text(args)) {
+        Ok(()) => 0,
+        Err(error) => HostError::exit_code(&error),
+    }
+}
+
+fn text(args: &Rules) -> String {
+    if args.json {
+        let rows: Vec<Row> = RULES.iter().map(Row::of).collect();
+        return json(&rows) + "\n";
+    }
+    if args.markdown {
+        return markdown();
+    }
+    let mut text = String::new();
+    for rule in RULES {
+        text.push_str(&format!("{:<24} {}\n", rule.id(), rule.demand));
+    }
+    text
+}
+
+/// The page of the documentation.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    text.push_str("\n| rule | demand | why | any | containerd | strict | source |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for row in RULES.iter().map(Row::of) {
+        let cell = |severity: Option<&'static str>| severity.unwrap_or("");
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} | {} | {} |\n",
+            row.id,
+            row.demand,
+            row.reason,
+            cell(row.any),
+            cell(row.containerd),
+            cell(row.strict),
+            row.source
+        ));
+    }
+    text
+}

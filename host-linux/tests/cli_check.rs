@@ -1,0 +1,178 @@
+//! `erofs-unpack check`, and the check that `unpack` does: what passes, what is refused, and
+//! how it is told.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::std_instead_of_alloc,
+    reason = "a test may panic, and has std"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::*;
+
+fn bases(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../vectors/bases")
+        .join(name)
+}
+
+/// An image of the vectors, inodes and directories in its first block.
+fn good() -> Vec<u8> {
+    fs::read(bases("demo-1.erofs")).unwrap()
+}
+
+/// That image with the names in its root out of order.
+fn unordered() -> Vec<u8> {
+    let mut image = good();
+    let at = image.windows(5).position(|name| name == b"cache").unwrap();
+    image[at] = b'z';
+    mended(image)
+}
+
+#[test]
+fn what_writers_make_passes_under_every_policy() {
+    for name in [
+        "demo-1.erofs",
+        "demo-2.erofs.zst",
+        "demo-3.erofs.gz",
+        "tar-index.erofs",
+    ] {
+        for policy in ["any", "containerd", "strict"] {
+            for level in ["superblock", "metadata", "full"] {
+                let told = run(args![
+                    "check",
+                    bases(name),
+                    "--policy",
+                    policy,
+                    "--level",
+                    level
+                ]);
+                assert!(told.done().contains(": passed: "), "{}", told.text());
+                assert_eq!(told.stderr, "", "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_breach_is_told_with_its_rule_its_path_and_a_verdict() {
+    let dir = Dir::new();
+    let bad = dir.write("bad.erofs", unordered());
+    let told = run(args!["check", bad]);
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let lines: Vec<&str> = told.text().lines().collect();
+    assert!(lines[0].starts_with("error dirent-order: "), "{lines:?}");
+    assert!(
+        lines[1].starts_with("  /etc: directory entry: "),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].ends_with(
+            "bad.erofs: refused: 6 inodes, 1 error, 0 warnings (policy containerd, level metadata)"
+        ),
+        "{lines:?}"
+    );
+
+    let told = run(args!["check", bad, "--json"]);
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let report = told.json();
+    assert_eq!(report["outcome"], "refused");
+    assert_eq!(report["findings"][0]["rule"], "dirent-order");
+    assert_eq!(report["findings"][0]["places"][0]["at"][0], "file");
+
+    run(args!["check", bad, "--allow", "dirent-order"]).done();
+    let told = run(args!["check", bad, "--allow", "dirent-disorder"]);
+    assert!(told.line(2).contains("dirent-order"), "{}", told.stderr);
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_a_finding_too() {
+    let dir = Dir::new();
+    let mut image = good();
+    image[1024] ^= 1;
+    let told = run(args!["check", dir.write("magic.erofs", &image)]);
+    assert_eq!(told.code(), 1);
+    let told = run(args!["check", dir.path("missing.erofs")]);
+    assert_eq!(told.code(), 3);
+}
+
+#[test]
+fn unpack_checks_before_a_file_gets_its_name() {
+    let dir = Dir::new();
+    let bad = dir.write("bad.erofs", unordered());
+    let out = dir.path("out.erofs");
+    let unpack = |more: &[&str]| {
+        let mut all = args!["unpack", bad, "-o", out, "--quiet"];
+        all.extend(more.iter().map(Into::into));
+        run(all)
+    };
+    let told = unpack(&[]);
+    assert!(
+        told.line(1).contains("bad.erofs:/etc: directory entry: "),
+        "{}",
+        told.stderr
+    );
+    assert!(!out.exists());
+    for allowed in [
+        &["--no-check"][..],
+        &["--allow", "dirent-order"],
+        &["--level", "superblock"],
+    ] {
+        unpack(allowed).done();
+        fs::remove_file(&out).unwrap();
+    }
+    assert_eq!(unpack(&["--no-check", "--level", "full"]).code(), 2);
+    // What is there already is checked too.
+    unpack(&["--no-check"]).done();
+    let digest = sha256(&unordered());
+    let kept = unpack(&["--diff-id", &digest]);
+    assert!(kept.line(1).contains(":/etc: "), "{}", kept.stderr);
+
+    let told = run(args!["unpack", bad, "--verify-only", "--quiet"]);
+    assert!(told.line(1).contains(":/etc: "), "{}", told.stderr);
+    let told = run(args!["unpack", bad, "-o", "-", "--quiet"]);
+    assert!(told.line(1).contains(":/etc: "), "{}", told.stderr);
+}
+
+#[test]
+fn what_follows_an_image_is_explained_or_refused() {
+    let dir = Dir::new();
+    let check = |bytes: &[u8], policy: &str| {
+        let image = dir.write("trailing.erofs", bytes);
+        run(args!["check", image, "--policy", policy])
+    };
+    let surplus = [&good()[..], &[1; 512]].concat();
+    let told = check(&surplus, "containerd");
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    assert!(
+        told.text().starts_with("error image-trailing: "),
+        "{}",
+        told.text()
+    );
+    let told = check(&surplus, "any");
+    assert!(
+        told.done().starts_with("warning image-trailing: "),
+        "{}",
+        told.text()
+    );
+    let verity = [&good()[..], b"verity\0\0", &[0; 504]].concat();
+    check(&verity, "strict").done();
+    let mut index = fs::read(bases("tar-index.erofs")).unwrap();
+    index.extend([0; 1024]);
+    check(&index, "strict").done();
+    index.push(7);
+    assert_eq!(check(&index, "strict").code(), 1);
+}
+
+#[test]
+fn the_page_of_the_rules_is_current() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/RULES.md");
+    let written = fs::read_to_string(page).unwrap();
+    assert!(
+        written == erofs_unpack::command::rules::markdown(),
+        "run: erofs-unpack rules --markdown > core/RULES.md"
+    );
+}
