@@ -347,12 +347,20 @@ fn man_pages_are_complete() {
         let run = run(args!["man", folder]);
         assert_eq!((run.done(), run.stderr.as_str()), ("", ""));
     }
-    let pages = [
-        "erofs-unpack-completions.1",
-        "erofs-unpack-inspect.1",
-        "erofs-unpack-unpack.1",
-        "erofs-unpack.1",
-    ];
+    // The program's own page, and one for each command that is told.
+    let help = run(args!["--help"]);
+    let mut pages: Vec<String> = help
+        .done()
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(|name| format!("erofs-unpack-{name}.1"))
+        .collect();
+    pages.push("erofs-unpack.1".to_owned());
+    pages.sort();
+    assert!(pages.len() > 4, "{pages:?}");
     assert_eq!(names(&folder), pages);
     for page in pages {
         let page = fs::read_to_string(folder.join(page)).unwrap();
