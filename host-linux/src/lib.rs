@@ -42,3 +42,9 @@ pub mod source;
 
 pub use error::{HostError, TargetFault, limit_flag};
 pub use escape::Escaped;
+
+/// The example of the project's README, so that it is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;
