@@ -94,9 +94,12 @@ impl<R: ReadAt> Checker<'_, R> {
         if device != 0 {
             return Ok(());
         }
-        let block = self.image.superblock().block_size();
-        let end = offset.saturating_add(length);
-        let end = end.checked_next_multiple_of(block).unwrap_or(end);
+        let mut end = offset.saturating_add(length);
+        if matches!(extent.place, Place::Raw { .. }) {
+            // It has its last block for itself. Pclusters with addresses in bytes need not.
+            let block = self.image.superblock().block_size();
+            end = end.checked_next_multiple_of(block).unwrap_or(end);
+        }
         if inode.file_type == FileType::Directory {
             let [image, _] = &mut self.metadata;
             image.add(offset, end, &mut self.budget)?;

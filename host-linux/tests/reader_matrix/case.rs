@@ -124,6 +124,7 @@ fn try_test(name: &str, case: &Case) -> Result<(), Skip> {
         Kind::Whiteouts => 7,
     };
     assert!(kernel.0.len() >= least, "{} files", kernel.0.len());
+    through::passes(name, &image);
     through::check_at_random(&image, &kernel, mounted.path());
     match case.no_fsck {
         None => compare_fsck(&made, kernel, &image),

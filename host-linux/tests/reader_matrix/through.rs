@@ -7,9 +7,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::Limits;
+use erofs_unpack_core::check::{Level, Options, Severity, check_image};
 use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadError};
 
 use erofs_unpack::image_file::FileAt;
+use erofs_unpack_core::oci::Policy;
 
 use crate::listing::{Bytes, Content, Entry, Listing, Sum, Unreadable};
 use crate::tree::noise;
@@ -23,6 +25,33 @@ pub(crate) fn open(path: &Path, devices: &[PathBuf]) -> Result<Image<FileAt>, St
         assert!(image.attach(file, size), "more devices than slots");
     }
     Ok(image)
+}
+
+/// Images that hold what the strict policy refuses, by what they were asked to hold: no checksum,
+/// xattrs of `mkfs.erofs`' own, whiteouts as AUFS has them.
+const NOT_STRICT: [&str; 4] = [
+    "plain_no_checksum",
+    "xattrs_inode_digest",
+    "xattrs_root_space",
+    "devices_merged",
+];
+
+/// The check has nothing to say of an image that `mkfs.erofs` made: at the full level, by the
+/// strict policy.
+pub(crate) fn passes(name: &str, image: &Image<FileAt>) {
+    let mut options = Options::default();
+    options.level = Level::Full;
+    let strict = !NOT_STRICT.contains(&name);
+    options.policy = if strict { Policy::Strict } else { Policy::Any };
+    let mut said = Vec::new();
+    check_image(image, &options, &mut |finding| {
+        if !strict && finding.severity == Severity::Warning {
+            return;
+        }
+        said.push(format!("{}: {}", finding.severity.name(), finding.error));
+    })
+    .unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(said.is_empty(), "{name}: {said:#?}");
 }
 
 /// The tree, in the form that the kernel's is in.
