@@ -10,6 +10,7 @@ use erofs_unpack_core::oci::Platform;
 use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
 use crate::escape::Escaped;
+use crate::extract::ExtractFault;
 use crate::source::SourceFault;
 
 /// Why a file cannot be published under the name that was asked for.
@@ -104,6 +105,15 @@ pub enum HostError {
         /// The platforms that there are.
         offered: Vec<String>,
     },
+    /// The files of an image cannot be extracted.
+    Extract {
+        /// The image, with the path in it after a colon.
+        place: PathBuf,
+        /// Why.
+        fault: ExtractFault,
+        /// What was expected: for a limit, the limit.
+        expected: Value,
+    },
     /// An output cannot have the name that was asked for.
     Target {
         /// The name.
@@ -182,6 +192,7 @@ impl HostError {
             Self::Refused { error, .. } => error.id(),
             Self::Source { fault, .. } => fault.id(),
             Self::Platform { .. } => Code::PlatformNone.id(),
+            Self::Extract { fault, .. } => fault.id(),
             Self::Target { fault, .. } => fault.id(),
             Self::Environment { .. } => "environment",
             Self::Cancelled => "cancelled",
@@ -209,7 +220,7 @@ impl HostError {
                 Kind::Usage => 2,
                 _ => 1,
             },
-            Self::Source { .. } | Self::Platform { .. } => 1,
+            Self::Source { .. } | Self::Platform { .. } | Self::Extract { .. } => 1,
             Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
             Self::Usage(_) => 2,
         }
@@ -222,6 +233,7 @@ impl HostError {
             Self::Refused { place, .. }
             | Self::Source { place, .. }
             | Self::Platform { place, .. }
+            | Self::Extract { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
             Self::Cancelled | Self::Usage(_) => None,
@@ -234,6 +246,7 @@ impl HostError {
         match self {
             Self::Refused { error, .. } => limit_flag(error.code()),
             Self::Source { fault, .. } => fault.flag(),
+            Self::Extract { fault, .. } => fault.flag(),
             Self::Platform { .. }
             | Self::Target { .. }
             | Self::Environment { .. }
@@ -301,6 +314,14 @@ impl fmt::Display for HostError {
                 let offered = Escaped::text(&offered);
                 write!(f, "{error}: found {offered}, expected {wanted}")?;
             }
+            Self::Extract {
+                fault, expected, ..
+            } => {
+                f.write_str(fault.text())?;
+                if *expected != Value::None {
+                    write!(f, ": expected {expected}")?;
+                }
+            }
             Self::Target { fault, .. } => f.write_str(fault.text())?,
             Self::Environment { doing, error, .. } => {
                 write!(f, "cannot {doing}: {}", Escaped::text(&answer(error)))?;
@@ -334,6 +355,7 @@ impl core::error::Error for HostError {
             Self::Environment { error, .. } => Some(error),
             Self::Source { .. }
             | Self::Platform { .. }
+            | Self::Extract { .. }
             | Self::Target { .. }
             | Self::Cancelled
             | Self::Usage(_) => None,

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`command`] | the commands of the program, [`cli`] their arguments |
 //! | [`examine`] | the check of an unpacked image |
+//! | [`extract`] | the files of an image, created in a directory or as a tar stream |
 //! | [`image`] | from a layout to the layers of one image |
 //! | [`image_file`] | one EROFS image to read in, plain or from a blob |
 //! | [`layer`] | one layer, from its blob into an output file |
@@ -29,6 +30,7 @@ pub mod command;
 mod error;
 mod escape;
 pub mod examine;
+pub mod extract;
 pub mod image;
 pub mod image_file;
 pub mod layer;

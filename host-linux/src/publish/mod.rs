@@ -28,5 +28,6 @@ pub use group::Group;
 pub use partial::{sweep, sweep_name};
 pub use scratch::scratch;
 pub use sparse::SparseWriter;
+pub(crate) use sparse::data_runs;
 pub use target::Target;
 pub use unpublished::Unpublished;

@@ -122,29 +122,12 @@ impl<'a> SparseWriter<'a> {
 
 impl Write for SparseWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let offset = usize::try_from(self.position % BLOCK as u64).unwrap_or(0);
-        let mut rest = bytes;
-        // The first piece ends where a block of the file does.
-        let mut piece = BLOCK - offset;
-        while !rest.is_empty() {
-            // Neighbouring pieces of one kind go together.
-            let zero = is_zero(rest.get(..piece).unwrap_or(rest));
-            let mut length = piece.min(rest.len());
-            while let Some(next) = rest.get(length..).filter(|next| !next.is_empty()) {
-                let next = next.get(..BLOCK).unwrap_or(next);
-                if is_zero(next) != zero {
-                    break;
-                }
-                length += next.len();
-            }
-            let (run, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            if zero {
+        for (is_zero, run) in runs(self.position, bytes) {
+            if is_zero {
                 self.hole(run.len())?;
             } else {
                 self.data(run)?;
             }
-            rest = after;
-            piece = BLOCK;
         }
         Ok(bytes.len())
     }
@@ -152,6 +135,45 @@ impl Write for SparseWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The runs of bytes that are not to become holes, with their positions in the file. `bytes`
+/// start at `position`.
+pub(crate) fn data_runs(position: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let mut position = position;
+    runs(position, bytes).filter_map(move |(is_zero, run)| {
+        let start = position;
+        position = position.saturating_add(run.len() as u64);
+        (!is_zero).then_some((start, run))
+    })
+}
+
+/// Bytes that start at this position of a file, cut into runs of whole blocks that are zero or
+/// are not. Blocks at the ends may be parts of one.
+fn runs(position: u64, bytes: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
+    let offset = usize::try_from(position % BLOCK as u64).unwrap_or(0);
+    let mut rest = bytes;
+    // The first piece ends where a block of the file does.
+    let mut piece = BLOCK - offset;
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        // Neighbouring pieces of one kind go together.
+        let zero = is_zero(rest.get(..piece).unwrap_or(rest));
+        let mut length = piece.min(rest.len());
+        while let Some(next) = rest.get(length..).filter(|next| !next.is_empty()) {
+            let next = next.get(..BLOCK).unwrap_or(next);
+            if is_zero(next) != zero {
+                break;
+            }
+            length += next.len();
+        }
+        let (run, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        rest = after;
+        piece = BLOCK;
+        Some((zero, run))
+    })
 }
 
 /// Whether all bytes are zero. Data that is not zero is told by its first bytes as a rule, so
@@ -164,6 +186,23 @@ fn is_zero(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_lies_between_zero_blocks() {
+        let mut bytes = vec![0; 5 * BLOCK + 10];
+        bytes[BLOCK + 3] = 1;
+        bytes[5 * BLOCK + 9] = 2;
+        let found: Vec<_> = data_runs(0, &bytes)
+            .map(|(position, run)| (position, run.len()))
+            .collect();
+        assert_eq!(found, [(4096, 4096), (5 * 4096, 10)]);
+        // The blocks are the file's, not the buffer's.
+        let found: Vec<_> = data_runs(4090, &bytes)
+            .map(|(position, run)| (position, run.len()))
+            .collect();
+        assert_eq!(found, [(4096, 4096), (24576, 4)]);
+        assert_eq!(data_runs(7, &[]).count(), 0);
+    }
 
     #[test]
     fn zeros_are_told_at_every_position_and_length() {
