@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 mod check;
+mod extract;
 mod read;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
 
 pub use check::{Check, CheckArgs, LevelName, Rules};
+pub use extract::Extract;
 pub use read::ImageArgs;
 
 /// The exit codes and what they mean.
@@ -73,6 +75,13 @@ pub enum Command {
     /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
     /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<Inspect>),
+    /// Create the files of an image in a directory, or write them as a tar stream
+    ///
+    /// The blob of a layer is verified as a whole before anything is extracted. As root
+    /// everything is restored; what another user may not restore is left out, with a warning.
+    /// Parents of a PATH are made as `mkdir -p` does. No symbolic link in DIR is followed. After
+    /// an error DIR holds a part of the files, each of them whole.
+    Extract(Box<Extract>),
     /// List the rules of the check
     Rules(Rules),
     /// Print the completions for a shell

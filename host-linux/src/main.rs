@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Check(args) => command::check::run(&args),
         Command::Rules(args) => command::rules::run(&args),
         Command::Inspect(args) => command::inspect::run(&args),
+        Command::Extract(args) => command::extract::run(&args),
         Command::Completions { shell } => command::documents::completions(shell),
         Command::Man { folder } => command::documents::man(&folder),
     })

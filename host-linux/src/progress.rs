@@ -1,4 +1,5 @@
-//! Progress bars: one for each layer under way and one for all, on a terminal only.
+//! Progress bars, on a terminal only: one for each layer under way and one for all, or one for
+//! the files of an image.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -34,13 +35,31 @@ impl Bars {
     /// stderr is no terminal.
     #[must_use]
     pub fn new(layers: Vec<Layer>, quiet: bool) -> Self {
+        Self::drawn_by(quiet, move |stop| draw(&layers, stop))
+    }
+
+    /// Draws how many files are done, of a total if it is known, until this is dropped. Draws
+    /// nothing when `quiet` or when stderr is no terminal.
+    #[must_use]
+    pub fn of_files(
+        name: &str,
+        total: Option<u64>,
+        done: impl Fn() -> u64 + Send + 'static,
+        quiet: bool,
+    ) -> Self {
+        let name = short(name);
+        Self::drawn_by(quiet, move |stop| draw_files(name, total, done, stop))
+    }
+
+    /// Starts the thread that draws.
+    fn drawn_by(quiet: bool, draw: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         if quiet || !std::io::stderr().is_terminal() {
             return Self { stop, drawer: None };
         }
         let stopped = Arc::clone(&stop);
         // Without a thread to be had there are no bars.
-        let drawer = thread::Builder::new().spawn(move || draw(&layers, &stopped));
+        let drawer = thread::Builder::new().spawn(move || draw(&stopped));
         Self {
             stop,
             drawer: drawer.ok(),
@@ -100,6 +119,25 @@ fn draw(layers: &[Layer], stop: &AtomicBool) {
     }
     // What was done is told by the report; the bars have served.
     let _ = multi.clear();
+}
+
+/// Draws a number of files until it is stopped, and clears the bar.
+fn draw_files(name: String, total: Option<u64>, done: impl Fn() -> u64, stop: &AtomicBool) {
+    let template = if total.is_some() {
+        "{prefix:.bold} [{wide_bar}] {human_pos:>10}/{human_len} files {per_sec:>14} {eta:>4}"
+    } else {
+        "{prefix:.bold} {spinner} {human_pos:>10} files {per_sec:>14}"
+    };
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let bar = bar.with_style(style).with_prefix(name);
+    while !stop.load(Ordering::Relaxed) {
+        bar.set_position(done());
+        thread::park_timeout(TICK);
+    }
+    bar.finish_and_clear();
 }
 
 /// A bar, or without a size a count.

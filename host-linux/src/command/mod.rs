@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod documents;
+pub mod extract;
 pub mod inspect;
 pub mod rules;
 pub mod unpack;
