@@ -176,8 +176,8 @@ for tree in mixed small; do
     $tree "$work/tree"
     tar=$work/tree.tar
     tar --create --file "$tar" --directory "$work/tree" .
-    files=$(find "$work/tree" -type f | wc -l)
-    compare "$tree, $files files, $(du -sm --apparent-size "$work/tree" | cut -f1) MiB" '' \
+    count=$(find "$work/tree" -type f | wc -l)
+    compare "$tree, $count files, $(du -sm --apparent-size "$work/tree" | cut -f1) MiB" '' \
         tar_x fsck_x
     [ $tree = mixed ] || continue
     for options in -zlz4 '-zzstd -C65536'; do
