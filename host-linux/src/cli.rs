@@ -191,7 +191,7 @@ pub struct Unpack {
 
     /// A folder for an image, a file (or - for stdout) for one layer
     ///
-    /// A folder gets one file for each layer, NN-<start of the diffID>.erofs (.device for a
+    /// A folder gets one file for each layer, `NN-<start of the diffID>.erofs` (.device for a
     /// device), and image.json. For one layer, FOLDER/ with a slash is a folder too; that layer
     /// is then named in the same way. What waits for stdout waits in TMPDIR, without a name.
     #[arg(
