@@ -12,7 +12,7 @@ use erofs_unpack_core::oci::{Digest, Policy};
 
 pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use extract::Extract;
-pub use read::ImageArgs;
+pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
 
 /// The exit codes and what they mean.
 pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
@@ -82,6 +82,16 @@ pub enum Command {
     /// Parents of a PATH are made as `mkdir -p` does. No symbolic link in DIR is followed. After
     /// an error DIR holds a part of the files, each of them whole.
     Extract(Box<Extract>),
+    /// List what is in an image
+    Ls(Box<Ls>),
+    /// Draw what is in an image as a tree
+    Tree(Box<Tree>),
+    /// Show all that an image says of files in it
+    Stat(Box<Stat>),
+    /// Write the content of files in an image to stdout
+    Cat(Box<Cat>),
+    /// Show how an image is laid out: its superblock, or an inode with its extents
+    Dump(Box<Dump>),
     /// List the rules of the check
     Rules(Rules),
     /// Print the completions for a shell
@@ -126,12 +136,12 @@ pub struct Select {
         value_name = "SIZE",
         value_parser = size,
         default_value = "64GiB",
-        help_heading = "Limits"
+        help_heading = LIMITS
     )]
     pub max_archive_size: u64,
 
     /// Most members of an archive
-    #[arg(long, value_name = "N", default_value_t = 1 << 16, help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = 1 << 16, help_heading = LIMITS)]
     pub max_archive_members: u64,
 }
 
@@ -288,60 +298,63 @@ pub struct Inspect {
     pub limits: LimitArgs,
 }
 
+/// The heading of limits in `--help`. Each names it by itself: a heading for all of them would
+/// go on to the options that follow.
+const LIMITS: &str = "Limits";
+
 /// Limits, with the defaults of `zstd -d` for the window and the core's for all else.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
     /// Largest blob
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_blob_size: u64,
     /// Largest image, everything that follows it included
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_image_size: u64,
     /// Largest window of a zstd frame
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "128MiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "128MiB")]
     pub max_window: u64,
     /// Most zstd frames or gzip members in a blob
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.frames)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.frames)]
     pub max_frames: u64,
     /// Most bytes in the skippable zstd frames of a blob
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
     pub max_skippable_size: u64,
     /// Largest ratio of image to blob [default: none]
-    #[arg(long, value_name = "RATIO")]
+    #[arg(long, help_heading = LIMITS, value_name = "RATIO")]
     pub max_expansion: Option<u64>,
     /// Largest manifest, index or config
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "4MiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "4MiB")]
     pub max_json_size: u64,
     /// Most members of an object or an array in a manifest, index or config
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.json_members)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.json_members)]
     pub max_json_members: u32,
     /// Deepest nesting in a manifest, index or config
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.json_depth)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.json_depth)]
     pub max_json_depth: u32,
     /// Deepest nesting of image indexes
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.index_depth)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.index_depth)]
     pub max_index_depth: u32,
     /// Most layers in an image
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.layers)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.layers)]
     pub max_layers: u32,
     /// Most files in an image
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.inodes)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.inodes)]
     pub max_inodes: u64,
     /// Most entries of a directory in an image
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.directory_entries)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.directory_entries)]
     pub max_directory_entries: u64,
     /// Most directories above a file in an image
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.directory_depth)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.directory_depth)]
     pub max_directory_depth: u32,
     /// Longest target of a symbolic link in an image, in bytes
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.symlink_length)]
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.symlink_length)]
     pub max_symlink_length: u32,
     /// Most memory that the check keeps
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "512MiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "512MiB")]
     pub max_check_memory: u64,
     /// Most metadata that the check looks at
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_check_work: u64,
 }
 

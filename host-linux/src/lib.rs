@@ -27,12 +27,15 @@
 
 pub mod cli;
 pub mod command;
+mod date;
 mod error;
 mod escape;
 pub mod examine;
 pub mod extract;
 pub mod image;
 pub mod image_file;
+mod image_path;
+mod json;
 pub mod layer;
 pub mod mount;
 pub mod pipeline;

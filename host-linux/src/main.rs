@@ -14,6 +14,11 @@ fn main() -> ExitCode {
         Command::Rules(args) => command::rules::run(&args),
         Command::Inspect(args) => command::inspect::run(&args),
         Command::Extract(args) => command::extract::run(&args),
+        Command::Ls(args) => command::ls::run(&args),
+        Command::Tree(args) => command::tree::run(&args),
+        Command::Stat(args) => command::stat::run(&args),
+        Command::Cat(args) => command::cat::run(&args),
+        Command::Dump(args) => command::dump::run(&args),
         Command::Completions { shell } => command::documents::completions(shell),
         Command::Man { folder } => command::documents::man(&folder),
     })

@@ -2,8 +2,7 @@
 
 use super::Checker;
 use crate::erofs::{
-    Checksum, Compat, DEVICE_SLOT_SIZE, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
-    Space,
+    Compat, DEVICE_SLOT_SIZE, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Space,
 };
 use crate::unpack::TAR_PADDING;
 use crate::{At, Code, Error, Value};
@@ -19,7 +18,7 @@ impl<R: ReadAt> Checker<'_, R> {
     pub(super) fn superblock(&mut self) -> ReadResult<(), R> {
         let superblock = *self.image.superblock();
         if superblock.compat.has(Compat::SB_CHKSUM) {
-            let checksum = self.checksum();
+            let checksum = self.image.verify_checksum();
             self.take(checksum)?;
         } else {
             self.report(Error::new(Code::SuperblockUnsigned, field(8)));
@@ -50,30 +49,6 @@ impl<R: ReadAt> Checker<'_, R> {
         if let Some((offset, slots)) = superblock.device_table() {
             let size = u64::from(slots).saturating_mul(DEVICE_SLOT_SIZE as u64);
             image.add(offset, offset.saturating_add(size), &mut self.budget)?;
-        }
-        Ok(())
-    }
-
-    /// The checksum of the superblock's block.
-    fn checksum(&self) -> ReadResult<(), R> {
-        let superblock = self.image.superblock();
-        let end = superblock.checksum_end();
-        let length = end.saturating_sub(SUPERBLOCK_OFFSET);
-        let mut bytes = crate::erofs::buffer(usize::try_from(length).unwrap_or(usize::MAX))?;
-        if end > self.image.size() {
-            return Err(Error::new(Code::ImageSize, At::Image(self.image.size()))
-                .found(Value::Number(self.image.size()))
-                .expected(Value::AtLeast(end))
-                .into());
-        }
-        self.image
-            .metadata(Space::Image, SUPERBLOCK_OFFSET, &mut bytes)?;
-        let computed = Checksum::new(&bytes).finish();
-        if computed != superblock.checksum {
-            return Err(Error::new(Code::SuperblockChecksum, field(4))
-                .found(Value::Hex(superblock.checksum.into()))
-                .expected(Value::Hex(computed.into()))
-                .into());
         }
         Ok(())
     }

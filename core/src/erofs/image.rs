@@ -69,8 +69,8 @@ impl<R: ReadAt> Image<R> {
     /// Opens an image of `size` bytes: reads and checks its superblock, its compression
     /// configurations and its device table.
     ///
-    /// The superblock's checksum is not verified here: an image is verified as it is unpacked,
-    /// or by the check.
+    /// The superblock's checksum is not verified here but by [`Self::verify_checksum`], by the
+    /// check, and when an image is unpacked.
     ///
     /// # Errors
     ///

@@ -1,10 +1,16 @@
 //! The commands of the program.
 
+pub mod cat;
 pub mod check;
 pub mod documents;
+pub mod dump;
 pub mod extract;
 pub mod inspect;
+pub mod ls;
+mod read;
 pub mod rules;
+pub mod stat;
+pub mod tree;
 pub mod unpack;
 
 use std::path::Path;
@@ -76,4 +82,13 @@ fn write_json(value: &impl Serialize, path: &Path) -> Result<(), HostError> {
 fn json(value: &impl Serialize) -> String {
     // Plain data with string keys always has a form in JSON.
     serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// The name of an exit code in the report.
+const fn outcome_name(code: u8) -> &'static str {
+    match code {
+        0 => "done",
+        1 => "refused",
+        _ => "failed",
+    }
 }

@@ -7,6 +7,8 @@ mod blob;
 mod layout;
 mod text;
 
+pub(super) use text::superblock_text;
+
 use serde::Serialize;
 
 use super::{not_for_blobs, source_options, write_json};

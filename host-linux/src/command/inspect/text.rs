@@ -3,6 +3,7 @@
 use indicatif::BinaryBytes;
 
 use super::{Found, blob, layout};
+use crate::date::Date;
 use crate::report::{LayerReport, SuperblockReport};
 
 /// Everything, as text.
@@ -133,6 +134,13 @@ fn describe_blob(blob: &blob::Found, lines: &mut Lines) {
     }
 }
 
+/// A superblock, in lines as [`describe`] has them.
+pub(in crate::command) fn superblock_text(superblock: &SuperblockReport) -> String {
+    let mut lines = Lines::default();
+    describe_superblock(superblock, 0, &mut lines);
+    lines.text
+}
+
 fn describe_superblock(superblock: &SuperblockReport, indent: usize, lines: &mut Lines) {
     let list = |list: &[&str]| match list {
         [] => "none".to_owned(),
@@ -149,7 +157,10 @@ fn describe_superblock(superblock: &SuperblockReport, indent: usize, lines: &mut
     add("UUID", &superblock.uuid);
     let name = Some(superblock.volume_name.clone()).filter(|name| !name.is_empty());
     add("Volume name", &or_none(&name));
-    add("Build time", &utc(superblock.build_time));
+    add(
+        "Build time",
+        &format!("{} UTC", Date::of(superblock.build_time)),
+    );
     add(
         "Compatible features",
         &list(&superblock.compatible_features),
@@ -190,51 +201,9 @@ fn bytes(size: u64) -> String {
     }
 }
 
-/// Seconds since 1970 as a date and a time of the Gregorian calendar.
-fn utc(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400);
-    let second = seconds.rem_euclid(86_400);
-    // Years that begin in March have their leap day at the end, in eras of 400 of them; day 0
-    // is 0000-03-01.
-    let day = days + 719_468;
-    let era = day.div_euclid(146_097);
-    let day = day.rem_euclid(146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates() {
-        for (seconds, date) in [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (1_700_000_000, "2023-11-14 22:13:20 UTC"),
-            (951_827_696, "2000-02-29 12:34:56 UTC"),
-            (4_107_542_399, "2100-02-28 23:59:59 UTC"),
-            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
-            (-1, "1969-12-31 23:59:59 UTC"),
-            (i64::from(u32::MAX), "2106-02-07 06:28:15 UTC"),
-        ] {
-            assert_eq!(utc(seconds), date);
-        }
-        // Whatever an image says.
-        for seconds in [i64::MIN, i64::MAX] {
-            assert!(utc(seconds).ends_with(" UTC"));
-        }
-    }
 
     #[test]
     fn values_are_aligned() {

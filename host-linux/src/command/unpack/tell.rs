@@ -5,7 +5,7 @@ use std::path::Path;
 use erofs_unpack_core::unpack::Outcome;
 
 use crate::cli::Unpack;
-use crate::command::write_json;
+use crate::command::{outcome_name, write_json};
 use crate::error::HostError;
 use crate::mount::Mount;
 use crate::report::{ErrorReport, ImageReport, LayerReport, Report, VERSION, shown};
@@ -149,15 +149,6 @@ impl Done {
 /// Whether a path on the command line means stdout.
 pub(super) fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
-}
-
-/// The name of an exit code in the report.
-const fn outcome_name(code: u8) -> &'static str {
-    match code {
-        0 => "done",
-        1 => "refused",
-        _ => "failed",
-    }
 }
 
 /// The name of an error's layer's status in the report.

@@ -1,0 +1,63 @@
+//! `erofs-unpack cat`: the content of files in an image.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+
+use erofs_unpack_core::erofs::FileType;
+use rustix::io::Errno;
+
+use super::read::{Out, Reader, run as run_reader};
+use crate::cli::Cat;
+use crate::error::HostError;
+use crate::image_path::Last;
+
+/// How much is read at a time, in bytes.
+const PIECE: usize = 1 << 18;
+
+/// Runs the command and gives its exit code.
+#[must_use]
+pub fn run(args: &Cat) -> u8 {
+    run_reader("cat", &args.image, false, true, |reader, out| {
+        let mut buffer = vec![0; PIECE];
+        for path in &args.paths {
+            if let Err(error) = cat(reader, path, &mut buffer, out) {
+                out.fail(error)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn cat(
+    reader: &Reader<'_>,
+    path: &std::ffi::OsStr,
+    buffer: &mut [u8],
+    out: &mut Out,
+) -> Result<(), HostError> {
+    let inode = reader.find(path, Last::Target)?;
+    let path = path.as_bytes();
+    let answer = match inode.file_type {
+        FileType::Regular => None,
+        FileType::Directory => Some(Errno::ISDIR.into()),
+        _ => Some(io::Error::other("Not a regular file")),
+    };
+    if let Some(answer) = answer {
+        return Err(HostError::environment(
+            reader.file.inside(path),
+            "read",
+            answer,
+        ));
+    }
+    let mut offset: u64 = 0;
+    loop {
+        let read = reader
+            .image
+            .read(&inode, offset, buffer)
+            .map_err(|error| reader.failed(path, error))?;
+        if read == 0 {
+            return Ok(());
+        }
+        out.bytes(buffer.get(..read).unwrap_or_default())?;
+        offset = offset.saturating_add(read as u64);
+    }
+}

@@ -1,0 +1,217 @@
+//! Output of any length on stdout: text, or JSON with what went wrong at its end.
+
+use core::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::os::fd::AsFd as _;
+
+use serde::Serialize;
+
+use super::super::outcome_name;
+use super::Reader;
+use crate::cli::ImageArgs;
+use crate::error::HostError;
+use crate::json::JsonWriter;
+use crate::report::{ErrorReport, VERSION, shown};
+use crate::say;
+
+/// Room for output before it is written, in bytes.
+const BUFFER: usize = 1 << 16;
+
+type Stdout = BufWriter<File>;
+
+/// Where a command's output goes.
+pub(in crate::command) struct Out {
+    form: Form,
+    /// What went wrong and did not stop the command.
+    errors: Vec<HostError>,
+    /// Whether output could not be written: there is no use in more of it.
+    broken: bool,
+}
+
+enum Form {
+    Text(Stdout),
+    Json(JsonWriter<Stdout>),
+}
+
+/// What a JSON document starts with.
+#[derive(Serialize)]
+struct Head {
+    version: u32,
+    command: &'static str,
+    source: String,
+}
+
+/// What it ends with.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tail {
+    outcome: &'static str,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorReport>,
+}
+
+/// Opens the image, does the work, and says what went wrong. Gives the exit code.
+///
+/// An image that has not been unpacked just now is held against the checksum of its superblock
+/// first, as the kernel does at mount; without `verify` it is not.
+pub(in crate::command) fn run(
+    command: &'static str,
+    args: &ImageArgs,
+    json: bool,
+    verify: bool,
+    work: impl FnOnce(&Reader<'_>, &mut Out) -> Result<(), HostError>,
+) -> u8 {
+    let mut out = match Out::new(json) {
+        Ok(out) => out,
+        Err(error) => {
+            say::complain(&error);
+            return error.exit_code();
+        }
+    };
+    let head = Head {
+        version: VERSION,
+        command,
+        source: shown(&args.image),
+    };
+    let started = out.json(|json| {
+        json.object()?;
+        json.members(&head)
+    });
+    let result = started.and_then(|()| {
+        let file = args.open()?;
+        let image = file.image()?;
+        if verify && file.outcome().is_none() {
+            image
+                .verify_checksum()
+                .map_err(|error| file.failed(error))?;
+        }
+        let reader = Reader {
+            file: &file,
+            image: &image,
+        };
+        work(&reader, &mut out)
+    });
+    out.end(result)
+}
+
+impl Out {
+    /// Stdout without the buffer that it has for lines.
+    fn new(json: bool) -> Result<Self, HostError> {
+        let fd = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(unwritten)?;
+        let stdout = BufWriter::with_capacity(BUFFER, File::from(fd));
+        Ok(Self {
+            form: if json {
+                Form::Json(JsonWriter::new(stdout))
+            } else {
+                Form::Text(stdout)
+            },
+            errors: Vec::new(),
+            broken: false,
+        })
+    }
+
+    /// Writes text; nothing where the output is JSON.
+    pub(in crate::command) fn text(&mut self, text: fmt::Arguments<'_>) -> Result<(), HostError> {
+        let result = match &mut self.form {
+            Form::Text(out) => out.write_fmt(text),
+            Form::Json(_) => Ok(()),
+        };
+        self.written(result)
+    }
+
+    /// Writes bytes as they are; nothing where the output is JSON.
+    pub(in crate::command) fn bytes(&mut self, bytes: &[u8]) -> Result<(), HostError> {
+        let result = match &mut self.form {
+            Form::Text(out) => out.write_all(bytes),
+            Form::Json(_) => Ok(()),
+        };
+        self.written(result)
+    }
+
+    /// Writes JSON; nothing where the output is text.
+    pub(in crate::command) fn json(
+        &mut self,
+        write: impl FnOnce(&mut JsonWriter<Stdout>) -> io::Result<()>,
+    ) -> Result<(), HostError> {
+        let result = match &mut self.form {
+            Form::Text(_) => Ok(()),
+            Form::Json(out) => write(out),
+        };
+        self.written(result)
+    }
+
+    fn written(&mut self, result: io::Result<()>) -> Result<(), HostError> {
+        self.broken |= result.is_err();
+        result.map_err(unwritten)
+    }
+
+    /// Whether the output is JSON.
+    pub(in crate::command) const fn is_json(&self) -> bool {
+        matches!(self.form, Form::Json(_))
+    }
+
+    /// Takes what went wrong at one of several things, so that the command can go on.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, when output cannot be written: going on is of no use then.
+    pub(in crate::command) fn fail(&mut self, error: HostError) -> Result<(), HostError> {
+        if self.broken {
+            return Err(error);
+        }
+        // What was written before it stands before it on a terminal too.
+        if let Form::Text(out) = &mut self.form {
+            let result = out.flush();
+            self.written(result)?;
+        }
+        say::complain(&error);
+        self.errors.push(error);
+        Ok(())
+    }
+
+    /// Ends the output, says why it ends early, and gives the exit code.
+    fn end(mut self, result: Result<(), HostError>) -> u8 {
+        if let Err(error) = result {
+            say::complain(&error);
+            self.errors.push(error);
+        }
+        // A refusal outranks a failure of the environment.
+        let error = self
+            .errors
+            .iter()
+            .min_by_key(|error| (error.exit_code() != 2, error.exit_code()));
+        let code = error.map_or(0, HostError::exit_code);
+        if self.broken {
+            return code;
+        }
+        let tail = Tail {
+            outcome: outcome_name(code),
+            exit_code: code,
+            error: error.map(ErrorReport::of),
+        };
+        let ended = match &mut self.form {
+            Form::Text(out) => out.flush(),
+            Form::Json(json) => json
+                .end_to_document()
+                .and_then(|()| json.members(&tail))
+                .and_then(|()| json.finish()),
+        };
+        match ended.map_err(unwritten) {
+            Ok(()) => code,
+            Err(error) => {
+                say::complain(&error);
+                if code == 0 { error.exit_code() } else { code }
+            }
+        }
+    }
+}
+
+/// Output that could not be written.
+fn unwritten(error: io::Error) -> HostError {
+    HostError::environment("stdout", "write", error)
+}

@@ -1,0 +1,212 @@
+//! `erofs-unpack tree`: the names in an image, drawn as a tree.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use erofs_unpack_core::erofs::{Entries, FileType, Inode};
+use erofs_unpack_core::{At, Code, Error, Value};
+use serde::Serialize;
+
+use super::read::{FileReport, Out, Reader, run as run_reader};
+use crate::cli::Tree;
+use crate::error::HostError;
+use crate::escape::Escaped;
+use crate::image_file::FileAt;
+use crate::image_path::Last;
+use crate::json::JsonWriter;
+
+/// Runs the command and gives its exit code.
+#[must_use]
+pub fn run(args: &Tree) -> u8 {
+    run_reader("tree", &args.image, args.json, true, |reader, out| {
+        let path = args.path.as_deref().unwrap_or(OsStr::new("/"));
+        let start = reader.find(path, Last::Link)?;
+        let mut drawing = Drawing {
+            reader,
+            most: args.level,
+            levels: Vec::new(),
+            path: path.as_bytes().to_vec(),
+            counts: Counts::default(),
+        };
+        out.json(|json| json.name("tree"))?;
+        drawing.draw(&start, out)?;
+        let Counts { directories, files } = drawing.counts;
+        let plural = |count: u64, one: &'static str, many: &'static str| {
+            if count == 1 { one } else { many }
+        };
+        out.text(format_args!(
+            "\n{directories} {}, {files} {}\n",
+            plural(directories, "directory", "directories"),
+            plural(files, "file", "files"),
+        ))?;
+        out.json(|json| json.members(&drawing.counts))
+    })
+}
+
+/// How many there are below the start.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Counts {
+    directories: u64,
+    /// All that is no directory.
+    files: u64,
+}
+
+/// An entry, which is kept until it is known whether it is the last one.
+struct Kept {
+    name: Vec<u8>,
+    nid: u64,
+}
+
+/// A directory on the way down.
+struct Level<'a> {
+    nid: u64,
+    entries: Entries<'a, FileAt>,
+    next: Option<Kept>,
+    /// Length of the path of the directory.
+    path: usize,
+    /// Whether the directory is the last entry of the one above.
+    is_last: bool,
+}
+
+struct Drawing<'a> {
+    reader: &'a Reader<'a>,
+    /// How deep it goes, if not all the way.
+    most: Option<u32>,
+    levels: Vec<Level<'a>>,
+    path: Vec<u8>,
+    counts: Counts,
+}
+
+impl Drawing<'_> {
+    fn draw(&mut self, start: &Inode, out: &mut Out) -> Result<(), HostError> {
+        let name = self.path.clone();
+        self.show("", &name, start, out)?;
+        self.enter(start, true, out)?;
+        while let Some(level) = self.levels.last_mut() {
+            let Some(entry) = level.next.take() else {
+                self.levels.pop();
+                out.json(|json| {
+                    json.end()?;
+                    json.end()
+                })?;
+                continue;
+            };
+            self.path.truncate(level.path);
+            level.next = next(self.reader, &self.path, &mut level.entries)?;
+            let is_last = level.next.is_none();
+            if !self.path.is_empty() && !self.path.ends_with(b"/") {
+                self.path.push(b'/');
+            }
+            self.path.extend_from_slice(&entry.name);
+            let inode = self.reader.image.inode(entry.nid);
+            let inode = inode.map_err(|error| self.reader.failed(&self.path, error))?;
+            self.count(&inode)?;
+            let branch = if is_last { "└── " } else { "├── " };
+            self.show(branch, &entry.name, &inode, out)?;
+            self.enter(&inode, is_last, out)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a file, and the work with it.
+    fn count(&mut self, inode: &Inode) -> Result<(), HostError> {
+        let limit = self.reader.image.limits().inodes;
+        if self.counts.directories.saturating_add(self.counts.files) >= limit {
+            let error = Error::new(Code::InodeLimit, At::Nid(inode.nid));
+            return Err(self.refused(error.expected(Value::AtMost(limit))));
+        }
+        if inode.file_type == FileType::Directory {
+            self.counts.directories += 1;
+        } else {
+            self.counts.files += 1;
+        }
+        Ok(())
+    }
+
+    /// One line, or the start of an object.
+    fn show(
+        &self,
+        branch: &str,
+        name: &[u8],
+        inode: &Inode,
+        out: &mut Out,
+    ) -> Result<(), HostError> {
+        let target = self.reader.target(&self.path, inode)?;
+        let name = Escaped::name(name);
+        if out.is_json() {
+            return out.json(|json| {
+                json.object()?;
+                json.name("name")?;
+                json.value(&name.to_string())?;
+                json.members(&FileReport::of(inode, target.as_deref()))
+            });
+        }
+        for level in self.levels.get(1..).unwrap_or_default() {
+            let trunk = if level.is_last { "    " } else { "│   " };
+            out.text(format_args!("{trunk}"))?;
+        }
+        match target {
+            None => out.text(format_args!("{branch}{name}\n")),
+            Some(target) => {
+                let target = Escaped::name(&target);
+                out.text(format_args!("{branch}{name} -> {target}\n"))
+            }
+        }
+    }
+
+    /// Goes down into a directory; of all else, ends the object.
+    fn enter(&mut self, inode: &Inode, is_last: bool, out: &mut Out) -> Result<(), HostError> {
+        let depth = self.levels.len() as u64;
+        let is_deep = self.most.is_some_and(|most| depth >= most.into());
+        if inode.file_type != FileType::Directory || is_deep {
+            return out.json(JsonWriter::end);
+        }
+        let limit = self.reader.image.limits().directory_depth;
+        if depth > limit.into() {
+            let error = Error::new(Code::DirectoryDepth, At::Nid(inode.nid));
+            return Err(self.refused(error.expected(Value::AtMost(limit.into()))));
+        }
+        if self.levels.iter().any(|level| level.nid == inode.nid) {
+            return Err(self.refused(Error::new(Code::DirectoryLoop, At::Nid(inode.nid))));
+        }
+        let entries = self.reader.image.entries(inode);
+        let mut entries = entries.map_err(|error| self.reader.failed(&self.path, error))?;
+        let next = next(self.reader, &self.path, &mut entries)?;
+        out.json(|json| {
+            json.name("contents")?;
+            json.list()
+        })?;
+        self.levels.push(Level {
+            nid: inode.nid,
+            entries,
+            next,
+            path: self.path.len(),
+            is_last,
+        });
+        Ok(())
+    }
+
+    fn refused(&self, error: Error) -> HostError {
+        HostError::refused(self.reader.file.inside(&self.path), error)
+    }
+}
+
+/// The next entry that is neither `.` nor `..`.
+fn next(
+    reader: &Reader<'_>,
+    path: &[u8],
+    entries: &mut Entries<'_, FileAt>,
+) -> Result<Option<Kept>, HostError> {
+    loop {
+        let entry = entries.next().map_err(|error| reader.failed(path, error))?;
+        match entry {
+            Some(entry) if matches!(entry.name, b"." | b"..") => {}
+            entry => {
+                return Ok(entry.map(|entry| Kept {
+                    name: entry.name.to_vec(),
+                    nid: entry.nid,
+                }));
+            }
+        }
+    }
+}
