@@ -1,6 +1,8 @@
 //! The check over images of the vectors that are damaged in every byte: it ends, never panics,
 //! and what it passes can be read to its end.
 
+#![cfg(feature = "alloc")]
+
 use erofs_unpack_core::check::{Level, Options, Summary, check};
 use erofs_unpack_core::erofs::{FileType, Image, ReadAt, ReadError};
 use erofs_unpack_core::oci::Policy;

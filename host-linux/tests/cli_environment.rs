@@ -469,9 +469,14 @@ fn a_signal_ends_it_as_that_signal_does() {
     let dir = Dir::new();
     let file = dir.path("out");
     for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
-        // It waits for its stdin, with all its threads and its file.
-        let mut child = program()
+        // It waits for its stdin, with all its threads and its file. Who runs the tests may have
+        // told them to ignore a signal, as nohup does, and programs inherit that.
+        let mut child = Command::new("env")
+            .arg("--default-signal=TERM,INT,HUP")
+            .arg(env!("CARGO_BIN_EXE_erofs-unpack"))
             .args(args!["unpack", "-", "--media-type", EROFS, "-o", file])
+            .env_remove("TMPDIR")
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
