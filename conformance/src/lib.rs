@@ -8,6 +8,7 @@
 //! | [`run`] | runs cases on a [`Backend`](run::Backend) and compares the answers |
 //! | [`native`] | the back end that calls the core |
 //! | [`generate`] | writes the vectors, or says whether they are what it would write |
+//! | [`sieve`] | asks the core, the kernel and `fsck.erofs` about images with one bit flipped |
 //!
 //! What is valid is said by the manifest alone. The generator states each expected answer by
 //! hand, from the specification; nothing here asks the core what to expect.
@@ -22,3 +23,4 @@ pub mod generate;
 pub mod manifest;
 pub mod native;
 pub mod run;
+pub mod sieve;

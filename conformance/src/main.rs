@@ -1,9 +1,11 @@
-//! `erofs-unpack-conformance`: makes the vectors, and runs them.
+//! `erofs-unpack-conformance`: makes the vectors and runs them; sieves damaged images.
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
     reason = "this is a program"
 )]
+
+mod sieve_command;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +17,7 @@ use erofs_unpack_conformance::generate::{self, bases};
 use erofs_unpack_conformance::native::Native;
 use erofs_unpack_conformance::run::{self, Outcome, Vectors};
 
-/// Makes the test vectors of erofs-unpack, and runs them.
+/// Makes the test vectors of erofs-unpack and runs them, and sieves damaged images.
 #[derive(Debug, Parser)]
 #[command(
     name = "erofs-unpack-conformance",
@@ -57,6 +59,17 @@ enum Command {
         #[arg(default_value = "vectors", value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+    /// Flip each bit of small images' metadata, and hold our answer about each against those of
+    /// the kernel and fsck.erofs
+    Sieve(sieve_command::Arguments),
+    /// Answer the requests of a sieve
+    #[command(hide = true)]
+    SieveWorker {
+        /// The folder of the images
+        images: PathBuf,
+        /// Where mutants are written and mounted
+        scratch: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +78,10 @@ fn main() -> ExitCode {
         Command::Generate { check: false, dir } => generate::write(&dir).map(|()| true),
         Command::Bases { dir } => make_bases(&dir).map(|()| true),
         Command::Run { filter, dir } => run_all(&dir, &filter),
+        Command::Sieve(arguments) => sieve_command::run(arguments),
+        Command::SieveWorker { images, scratch } => {
+            erofs_unpack_conformance::sieve::worker::run(&images, &scratch).map(|()| true)
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

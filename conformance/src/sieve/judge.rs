@@ -1,0 +1,85 @@
+//! What the answers about a mutant come to.
+
+use serde::{Deserialize, Serialize};
+
+use super::pool::Answers;
+use super::quirks;
+
+/// A requirement that is not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Breach {
+    /// An answer did not come: somebody hung or died.
+    NoAnswer,
+    /// We pass what the kernel refuses, at the mount or when it is read.
+    KernelRefuses,
+    /// We pass what `fsck.erofs` rejects.
+    FsckRejects,
+    /// We pass what our own reader cannot read.
+    WeCannotRead,
+    /// We pass what we and the kernel read to different trees.
+    TreesDiffer,
+}
+
+/// What the answers about a mutant come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether we pass it.
+    pub passed: bool,
+    /// Whether the kernel mounts and reads it.
+    pub kernel: bool,
+    /// Whether `fsck.erofs` finds nothing.
+    pub fsck: bool,
+    /// Whether the kernel lacks a feature that it needs.
+    pub unsupported: bool,
+    /// Whether the kernel reads the tree of the original.
+    pub same_tree: bool,
+    /// Whether `fsck.erofs` crashed.
+    pub crashed: bool,
+    /// The id of the quirk that excuses an oracle's answer.
+    pub quirk: Option<&'static str>,
+    /// The requirement that is not met.
+    pub breach: Option<Breach>,
+}
+
+/// Judges the answers about a mutant of an image whose tree has this digest.
+#[must_use]
+pub fn judge(answers: &Answers, tree: &str) -> Judgement {
+    let (Some(ours), Some(kernel)) = (&answers.ours, &answers.kernel) else {
+        return Judgement {
+            breach: Some(Breach::NoAnswer),
+            ..Judgement::default()
+        };
+    };
+    let fsck = answers.fsck.clone().unwrap_or_default();
+    let mut judgement = Judgement {
+        passed: ours.refused.is_empty(),
+        kernel: kernel.refused.is_none(),
+        fsck: answers.fsck.is_some() && fsck.rejected.is_none(),
+        unsupported: kernel.unsupported,
+        same_tree: kernel.tree.as_deref() == Some(tree),
+        crashed: fsck.crashed.is_some(),
+        ..Judgement::default()
+    };
+    if !judgement.passed {
+        return judgement;
+    }
+    judgement.breach = if ours.tree.is_none() {
+        Some(Breach::WeCannotRead)
+    } else if !judgement.kernel {
+        (!kernel.unsupported).then_some(Breach::KernelRefuses)
+    } else if kernel.tree != ours.tree {
+        Some(Breach::TreesDiffer)
+    } else if fsck.rejected.is_some() && !judgement.crashed {
+        match quirks::excuse(answers) {
+            Some(quirk) => {
+                judgement.quirk = Some(quirk.id);
+                None
+            }
+            None => Some(Breach::FsckRejects),
+        }
+    } else {
+        None
+    };
+    judgement
+}
