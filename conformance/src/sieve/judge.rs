@@ -36,6 +36,8 @@ pub struct Judgement {
     pub same_tree: bool,
     /// Whether `fsck.erofs` crashed.
     pub crashed: bool,
+    /// Whether `fsck.erofs` took too long.
+    pub timed_out: bool,
     /// The id of the quirk that excuses an oracle's answer.
     pub quirk: Option<&'static str>,
     /// The requirement that is not met.
@@ -55,10 +57,11 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
     let mut judgement = Judgement {
         passed: ours.refused.is_empty(),
         kernel: kernel.refused.is_none(),
-        fsck: answers.fsck.is_some() && fsck.rejected.is_none(),
+        fsck: answers.fsck.is_some() && fsck.rejected.is_none() && !fsck.timed_out,
         unsupported: kernel.unsupported,
         same_tree: kernel.tree.as_deref() == Some(tree),
         crashed: fsck.crashed.is_some(),
+        timed_out: fsck.timed_out,
         ..Judgement::default()
     };
     if !judgement.passed {

@@ -43,6 +43,9 @@ use self::worker::Request;
 
 /// After how many mutants the kernel's log is looked at.
 const LOOK: usize = 64;
+/// What the kernel says to the mount of a file on a file system that it mounts no files from,
+/// such as tmpfs: `ENOTBLK`.
+const NO_FILES: &str = "mount 15";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -78,7 +81,8 @@ impl Sieve {
     ///
     /// # Errors
     ///
-    /// When a tool or a right is missing, or an image is not clean.
+    /// When a tool or a right is missing, or an image is not clean;
+    /// [`io::ErrorKind::Unsupported`] when the kernel mounts no files from the scratch folder.
     pub fn new(options: &Options) -> io::Result<Self> {
         let scratch = Scratch::new(&options.scratch)?;
         let folder = scratch.path().join("images");
@@ -115,6 +119,11 @@ impl Sieve {
                 mutant: None,
                 with_listing: false,
             })?;
+            let refused = answers.kernel.as_ref().and_then(|kernel| kernel.refused.as_deref());
+            if refused == Some(NO_FILES) {
+                let text = "a file system that the kernel mounts files from";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
             let tree = answers
                 .kernel
                 .as_ref()
@@ -332,7 +341,7 @@ impl Shared<'_> {
 pub fn lacks() -> Option<&'static str> {
     for tool in ["mkfs.erofs", "fsck.erofs"] {
         if Command::new(tool).arg("--version").output().is_err() {
-            return Some("erofs-utils");
+            return Some(tool);
         }
     }
     let mounts = fs::read_to_string("/proc/filesystems").unwrap_or_default();

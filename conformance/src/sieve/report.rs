@@ -32,6 +32,8 @@ pub struct Counts {
     pub fsck_missed: u32,
     /// `fsck.erofs` crashed.
     pub fsck_crashed: u32,
+    /// `fsck.erofs` took too long.
+    pub fsck_timed_out: u32,
     /// Passed by us, and read to the tree of the original.
     pub passed_same: u32,
     /// Passed by us, and read to another tree by us and the kernel alike.
@@ -95,13 +97,14 @@ impl Counts {
             (&mut self.kernel_unsupported, judgement.unsupported),
             (
                 &mut self.fsck_rejected,
-                !judgement.fsck && !judgement.crashed,
+                !judgement.fsck && !judgement.crashed && !judgement.timed_out,
             ),
             (
                 &mut self.fsck_missed,
                 !judgement.kernel && !judgement.unsupported && judgement.fsck,
             ),
             (&mut self.fsck_crashed, judgement.crashed),
+            (&mut self.fsck_timed_out, judgement.timed_out),
             (
                 &mut self.passed_same,
                 judgement.passed && judgement.same_tree,
@@ -122,7 +125,7 @@ impl Counts {
         }
     }
 
-    fn numbers(&self) -> [u32; 12] {
+    fn numbers(&self) -> [u32; 13] {
         [
             self.mutants,
             self.kernel_refused,
@@ -130,6 +133,7 @@ impl Counts {
             self.fsck_rejected,
             self.fsck_missed,
             self.fsck_crashed,
+            self.fsck_timed_out,
             self.refused,
             self.refused_alone,
             self.passed_same,
@@ -141,13 +145,14 @@ impl Counts {
 }
 
 /// The heads of the table's columns of numbers.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "mutants",
     "kernel refuses",
     "kernel lacks feature",
     "fsck rejects",
     "fsck misses",
     "fsck crashes",
+    "fsck too slow",
     "we refuse",
     "we alone",
     "pass, same tree",
@@ -169,7 +174,7 @@ impl Report {
         let mut table = format!("| image | {} |\n|---|", COLUMNS.join(" | "));
         table.push_str(&"--:|".repeat(COLUMNS.len()));
         table.push('\n');
-        let mut all = [0; 12];
+        let mut all = [0; 13];
         for counts in &self.images {
             let numbers = counts.numbers();
             for (sum, number) in all.iter_mut().zip(numbers) {
@@ -214,7 +219,7 @@ impl Report {
     }
 }
 
-fn row(table: &mut String, name: &str, numbers: [u32; 12]) {
+fn row(table: &mut String, name: &str, numbers: [u32; 13]) {
     let _ = write!(table, "| {name} |");
     for number in numbers {
         let _ = write!(table, " {number} |");

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::erofs::Image;
@@ -22,6 +23,11 @@ use super::ours::{self, Ours};
 
 /// Most address space of a worker and of each program that it runs, in bytes.
 const MEMORY: u64 = 4 << 30;
+
+/// How long `fsck.erofs` may take over what we pass.
+const PASSED: Duration = Duration::from_secs(10);
+/// How long it may take over what we refuse, where its answer is only counted.
+const REFUSED: Duration = Duration::from_millis(300);
 
 /// What is to be asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,7 +100,13 @@ fn answer(
     let bytes = request
         .mutant
         .map_or_else(|| original.clone(), |mutant| mutant.of(original));
-    say(&Said::Ours(ours::ask(&bytes, request.with_listing)))?;
+    let ours = ours::ask(&bytes, request.with_listing);
+    let limit = if ours.refused.is_empty() {
+        PASSED
+    } else {
+        REFUSED
+    };
+    say(&Said::Ours(ours))?;
     // A new file for each mutant, so that no page of an old one can be seen.
     let path = scratch.join(format!("{number}.erofs"));
     fs::write(&path, &bytes)?;
@@ -109,7 +121,7 @@ fn answer(
     if let Some(device) = device {
         fs::write(&device_path, device)?;
     }
-    let fsck = fsck::ask(&path, device.map(|_| device_path.as_path()))?;
+    let fsck = fsck::ask(&path, device.map(|_| device_path.as_path()), limit)?;
     say(&Said::Fsck(fsck))?;
     fs::remove_file(&path)?;
     device.map_or(Ok(()), |_| fs::remove_file(&device_path))
