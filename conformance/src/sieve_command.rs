@@ -1,9 +1,9 @@
 //! The subcommand `sieve`.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use erofs_unpack_conformance::sieve::mutant::Mutant;
@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Ask about one mutant alone, and print the answers and where the trees differ
     #[arg(long, value_name = "IMAGE[:BYTE:BIT]")]
     show: Option<String>,
+    /// Write the shown mutant to FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "show")]
+    save: Option<PathBuf>,
 }
 
 /// Runs it; whether all requirements are met.
@@ -62,7 +65,7 @@ pub(crate) fn run(arguments: Arguments) -> io::Result<bool> {
         scratch: arguments.scratch.unwrap_or_else(env::temp_dir),
     };
     if let Some(shown) = &arguments.show {
-        return show(&mut options, shown);
+        return show(&mut options, shown, arguments.save.as_deref());
     }
     let sieve = Sieve::new(&options)?;
     let report = sieve.run(&options, &|done, all| {
@@ -92,7 +95,7 @@ pub(crate) fn run(arguments: Arguments) -> io::Result<bool> {
 }
 
 /// Asks about one mutant.
-fn show(options: &mut Options, shown: &str) -> io::Result<bool> {
+fn show(options: &mut Options, shown: &str, save: Option<&Path>) -> io::Result<bool> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("no mutant: {shown}"));
     let mut parts = shown.split(':');
     let image = parts.next().ok_or_else(wrong)?;
@@ -111,6 +114,13 @@ fn show(options: &mut Options, shown: &str) -> io::Result<bool> {
         .kernel
         .take()
         .map_or_else(Vec::new, |kernel| kernel.listing);
+    if let Some(path) = save {
+        let bytes = fs::read(sieve.folder().join(format!("{image}.erofs")))?;
+        fs::write(
+            path,
+            mutant.map_or_else(|| bytes.clone(), |mutant| mutant.of(&bytes)),
+        )?;
+    }
     let mut answers = sieve.show(image, mutant)?;
     let ours = answers
         .ours

@@ -119,7 +119,10 @@ impl Sieve {
                 mutant: None,
                 with_listing: false,
             })?;
-            let refused = answers.kernel.as_ref().and_then(|kernel| kernel.refused.as_deref());
+            let refused = answers
+                .kernel
+                .as_ref()
+                .and_then(|kernel| kernel.refused.as_deref());
             if refused == Some(NO_FILES) {
                 let text = "a file system that the kernel mounts files from";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, text));
