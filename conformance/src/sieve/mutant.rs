@@ -77,10 +77,11 @@ fn uses(bytes: &[u8]) -> Result<Vec<Use>, Box<dyn std::error::Error>> {
     let mut uses = vec![Use::Metadata; bytes.len()];
     let superblock = image.superblock();
     let mut files = Vec::new();
-    for nid in [superblock.packed_inode(), superblock.metabox_inode()] {
-        if let Some(nid) = nid {
-            files.push(image.inode(nid)?);
-        }
+    for nid in [superblock.packed_inode(), superblock.metabox_inode()]
+        .into_iter()
+        .flatten()
+    {
+        files.push(image.inode(nid)?);
     }
     let mut walk = image.walk()?;
     while let Some(visit) = walk.next()? {
