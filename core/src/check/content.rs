@@ -4,7 +4,7 @@ use super::{Checker, Level};
 use crate::erofs::{
     Data, Extent, FileType, Incompat, Inode, Layout, Place, ReadAt, ReadResult, Space,
 };
-use crate::{At, Code, Error};
+use crate::{At, Code, Error, Value};
 
 /// Most bytes that are decoded at once where an extent is longer.
 const PIECE: u64 = 1 << 20;
@@ -34,6 +34,15 @@ impl<R: ReadAt> Checker<'_, R> {
             let Some(extent) = self.take(extent)? else {
                 return Ok(false);
             };
+            // What one search finds and another does not would be read in two ways.
+            if extent.offset != offset {
+                self.report(
+                    Error::new(Code::MapExtents, At::File(inode.nid, offset))
+                        .found(Value::Number(extent.offset))
+                        .expected(Value::Number(offset)),
+                );
+                return Ok(false);
+            }
             let placed = self.place(inode, &extent);
             if self.take(placed)?.is_none() {
                 return Ok(false);
@@ -111,18 +120,22 @@ impl<R: ReadAt> Checker<'_, R> {
         Ok(())
     }
 
-    /// Whether a fragment lies inside the packed inode.
+    /// Whether a fragment lies inside the packed inode, as reading it would say.
     fn fragment(&mut self, inode: &Inode, extent: &Extent, offset: u64) -> ReadResult<(), R> {
-        let packed = self.image.superblock().packed_inode();
-        let Some(packed) = packed.filter(|packed| *packed != inode.nid) else {
-            return Err(outside(inode, extent).into());
+        let fault = |code| Error::new(code, At::Nid(inode.nid));
+        let Some(packed) = self.image.superblock().packed_inode() else {
+            return Err(fault(Code::FragmentInode).into());
         };
+        if packed == inode.nid {
+            return Err(fault(Code::FragmentLoop).into());
+        }
         let size = self.image.inode(packed)?.size;
-        if offset
-            .checked_add(extent.length)
-            .is_none_or(|end| end > size)
-        {
-            return Err(outside(inode, extent).into());
+        let end = offset.saturating_add(extent.length);
+        if end > size {
+            return Err(fault(Code::FragmentBounds)
+                .found(Value::Number(end))
+                .expected(Value::AtMost(size))
+                .into());
         }
         Ok(())
     }

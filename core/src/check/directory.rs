@@ -41,6 +41,7 @@ impl<R: ReadAt> Checker<'_, R> {
     pub(super) fn directory(&mut self, pending: Pending) -> ReadResult<(), R> {
         let read = self.image.inode(pending.nid);
         let Some(dir) = self.take(read)? else {
+            self.partial = true;
             return Ok(());
         };
         let mut listing = Listing {
@@ -62,6 +63,8 @@ impl<R: ReadAt> Checker<'_, R> {
         self.entry = None;
         if whole? {
             self.listed(&listing);
+        } else {
+            self.partial = true;
         }
         Ok(())
     }
@@ -188,6 +191,7 @@ impl<R: ReadAt> Checker<'_, R> {
         }
         let read = self.image.inode(nid);
         let Some(inode) = self.take(read)? else {
+            self.partial = true;
             return Ok(());
         };
         if dirent.file_type() != Some(inode.file_type) {
@@ -228,7 +232,7 @@ impl<R: ReadAt> Checker<'_, R> {
             self.report(Error::new(Code::DirentDotDot, At::Nid(nid)).found(Value::Text("missing")));
         }
         let links = listing.subdirectories.saturating_add(2);
-        if u64::from(listing.dir.nlink) != links {
+        if listing.dir.nlink != 0 && !self.partial && u64::from(listing.dir.nlink) != links {
             self.report(link_count(&listing.dir, links));
         }
     }

@@ -230,6 +230,8 @@ pub(crate) struct Checker<'a, R> {
     compressed: u32,
     /// Whether another share says what is found.
     silent: bool,
+    /// Whether something could not be looked at: then what is counted is not all there is.
+    partial: bool,
     /// The entry that is being looked at.
     entry: Option<(u64, u64)>,
     block: Vec<u8>,
@@ -267,6 +269,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             shared: Runs::default(),
             compressed: 0,
             silent: options.share.0 != 0,
+            partial: false,
             entry: None,
             block: crate::erofs::buffer(block)?,
             target: Vec::new(),
@@ -279,7 +282,9 @@ impl<'a, R: ReadAt> Checker<'a, R> {
         self.superblock()?;
         if self.options.level > Level::Superblock {
             self.tree()?;
-            self.count_links()?;
+            if !self.partial {
+                self.count_links()?;
+            }
             self.overlaps();
         }
         self.summary.memory = self.budget.used();
@@ -342,12 +347,25 @@ impl<'a, R: ReadAt> Checker<'a, R> {
                 self.expect_directory(root, root, 0)?;
             } else {
                 self.report(Error::new(Code::InodeRoot, At::Nid(root)));
+                self.partial = true;
             }
+        } else {
+            self.partial = true;
         }
         while let Some(pending) = self.pending.pop() {
             self.directory(pending)?;
         }
         self.entry = None;
+        self.count_inodes();
+        Ok(())
+    }
+
+    /// Whether as many inodes were reached as are declared. Not asked where one fault kept
+    /// others out of sight: that would be a second finding for the first.
+    fn count_inodes(&mut self) {
+        if self.partial {
+            return;
+        }
         let declared = self.image.superblock().inodes;
         // Internal inodes are counted by some writers and not by others.
         let reached = self.summary.inodes;
@@ -360,7 +378,6 @@ impl<'a, R: ReadAt> Checker<'a, R> {
                     .expected(Value::Number(reached)),
             );
         }
-        Ok(())
     }
 
     /// Takes note of a directory whose entries are to be looked at later.
@@ -434,6 +451,10 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             let Some(inode) = self.take(read)? else {
                 continue;
             };
+            // That there are none at all is another rule's finding.
+            if inode.nlink == 0 {
+                continue;
+            }
             // The first link to an inode that claims one alone was not noted.
             let unnoted = u64::from(inode.nlink == 1);
             let found = (same.len() as u64).saturating_add(unnoted);
