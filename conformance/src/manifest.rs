@@ -109,7 +109,7 @@ impl Case {
     #[must_use]
     pub const fn refusal(&self) -> Option<&Refusal> {
         match &self.expected {
-            Expected::Invalid { error } => Some(error),
+            Expected::Invalid { error, .. } => Some(error),
             Expected::Valid { .. } => None,
         }
     }
@@ -152,6 +152,8 @@ pub enum Operation {
     Unpack(UnpackInput),
     /// Unpack all layers of the one image of an OCI layout.
     Layout(LayoutInput),
+    /// Check an image.
+    Check(CheckInput),
 }
 
 /// A text by itself.
@@ -223,7 +225,9 @@ pub struct PlanInput {
 }
 
 /// How strictly a manifest is read where readers disagree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Policy {
@@ -286,6 +290,43 @@ pub struct LayoutInput {
     pub limits: Limits,
 }
 
+/// An image that is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckInput {
+    /// The image, decoded.
+    pub image: Blob,
+    /// How far the check goes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub level: Level,
+    /// Which breaches are errors.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policy: Policy,
+    /// Rules that are switched off, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// How many devices belong to the image without being there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub devices: u16,
+    /// Limits other than the defaults.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
+/// How far a check goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Superblock, device table and compression configurations.
+    Superblock,
+    /// All metadata.
+    #[default]
+    Metadata,
+    /// All metadata, and that what is compressed decodes.
+    Full,
+}
+
 /// Limits other than the defaults, which `vectors/README.md` lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -323,6 +364,24 @@ pub struct Limits {
     /// Most layers in a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<u32>,
+    /// Most inodes of an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+    /// Most entries of a directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_entries: Option<u64>,
+    /// Most directories above a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_depth: Option<u32>,
+    /// Longest target of a symbolic link in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symlink_length: Option<u32>,
+    /// Most memory that a check keeps, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_memory: Option<u64>,
+    /// Most metadata that a check looks at, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_work: Option<u64>,
 }
 
 impl Limits {
@@ -348,6 +407,9 @@ pub enum Expected {
     Invalid {
         /// With this error.
         error: Refusal,
+        /// What must be said besides, at least.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Json>,
     },
 }
 
@@ -379,6 +441,8 @@ pub enum Place {
     Json(u64),
     /// An inode.
     Nid(u64),
+    /// A byte of the content of a file or a directory: its inode, and the offset there.
+    File(u64, u64),
     /// A layer, counted from 1.
     Layer(u64),
 }

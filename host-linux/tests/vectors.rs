@@ -290,7 +290,7 @@ fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
         }
         let code = json!(code);
         match &case.expected {
-            Expected::Invalid { error } => {
+            Expected::Invalid { error, .. } => {
                 equal("exit code", &code, &json!(1))?;
                 let found = &report["error"];
                 equal("id", &found["id"], &json!(error.id))?;

@@ -6,6 +6,7 @@
 
 pub mod bases;
 mod cases;
+pub mod erofs;
 pub mod gzip;
 pub mod image;
 pub mod suite;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 use super::{gzip, zstd};
 use crate::blob::{Blob, Content, Part, measure, sha256};
 use crate::manifest::{
-    Case, Demand, DocumentInput, Expected, Limits, MediaTypeInput, Operation, PlanInput, Policy,
-    Refusal, Text, UnpackInput,
+    Case, CheckInput, Demand, DocumentInput, Expected, Level, Limits, MediaTypeInput, Operation,
+    PlanInput, Policy, Refusal, Text, UnpackInput,
 };
 use crate::native;
 
@@ -143,6 +143,19 @@ impl Suite {
     pub fn layer(&mut self, id: &str, description: &str, wire: Wire, blob: &[u8]) -> Draft {
         let blob = self.file(&format!("cases/{id}.{}", wire.extension()), blob);
         layer(id, description, wire, blob)
+    }
+
+    /// A case of checking an image.
+    pub fn check(&mut self, id: &str, description: &str, file: &str, image: &[u8]) -> Draft {
+        let input = CheckInput {
+            image: self.file(&format!("cases/{file}.erofs"), image),
+            level: Level::default(),
+            policy: Policy::default(),
+            allow: Vec::new(),
+            devices: 0,
+            limits: Limits::default(),
+        };
+        Draft::new(id, description, Operation::Check(input))
     }
 
     /// A document's case of this operation.
@@ -306,6 +319,20 @@ impl Draft {
         self
     }
 
+    /// Changes what is asked of a check.
+    ///
+    /// # Panics
+    ///
+    /// When it is no check's case.
+    #[must_use]
+    pub fn asking(mut self, change: impl FnOnce(&mut CheckInput)) -> Self {
+        match &mut self.case.operation {
+            Operation::Check(input) => change(input),
+            other => panic!("{other:?}"),
+        }
+        self
+    }
+
     /// Sets limits.
     ///
     /// # Panics
@@ -317,6 +344,7 @@ impl Draft {
             Operation::Unpack(input) => &mut input.limits,
             Operation::Plan(input) => &mut input.limits,
             Operation::Layout(input) => &mut input.limits,
+            Operation::Check(input) => &mut input.limits,
             Operation::LayoutMarker(input)
             | Operation::Document(input)
             | Operation::Config(input) => &mut input.limits,
@@ -335,6 +363,7 @@ impl Draft {
         match &mut self.case.operation {
             Operation::Plan(input) => input.policy = policy,
             Operation::Layout(input) => input.policy = policy,
+            Operation::Check(input) => input.policy = policy,
             other => panic!("{other:?}"),
         }
         self
@@ -363,7 +392,26 @@ impl Draft {
                 kind: code.kind().id().into(),
                 at: native::place(at),
             },
+            outputs: Map::new(),
         };
+        self
+    }
+
+    /// This must be said besides.
+    ///
+    /// # Panics
+    ///
+    /// When that is no object.
+    #[must_use]
+    pub fn saying(mut self, said: Json) -> Self {
+        let Json::Object(said) = said else {
+            panic!("{said}");
+        };
+        match &mut self.case.expected {
+            Expected::Valid { outputs } | Expected::Invalid { outputs, .. } => {
+                outputs.extend(said);
+            }
+        }
         self
     }
 }

@@ -1,5 +1,6 @@
 //! The back end that calls the core, linked in.
 
+mod check;
 mod document;
 mod layer;
 mod layout;
@@ -91,10 +92,11 @@ impl Backend for Native {
             Operation::Plan(input) => document::plan(input, folder)?,
             Operation::Unpack(input) => self.unpack(input, folder)?,
             Operation::Layout(input) => self.layout(input, folder)?,
+            Operation::Check(input) => return check::check(input, folder),
         };
         Ok(match result {
             Ok(outputs) => Answer::Valid(outputs),
-            Err(error) => Answer::Invalid(refusal(&error)),
+            Err(error) => Answer::Invalid(refusal(&error), Map::new()),
         })
     }
 }
@@ -118,6 +120,7 @@ pub fn place(at: At) -> Option<Place> {
         At::Text(offset) => Some(Place::Text(offset)),
         At::Json(offset) => Some(Place::Json(offset)),
         At::Nid(nid) => Some(Place::Nid(nid)),
+        At::File(nid, offset) => Some(Place::File(nid, offset)),
         At::Layer(number) => Some(Place::Layer(number.into())),
         _ => None,
     }
@@ -141,12 +144,18 @@ fn limits(set: &manifest::Limits) -> Limits {
     put(&mut limits.frames, set.frames);
     put(&mut limits.skippable_size, set.skippable_size);
     put(&mut limits.json_size, set.json_size);
+    put(&mut limits.inodes, set.inodes);
+    put(&mut limits.directory_entries, set.directory_entries);
+    put(&mut limits.check_memory, set.check_memory);
+    put(&mut limits.check_work, set.check_work);
     limits.expansion_ratio = set.expansion_ratio.or(limits.expansion_ratio);
     let put = |limit: &mut u32, set: Option<u32>| *limit = set.unwrap_or(*limit);
     put(&mut limits.json_depth, set.json_depth);
     put(&mut limits.json_members, set.json_members);
     put(&mut limits.index_depth, set.index_depth);
     put(&mut limits.layers, set.layers);
+    put(&mut limits.directory_depth, set.directory_depth);
+    put(&mut limits.symlink_length, set.symlink_length);
     limits
 }
 

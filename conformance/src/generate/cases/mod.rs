@@ -2,6 +2,7 @@
 
 mod blobs;
 mod bombs;
+mod check;
 mod contents;
 mod descriptors;
 mod documents;
@@ -35,7 +36,7 @@ pub(super) const ORIGINS: [(&str, &str); 2] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 16] = [
+pub(super) const GROUPS: [(&str, &str); 25] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -45,6 +46,27 @@ pub(super) const GROUPS: [(&str, &str); 16] = [
         "bomb",
         "Blobs that decode to far more than they should. All are refused early and in constant memory.",
     ),
+    ("check-clean", "Images of which the check says nothing."),
+    (
+        "check-content",
+        "The check: where content lies that is not compressed.",
+    ),
+    (
+        "check-directory",
+        "The check: directories and their entries.",
+    ),
+    ("check-inode", "The check: inodes."),
+    (
+        "check-limit",
+        "The check: what it may use, and how far it goes.",
+    ),
+    ("check-map", "The check: compressed content."),
+    ("check-overlap", "The check: what lies over something else."),
+    (
+        "check-superblock",
+        "The check: the superblock, devices, configurations, the image's end.",
+    ),
+    ("check-xattr", "The check: extended attributes."),
     (
         "chunk-index",
         "Chunk indexes, embedded in a layer or as a layer of their own.",
@@ -100,6 +122,11 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "erofs-image-spec",
             "EROFS Image Layer Format Specification (draft), spec.md at 640fd6a",
             "https://github.com/erofs/erofs-image-spec",
+        ),
+        (
+            "erofs-utils",
+            "erofs-utils 1.9.4",
+            "https://git.kernel.org/pub/scm/linux/kernel/git/xiang/erofs-utils.git",
         ),
         (
             "linux",
@@ -178,5 +205,6 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     zstd_faults::add(&mut suite, bases);
     bombs::add(&mut suite, bases);
     layouts::add(&mut suite, bases);
+    check::add(&mut suite, bases);
     suite.finish()
 }
