@@ -95,10 +95,18 @@ pub(super) const GROUPS: [(&str, &str); 25] = [
 ];
 
 /// What the flags mean.
-pub(super) const FLAGS: [(&str, &str); 3] = [
+pub(super) const FLAGS: [(&str, &str); 5] = [
     (
         "bomb",
         "Decoded to its end it has far more bytes than the blob: a decoder that does not stop needs minutes or much memory.",
+    ),
+    (
+        "fsck-rejects",
+        "fsck.erofs --extract of erofs-utils 1.9.4 refuses the image. Of images with devices it was not asked.",
+    ),
+    (
+        "kernel-rejects",
+        "Linux 6.18 refuses the image: to mount it, or to read all that is in it. Of images with devices it was not asked.",
     ),
     (
         "large",

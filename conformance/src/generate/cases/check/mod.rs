@@ -8,6 +8,7 @@ mod inodes;
 mod limits;
 mod superblock;
 mod trees;
+mod verdicts;
 mod whole;
 mod xattrs;
 
@@ -162,14 +163,15 @@ impl Breach<'_> {
 
     fn draft(&self, suite: &mut Suite, id: &str, image: &[u8], policy: Policy) -> Draft {
         let Model { level, devices, .. } = self.clean;
-        suite
+        let draft = suite
             .check(id, &self.description, &self.id, image)
             .policy(policy)
             .asking(|input: &mut CheckInput| {
                 input.level = level;
                 input.devices = devices;
             })
-            .demand(self.demand.0, self.demand.1)
+            .demand(self.demand.0, self.demand.1);
+        verdicts::flags(&self.id).fold(draft, Draft::flag)
     }
 }
 
