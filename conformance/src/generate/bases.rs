@@ -30,7 +30,7 @@ pub struct BaseImage {
     pub tree: &'static [Entry],
     /// Options of `mkfs.erofs` besides those that all images share.
     options: &'static [&'static str],
-    /// The last digit of its UUID.
+    /// The last two digits of its UUID.
     uuid: u8,
     /// Whether the tar follows the image, because it holds the data (`--tar=i`).
     indexes_tar: bool,
@@ -46,7 +46,7 @@ enum Form {
 }
 
 /// The images.
-pub const IMAGES: [BaseImage; 5] = [
+pub const IMAGES: [BaseImage; 14] = [
     BaseImage {
         name: "small",
         description: "One block with two files inline: what most broken images are made from",
@@ -126,10 +126,112 @@ pub const IMAGES: [BaseImage; 5] = [
         indexes_tar: false,
         forms: &[Form::Gzip],
     },
+    content("lz4", "LZ4, compact indexes", &["-b512", "-zlz4"], 6),
+    content(
+        "tail",
+        "LZ4, tails behind the indexes",
+        &["-b512", "-zlz4hc", "-Eztailpacking"],
+        7,
+    ),
+    content(
+        "fragments",
+        "LZ4, pclusters of two blocks, tails in the packed inode, extents that are shared",
+        &["-b512", "-zlz4", "-Efragments,dedupe", "-C1024"],
+        8,
+    ),
+    content(
+        "extents",
+        "LZ4, encoded extents and addresses of 48 bits",
+        &["-b512", "-zlz4", "-E48bit", "-C2048"],
+        9,
+    ),
+    content(
+        "lzma",
+        "LZMA, pclusters of four blocks",
+        &["-b512", "-zlzma", "-C2048"],
+        10,
+    ),
+    content(
+        "deflate",
+        "DEFLATE, pclusters of four blocks",
+        &["-b512", "-zdeflate", "-C2048"],
+        11,
+    ),
+    content(
+        "zstd",
+        "zstd, pclusters of four blocks",
+        &["-b512", "-zzstd", "-C2048"],
+        12,
+    ),
+    content(
+        "chunks",
+        "Chunks of two blocks",
+        &["-b512", "--chunksize=1024"],
+        13,
+    ),
+    content(
+        "metabox",
+        "Inodes in a metabox that is compressed with zstd",
+        &["-b512", "-zzstd", "-C2048", "-m1024:zstd", "--MZ=i"],
+        14,
+    ),
 ];
 
+/// An image of blocks of 512 bytes with files that can be compressed.
+const fn content(
+    name: &'static str,
+    description: &'static str,
+    options: &'static [&'static str],
+    uuid: u8,
+) -> BaseImage {
+    BaseImage {
+        name,
+        description,
+        tree: CONTENT,
+        options,
+        uuid,
+        indexes_tar: false,
+        forms: &[],
+    }
+}
+
+/// Files of several blocks, of which one begins as another does, and one of a few bytes.
+const CONTENT: &[Entry] = &[
+    Entry::dir("./"),
+    Entry::file("few", b"too few to be compressed\n"),
+    Entry::file("lines", &LINES),
+    Entry::file("some", LINES.first_chunk::<3000>().expect("more")),
+    Entry::file("zeros", &[0; 5000]),
+];
+
+/// Lines that begin with their number.
+const LINES: [u8; 4800] = {
+    let text = b"0000 a line of a file that compresses ok\n";
+    let mut lines = [b'\n'; 4800];
+    let mut at = 0;
+    while at < lines.len() {
+        let (line, column) = (at / text.len(), at % text.len());
+        lines[at] = match column {
+            1 => b'0' + (line / 100 % 10) as u8,
+            2 => b'0' + (line / 10 % 10) as u8,
+            3 => b'0' + (line % 10) as u8,
+            _ => text[column],
+        };
+        at += 1;
+    }
+    lines
+};
+
 /// The stored bases, each with the digest that it must have.
-pub const DIGESTS: [(&str, &str); 9] = [
+pub const DIGESTS: [(&str, &str); 18] = [
+    (
+        "chunks.erofs",
+        "e88edfd19e6265dedd9f5853b6cafba500ac46ed8a77cfd067ea999b96b6c502",
+    ),
+    (
+        "deflate.erofs",
+        "959cedbfe2061d0d74fa325089103e2bf8c15cc794f457367ca8fcdd63e6ab86",
+    ),
     (
         "demo-1.erofs",
         "8c3111d450ed18261e698e27e6743785211b354e5411eabed097225ea4f00e1c",
@@ -151,6 +253,26 @@ pub const DIGESTS: [(&str, &str); 9] = [
         "4532fd946fc3831abd45fda233965c8c173dd4662c9ebb06917d88ce9d75f832",
     ),
     (
+        "extents.erofs",
+        "cd11a506661dac0c0136ff14514168049a474341649e0d9e4e0343462156ab6d",
+    ),
+    (
+        "fragments.erofs",
+        "026f2539a7bc6f389706c95f27f2f99794cca7ec4b6bcf5478cda28103baa356",
+    ),
+    (
+        "lz4.erofs",
+        "4fe86c2e489f541b2b01bb299b298fdd5e81ca4c2fc1cc0d011c4a1cb5090864",
+    ),
+    (
+        "lzma.erofs",
+        "e8d42328e8c0b7f009699e1dd6c78365ee8c95a43a3aff6def179e02cb61c827",
+    ),
+    (
+        "metabox.erofs",
+        "56c9128c3a4a69c0de185d7c436bf05a405b41f06668e2d006d5edc5f77a0694",
+    ),
+    (
         "small.erofs",
         "e1725d1a6a2e6f7761ee6cb7cf4624ebbd36db2794a3790e94161340cd85b683",
     ),
@@ -163,8 +285,16 @@ pub const DIGESTS: [(&str, &str); 9] = [
         "06a3b1f7d1338ccd11930474d4f3a79a0e24f235b8eab63a786db3d0fc925d7f",
     ),
     (
+        "tail.erofs",
+        "6945ca77a8be2324a31036369e68a3870f5c0b218ba1ed2058fab0f14a9bb59f",
+    ),
+    (
         "tar-index.erofs",
         "bc5d122af65521d6a3790f7b471636bb3eecc872185e2dea201b08ba0eb0158b",
+    ),
+    (
+        "zstd.erofs",
+        "597eb585a62002a70aff2f94e91c02eaceb11c95e38e7965381ec52b9b34e337",
     ),
 ];
 
@@ -227,7 +357,7 @@ impl Bases {
 
 impl BaseImage {
     fn uuid(&self) -> String {
-        format!("00000000-0000-4000-8000-00000000000{}", self.uuid)
+        format!("00000000-0000-4000-8000-0000000000{:02}", self.uuid)
     }
 
     /// The arguments of `mkfs.erofs`, without image and tar.
