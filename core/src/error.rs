@@ -280,6 +280,7 @@ codes! {
     XattrDuplicate = "xattr-duplicate", Malformed, "xattrs", "hold the same name twice";
     XattrFilter = "xattr-filter", Malformed, "xattr header", "denies a name that is there";
     XattrAcl = "xattr-acl", Malformed, "xattr", "is an ACL that is none";
+    XattrCapability = "xattr-capability", Malformed, "xattr", "is a file capability that is none";
     XattrUnknown = "xattr-unknown", Unsupported, "xattr entry", "has a name without a known prefix";
     XattrReserved = "xattr-reserved", Malformed, "xattr header", "has reserved bytes that are not zero";
     XattrPrefix = "xattr-prefix", Malformed, "xattr prefix", "does not exist or is cut off";
@@ -290,6 +291,7 @@ codes! {
     MapIndex = "map-index", Malformed, "compression map", "was asked for what lies beyond the end of the content";
     MapOffset = "map-offset", Malformed, "compression index", "an extent starts beyond the end of its logical cluster or of the content";
     MapDistance = "map-distance", Malformed, "compression index", "does not lead to the head of its extent";
+    MapLookahead = "map-lookahead", Malformed, "compression index", "does not lead to the head of the next extent";
     MapBlockCount = "map-block-count", Malformed, "compression index", "the number of blocks of a big pcluster is missing or not allowed";
     MapExtents = "map-extents", Malformed, "extent record", "is not in order";
     PclusterUnknown = "pcluster-unknown", Unsupported, "pcluster", "is of an unknown compression algorithm";

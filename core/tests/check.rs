@@ -147,3 +147,23 @@ fn rules_can_be_switched_off_by_their_ids_alone() {
     // Not a rule, though an error: a limit is raised, not switched off.
     assert!(!options.allow("check-memory"));
 }
+
+/// Fields that the kernel or erofs-utils reads at the mount, whether anything uses them or not.
+#[test]
+fn what_is_read_at_the_mount_is_looked_at() {
+    let good = base("demo-1.erofs");
+    for (offset, bytes, code) in [
+        // Prefixes of xattr names, where no xattr is; the table would start in the first bytes.
+        (91, &[1_u8][..], Code::XattrPrefix),
+        // A packed inode in the metabox, where fragments are not a feature.
+        (96, &(1_u64 << 63).to_le_bytes(), Code::SuperblockPacked),
+    ] {
+        let mut image = good.clone();
+        image[1024 + offset..][..bytes.len()].copy_from_slice(bytes);
+        mend(&mut image);
+        let (summary, found) = checked(&image, Policy::Any).unwrap();
+        assert!(!summary.passed());
+        assert_eq!(found, [code]);
+        assert!(read_all(&image).is_ok());
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Checker, Level};
 use crate::erofs::{
-    Data, Extent, FileType, Incompat, Inode, Layout, Place, ReadAt, ReadResult, Space,
+    Data, Encoding, Extent, FileType, Incompat, Inode, Layout, Place, ReadAt, ReadResult, Space,
 };
 use crate::{At, Code, Error, Value};
 
@@ -27,6 +27,12 @@ impl<R: ReadAt> Checker<'_, R> {
                 }
             }
             Data::Device(..) | Data::Nothing => return Ok(true),
+        }
+        if inode.layout.is_compressed() && inode.size > 0 {
+            let ahead = self.image.check_lookahead(inode);
+            if self.take(ahead)?.is_none() {
+                return Ok(false);
+            }
         }
         let mut offset = 0;
         while offset < inode.size {
@@ -85,6 +91,15 @@ impl<R: ReadAt> Checker<'_, R> {
                 (device, offset, extent.length, chunks)
             }
             Place::Encoded(pcluster) => {
+                let block = self.image.superblock().block_size();
+                if pcluster.encoding == Encoding::Interlaced && pcluster.length > block {
+                    let at = At::File(inode.nid, extent.offset);
+                    self.report(
+                        Error::new(Code::PclusterSurplus, at)
+                            .found(Value::Number(pcluster.length))
+                            .expected(Value::AtMost(block)),
+                    );
+                }
                 if pcluster.metadata.is_some() {
                     let end = pcluster.offset.saturating_add(pcluster.length);
                     self.take_metadata(inode, pcluster.offset, end)?;

@@ -338,6 +338,9 @@ impl<'a, R: ReadAt> Checker<'a, R> {
     /// The tree from its root, and the inodes that lie outside of it.
     fn tree(&mut self) -> ReadResult<(), R> {
         self.internal_inodes()?;
+        // The kernel reads the table at the mount, whether an xattr uses it or not.
+        let image = self.image;
+        self.take(image.prefixes())?;
         let root = self.image.superblock().root_nid;
         self.first_sight(root)?;
         let read = self.image.root();

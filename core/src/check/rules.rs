@@ -150,7 +150,7 @@ rules! {
     SuperblockMeta, Kernel, ALWAYS, "The metadata area starts inside the image", "erofs_iloc";
     SuperblockXattr, Kernel, ALWAYS, "The shared xattrs start inside the image", "erofs_xattr_iter_shared";
     SuperblockRoot, Kernel, ALWAYS, "The root inode lies inside the image", "erofs_fc_fill_super";
-    SuperblockPacked, Kernel, ALWAYS, "The packed inode lies inside the image", "erofs_fc_fill_super";
+    SuperblockPacked, Kernel, ALWAYS, "The packed inode lies inside the image, and not in the metabox", "erofs_fc_fill_super, lib/super.c of erofs-utils";
     SuperblockMetabox, Kernel, ALWAYS, "The metabox inode lies inside the image and not in itself", "erofs_read_superblock";
     SuperblockPrefixes, Kernel, ALWAYS, "The table of xattr prefixes starts inside the image", "erofs_xattr_prefixes_init";
     SuperblockNanoseconds, Ambiguity, ALWAYS, "The time has fewer than a billion nanoseconds", "struct erofs_super_block";
@@ -204,7 +204,8 @@ rules! {
     XattrLength, Kernel, ALWAYS, "The name of an xattr has 1 to 255 bytes behind a prefix that takes one", "vfs_getxattr";
     XattrDuplicate, Ambiguity, ALWAYS, "An inode has an xattr once", "erofs_getxattr";
     XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
-    XattrAcl, Kernel, ALWAYS, "An ACL is one", "posix_acl_from_xattr";
+    XattrAcl, Kernel, ALWAYS, "An ACL is one, of no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
+    XattrCapability, Kernel, ALWAYS, "A file capability is of revision 2 or 3", "cap_inode_getsecurity";
     XattrUnknown, Unused, STRICT, "The name of an xattr has a known prefix", "erofs_xattr_prefix";
     XattrReserved, Unused, STRICT, "Reserved bytes of an xattr header are zero", "struct erofs_xattr_ibody_header";
 
@@ -221,13 +222,14 @@ rules! {
     MapIndex, Kernel, ALWAYS, "An index lies inside the content", "z_erofs_load_compact_lcluster";
     MapOffset, Kernel, ALWAYS, "An extent starts in its logical cluster", "z_erofs_load_lcluster_from_disk";
     MapDistance, Kernel, ALWAYS, "Every index leads to the head of its extent", "z_erofs_extent_lookback";
+    MapLookahead, Kernel, ALWAYS, "Every index leads to the head of the next extent", "z_erofs_get_extent_decompressedlen";
     MapBlockCount, Kernel, ALWAYS, "A big pcluster states its blocks, and no other does", "z_erofs_get_extent_compressedlen";
     MapExtents, Kernel, ALWAYS, "Extent records are in order", "z_erofs_map_blocks_ext";
     PclusterUnknown, Kernel, ALWAYS, "A pcluster's algorithm is known", "z_erofs_map_sanity_check";
     PclusterAlgorithm, Kernel, ALWAYS, "A pcluster's algorithm is one that the superblock names", "z_erofs_map_sanity_check";
     PclusterSize, Kernel, ALWAYS, "A pcluster has 1 MiB at most, and decodes to 12 MiB at most", "z_erofs_map_sanity_check";
     PclusterPlain, Kernel, ALWAYS, "A plain pcluster holds its extent", "z_erofs_map_blocks_fo";
-    PclusterSurplus, Kernel, ALWAYS, "A compressed pcluster is no larger than its extent", "z_erofs_transform_plain";
+    PclusterSurplus, Kernel, ALWAYS, "A compressed pcluster is no larger than its extent, and an interlaced one than a block", "z_erofs_decompress of erofs-utils";
     PclusterInline, Kernel, ALWAYS, "An inline pcluster ends in the block where it starts", "z_erofs_map_blocks_fo";
     PclusterData, Kernel, ALWAYS, "A pcluster decodes", "z_erofs_decompress_pcluster";
     PclusterLength, Kernel, ALWAYS, "A pcluster decodes to the length of its extent", "z_erofs_decompress_pcluster";

@@ -2,7 +2,8 @@
 
 use super::Checker;
 use crate::erofs::{
-    Compat, DEVICE_SLOT_SIZE, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Space,
+    Compat, DEVICE_SLOT_SIZE, METABOX_BIT, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
+    Space,
 };
 use crate::unpack::TAR_PADDING;
 use crate::{At, Code, Error, Value};
@@ -22,6 +23,13 @@ impl<R: ReadAt> Checker<'_, R> {
             self.take(checksum)?;
         } else {
             self.report(Error::new(Code::SuperblockUnsigned, field(8)));
+        }
+        // erofs-utils refuses one in the metabox, whether it is used or not.
+        if superblock.packed_nid & METABOX_BIT != 0 {
+            self.report(
+                Error::new(Code::SuperblockPacked, field(96))
+                    .found(Value::Hex(superblock.packed_nid)),
+            );
         }
         let unknown = superblock.compat.unknown();
         if unknown != 0 {

@@ -3,13 +3,15 @@
 use alloc::vec::Vec;
 
 use super::Checker;
-use crate::erofs::{Compat, Inode, ReadAt, ReadResult, filter_bit, split_xattr};
+use crate::erofs::{Compat, FileType, Inode, ReadAt, ReadResult, filter_bit, split_xattr};
 use crate::{At, Code, Error, Value};
 
 /// Longest name of an xattr, prefix included (`XATTR_NAME_MAX`).
 const NAME_MAX: usize = 255;
 /// Indexes of the two ACLs, whose prefix is the whole name.
 const ACLS: [u8; 2] = [2, 3];
+/// The capabilities of a program, whose value the kernel looks at before it gives it out.
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// Names of one inode's xattrs, in memory that serves one inode after another.
 #[derive(Debug, Default)]
@@ -98,8 +100,17 @@ impl<R: ReadAt> Checker<'_, R> {
                 if self.take(value)?.is_none() {
                     break;
                 }
-                if !is_acl_value(xattrs.value()) {
+                let is_symlink = inode.file_type == FileType::Symlink;
+                if is_symlink || !is_acl_value(xattrs.value()) {
                     self.report(Error::new(Code::XattrAcl, at));
+                }
+            } else if name == CAPABILITY {
+                let value = xattrs.read_value(&found);
+                if self.take(value)?.is_none() {
+                    break;
+                }
+                if !is_capability(xattrs.value()) {
+                    self.report(Error::new(Code::XattrCapability, at));
                 }
             } else if self.take(xattrs.reaches(&found))?.is_none() {
                 break;
@@ -113,21 +124,23 @@ impl<R: ReadAt> Checker<'_, R> {
     }
 }
 
-/// Whether a value is one that `posix_acl_from_xattr` in `fs/posix_acl.c` takes: version 2,
-/// then entries of tag, permissions and id.
+/// Whether a value is one that `posix_acl_from_xattr` in `fs/posix_acl.c` takes and
+/// `posix_acl_to_xattr` gives back: version 2, then one or more entries of tag, permissions and
+/// id. Without entries the kernel says that there is no such xattr.
 fn is_acl_value(value: &[u8]) -> bool {
     let Some((version, mut entries)) = value.split_first_chunk() else {
         return false;
     };
-    if u32::from_le_bytes(*version) != 2 {
+    if u32::from_le_bytes(*version) != 2 || entries.is_empty() {
         return false;
     }
     while let Some((entry, rest)) = entries.split_first_chunk::<8>() {
         let [t0, t1, _, _, i0, i1, i2, i3] = *entry;
         let id = u32::from_le_bytes([i0, i1, i2, i3]);
         let known = match u16::from_le_bytes([t0, t1]) {
-            // The owner, the owning group, the mask, others: without an id of their own.
-            0x01 | 0x04 | 0x10 | 0x20 => true,
+            // The owner, the owning group, the mask, others: without an id of their own. Another
+            // number there is lost in the kernel's answer.
+            0x01 | 0x04 | 0x10 | 0x20 => id == u32::MAX,
             // A user or a group that is named.
             0x02 | 0x08 => id != u32::MAX,
             _ => false,
@@ -140,9 +153,23 @@ fn is_acl_value(value: &[u8]) -> bool {
     entries.is_empty()
 }
 
+/// Whether a value is one that the kernel gives to who asks for it (`cap_inode_getsecurity` in
+/// `security/commoncap.c`): revision 2 with 20 bytes, or 3 with 24, and no flag but the one that
+/// says that the capabilities are effective.
+fn is_capability(value: &[u8]) -> bool {
+    let Some((magic, rest)) = value.split_first_chunk() else {
+        return false;
+    };
+    matches!(
+        (u32::from_le_bytes(*magic) & !1, rest.len()),
+        (0x0200_0000, 16) | (0x0300_0000, 20)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
 
     #[test]
     fn names_that_repeat_are_seen_wherever_they_are() {
@@ -163,7 +190,11 @@ mod tests {
             2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 7, 0, 232, 3, 0, 0,
         ];
         assert!(is_acl_value(&acl));
-        assert!(is_acl_value(&acl[..4]));
+        // No entries, and an id of the owner.
+        assert!(!is_acl_value(&acl[..4]));
+        let mut owned = acl;
+        owned[8] = 0;
+        assert!(!is_acl_value(&owned));
         assert!(!is_acl_value(&acl[..3]));
         assert!(!is_acl_value(&acl[..19]));
         for (place, value) in [(0, 1), (4, 3), (12, 64)] {
@@ -174,5 +205,23 @@ mod tests {
         let mut nobody = acl;
         nobody[16..].fill(255);
         assert!(!is_acl_value(&nobody));
+    }
+
+    #[test]
+    fn capabilities() {
+        let of = |magic: u32, length| [magic.to_le_bytes().to_vec(), vec![0; length]].concat();
+        for (magic, length) in [(0x0200_0000, 16), (0x0200_0001, 16), (0x0300_0001, 20)] {
+            assert!(is_capability(&of(magic, length)), "{magic:#x}");
+        }
+        for (magic, length) in [
+            (0x0200_0000, 15),
+            (0x0200_0000, 20),
+            (0x0200_0002, 16),
+            (0x0300_0000, 16),
+            (0x0100_0000, 8),
+        ] {
+            assert!(!is_capability(&of(magic, length)), "{magic:#x} {length}");
+        }
+        assert!(!is_capability(&[0, 0, 0]));
     }
 }

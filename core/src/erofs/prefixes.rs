@@ -14,7 +14,7 @@ const INFIX_MAX: usize = 255;
 
 /// A long prefix.
 #[derive(Debug)]
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     /// Index of the short prefix that it begins with; see [`super::xattr::prefix`].
     pub(super) base: u8,
     /// What follows that.
@@ -29,7 +29,7 @@ enum Table {
 
 impl<R: ReadAt> Image<R> {
     /// The long prefixes, read when they are first asked for.
-    pub(super) fn prefixes(&self) -> ReadResult<&[Prefix], R> {
+    pub(crate) fn prefixes(&self) -> ReadResult<&[Prefix], R> {
         if let Some(prefixes) = self.prefixes.get() {
             return Ok(prefixes);
         }

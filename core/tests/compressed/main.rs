@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod builder;
+mod check;
 #[path = "../common/mod.rs"]
 mod common;
 mod corrupt;

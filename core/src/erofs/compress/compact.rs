@@ -25,6 +25,32 @@ pub(super) fn load<R: ReadAt>(
     map: &Map,
     lcn: u64,
 ) -> ReadResult<Index, R> {
+    let (place, pack) = pack(records, map, lcn)?;
+    let mut index = pack
+        .index(place.entry, map.has_big_pclusters())
+        .ok_or_else(|| fault(Code::MapDistance, map, lcn))?;
+    index.lcn = lcn;
+    index.next = place.pack.saturating_add(place.size());
+    Ok(index)
+}
+
+/// How many logical clusters ahead the next head is, by the pack of this index, which is of
+/// none (`get_compacted_la_distance`).
+pub(super) fn ahead<R: ReadAt>(
+    records: &mut Records<'_, R>,
+    map: &Map,
+    lcn: u64,
+) -> ReadResult<u64, R> {
+    let (place, pack) = pack(records, map, lcn)?;
+    Ok(pack.ahead(place.entry))
+}
+
+/// Reads the pack that the index of a logical cluster is in.
+fn pack<R: ReadAt>(
+    records: &mut Records<'_, R>,
+    map: &Map,
+    lcn: u64,
+) -> ReadResult<(Place, Pack), R> {
     let total = map.blocks();
     if lcn >= total {
         return Err(fault(Code::MapIndex, map, lcn)
@@ -55,12 +81,7 @@ pub(super) fn load<R: ReadAt>(
             *start = [b0, b1, b2, b3, b4, b5, b6, b7];
         }
     }
-    let mut index = pack
-        .index(place.entry, map.has_big_pclusters())
-        .ok_or_else(|| fault(Code::MapDistance, map, lcn))?;
-    index.lcn = lcn;
-    index.next = place.pack.saturating_add(place.size());
-    Ok(index)
+    Ok((place, pack))
 }
 
 fn fault(code: Code, map: &Map, lcn: u64) -> Error {
@@ -202,6 +223,25 @@ impl Pack {
             index.back = u64::from(before).saturating_add(1);
         }
         Some(index)
+    }
+
+    /// How many entries ahead the next head is; one behind the pack is known by the last entry.
+    fn ahead(&self, entry: u32) -> u64 {
+        let mut distance = 0_u64;
+        let mut last = 0;
+        for entry in entry..self.entries {
+            let (number, kind) = self.entry(entry);
+            if kind != Kind::NonHead {
+                return distance;
+            }
+            distance = distance.saturating_add(1);
+            last = number;
+        }
+        if last & BLOCK_COUNT == 0 {
+            // A zero takes one away, as in the kernel.
+            distance = distance.saturating_add(last.into()).saturating_sub(1);
+        }
+        distance
     }
 
     /// The block of the pcluster whose head is this entry: that of the pack, and as many

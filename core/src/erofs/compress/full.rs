@@ -32,6 +32,20 @@ pub(super) fn load<R: ReadAt>(
     Ok(index)
 }
 
+/// How many logical clusters ahead the next head is, by this index, which is of none.
+pub(super) fn ahead<R: ReadAt>(
+    records: &mut Records<'_, R>,
+    map: &Map,
+    lcn: u64,
+) -> ReadResult<u64, R> {
+    let position = map
+        .header
+        .saturating_add(START)
+        .saturating_add(lcn.saturating_mul(SIZE));
+    let [_, _, _, _, _, _, low, high]: [u8; 8] = records.get(position)?;
+    Ok(u16::from_le_bytes([low, high]).into())
+}
+
 /// The byte after the last index of a map.
 pub(super) fn end(map: &Map) -> u64 {
     let clusters = map.lcn(map.size.saturating_sub(1)).saturating_add(1);

@@ -157,6 +157,11 @@ impl Map {
         }
     }
 
+    /// How the map lies on disk.
+    pub(super) const fn form(&self) -> &Form {
+        &self.form
+    }
+
     pub(super) const fn has_big_pclusters(&self) -> bool {
         self.big_pclusters.0 || self.big_pclusters.1
     }

@@ -21,6 +21,7 @@ mod decode;
 mod extents;
 mod full;
 mod lcluster;
+mod lookahead;
 mod map;
 mod pcluster;
 mod records;
