@@ -1,5 +1,4 @@
 //! What the program shows on a terminal, its help, and what is made of that.
-#![allow(clippy::disallowed_methods, reason = "a test may panic")]
 
 mod common;
 

@@ -1,0 +1,245 @@
+//! Bad layouts: one clear line, exit 1, nothing under the final name, nothing on stdout.
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs;
+
+use common::*;
+use serde_json::json;
+
+#[test]
+fn tar_layers_are_refused_by_name() {
+    let dir = Dir::new();
+    for media_type in [
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    ] {
+        let source = dir.write("source", zstd(&image(1, 1)));
+        let refused = run(args![
+            "unpack",
+            source,
+            "--verify-only",
+            "--media-type",
+            media_type
+        ]);
+        let start = format!("--media-type {media_type}: media type: is ");
+        assert!(refused.line(1).starts_with(&start), "{}", refused.stderr);
+        let mut layers = three_layers();
+        layers[1].media_type = media_type.into();
+        let layout = Layout::of(dir.path("layout"), &layers);
+        let refused = run(args!["unpack", layout.path, "-o", dir.path("out")]);
+        let line = refused.line(1);
+        assert!(line.contains("tar") && line.contains("layer 2"), "{line}");
+        // inspect says what it is all the same.
+        let shown = run(args!["inspect", layout.path]);
+        assert!(shown.done().contains(media_type), "{}", shown.text());
+        assert!(shown.text().contains("Refused:"), "{}", shown.text());
+        fs::remove_dir_all(layout.path).unwrap();
+    }
+    let source = dir.write("source", image(1, 1));
+    let media_type = "application/vnd.erofs+lz4";
+    let refused = run(args![
+        "unpack",
+        source,
+        "--verify-only",
+        "--media-type",
+        media_type
+    ]);
+    assert_eq!(
+        refused.line(1),
+        "--media-type application/vnd.erofs+lz4: media type: names a compression that is not \
+         supported, at character 22: expected +zstd or +gzip"
+    );
+}
+
+/// Runs a bad layout as a folder, as an archive and through a pipe, and gives the line, which
+/// is the same but for the place.
+fn refuse_layout(layout: &Layout, code: i32) -> String {
+    let dir = Dir::new();
+    let archive = dir.write("archive.tar", layout.archive(true));
+    let bytes = content(&archive);
+    let out = dir.path("out");
+    let mut ends = Vec::new();
+    for (place, output) in [
+        (&layout.path, args!["-o", out]),
+        (&layout.path, args!["--verify-only"]),
+        (&archive, args!["-o", out]),
+    ] {
+        let run = run([args!["unpack", "-j1", place], output].concat());
+        ends.push(run.line(code).replace(place.to_str().unwrap(), "SOURCE"));
+    }
+    let run = run_with(
+        program().args(args!["unpack", "-j1", "-", "-o", out]),
+        &bytes,
+    );
+    let line = run.line(code);
+    let line = match line.strip_prefix('-') {
+        Some(rest) => format!("SOURCE{rest}"),
+        None => line.replacen(": -", ": SOURCE", 1),
+    };
+    ends.push(line);
+    assert_eq!(dir.names(), ["archive.tar"]);
+    // A member of an archive stands after a colon.
+    let mut ends: Vec<_> = ends
+        .iter()
+        .map(|line| {
+            line.replace("SOURCE:blobs", "SOURCE/blobs")
+                .replace("SOURCE:index", "SOURCE/index")
+        })
+        .collect();
+    ends.dedup();
+    assert_eq!(ends.len(), 1, "{ends:#?}");
+    ends.remove(0)
+}
+
+#[test]
+fn layouts_that_do_not_hold_together() {
+    let dir = Dir::new();
+    let layers = three_layers();
+    let digests: Vec<String> = layers.iter().map(|layer| sha256(&layer.blob)).collect();
+    let make = |layers: &[Layer]| {
+        let _ = fs::remove_dir_all(dir.path("layout"));
+        Layout::of(dir.path("layout"), layers)
+    };
+    // Blobs that are others than their digests say: of the same size, longer, shorter.
+    let layout = make(&layers);
+    let blob = layout.blob_path(&digests[1]);
+    let good = content(&blob);
+    let mut changed = good.clone();
+    changed[good.len() / 2] ^= 1;
+    let longer = [&good[..], b"x"].concat();
+    for bytes in [&changed, &longer, &good[..good.len() - 1].to_vec()] {
+        fs::write(&blob, bytes).unwrap();
+        let line = refuse_layout(&layout, 1);
+        assert!(line.starts_with("layer 2: SOURCE/blobs/sha256/"), "{line}");
+    }
+    fs::remove_file(&blob).unwrap();
+    let line = refuse_layout(&layout, 3);
+    assert!(line.starts_with("layer 2: SOURCE/blobs/sha256/"), "{line}");
+    assert!(line.ends_with(": cannot open the blob: No such file or directory"));
+
+    // A diffID that is another.
+    let mut wrong = layers.clone();
+    wrong[2].diff_id = sha256(b"");
+    let line = refuse_layout(&make(&wrong), 1);
+    assert!(line.starts_with("layer 3: "), "{line}");
+    assert!(
+        line.contains("image: does not have the stated diffID"),
+        "{line}"
+    );
+
+    // A plain layer's diffID that is not its digest is seen in the documents already.
+    let mut wrong = layers.clone();
+    wrong[0].diff_id = sha256(b"");
+    let line = refuse_layout(&make(&wrong), 1);
+    assert!(line.starts_with("SOURCE/blobs/"), "{line}");
+
+    // Compression that is another, roles and orders that cannot be.
+    let mut wrong = layers.clone();
+    wrong[1].media_type = EROFS_GZIP.into();
+    assert!(refuse_layout(&make(&wrong), 1).contains("gzip member: "));
+    let wrong = [layers[0].clone().role("overlay-data")];
+    assert!(refuse_layout(&make(&wrong), 1).contains("layer 1"));
+    let wrong = [layers[0].clone(), layers[1].clone().role("device")];
+    assert!(refuse_layout(&make(&wrong), 1).contains("layer 2"));
+    let wrong = [layers[0].clone(), layers[1].clone().role("no-such-role")];
+    refuse_layout(&make(&wrong), 1);
+
+    // Documents.
+    let layout = make(&layers);
+    for document in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"schemaVersion":1,"manifests":[]}"#,
+        r#"{"schemaVersion":2,"manifests":[]}"#,
+        r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
+        r#"{"schemaVersion":2,"manifests":[],"layers":[],"config":{}}"#,
+        "{\"schemaVersion\":2,\"manifests\":[],\"\u{0}\":1}",
+    ] {
+        fs::write(layout.path.join("index.json"), document).unwrap();
+        let line = refuse_layout(&layout, 1);
+        assert!(line.starts_with("SOURCE"), "{line}");
+    }
+    layout.save();
+    fs::write(
+        layout.path.join("oci-layout"),
+        r#"{"imageLayoutVersion":"2.0.0"}"#,
+    )
+    .unwrap();
+    refuse_layout(&layout, 1);
+    fs::remove_dir_all(&layout.path).unwrap();
+
+    // A manifest that was changed after its digest was taken.
+    let mut layout = Layout::new(dir.path("layout"));
+    let digest = layout.add(&layers, json!({}));
+    let path = layout.blob_path(&digest);
+    let mut manifest = content(&path);
+    let place = manifest.len() - 3;
+    manifest[place] ^= 1;
+    fs::write(&path, &manifest).unwrap();
+    let line = refuse_layout(&layout, 1);
+    assert!(line.contains(&digest), "{line}");
+}
+
+#[test]
+fn a_refusal_outranks_a_failure_of_the_environment() {
+    let dir = Dir::new();
+    let mut layers = three_layers();
+    layers[2].diff_id = sha256(b"");
+    let layout = Layout::of(dir.path("layout"), &layers);
+    fs::remove_file(layout.blob_path(&sha256(&layers[0].blob))).unwrap();
+    let run = run(args![
+        "unpack",
+        layout.path,
+        "-o",
+        dir.path("out"),
+        "--keep-going",
+        "-q",
+        "--json"
+    ]);
+    assert_eq!(run.code(), 1);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    assert!(lines[0].contains("layer 1: ") && lines[0].contains("cannot open the blob"));
+    assert!(lines[1].contains("layer 3: "));
+    assert_eq!(run.json()["error"]["id"], "diff-id");
+    assert_eq!(run.json()["layers"][0]["status"], "failed");
+    // Without --keep-going the first error ends it.
+    let run = common::run(args!["unpack", layout.path, "-o", dir.path("out"), "-j1"]);
+    assert!(run.line(3).starts_with("layer 1: "));
+    assert_eq!(dir.names(), ["layout"]);
+}
+
+#[test]
+fn sources_that_are_no_layouts() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("empty")).unwrap();
+    let run = |source: &OsString| run(args!["unpack", source, "-o", dir.path("out")]);
+    let refused = run(&dir.path("empty").into());
+    assert!(
+        refused.line(1).ends_with(
+            ": is a directory without the file oci-layout: expected an OCI image layout"
+        )
+    );
+    let docker = [tar_member("manifest.json", b"[]"), vec![0; 1024]].concat();
+    let refused = run(&dir.write("docker.tar", docker).into());
+    assert!(refused.line(1).contains(": is a docker archive "));
+    let tar = [tar_member("etc/passwd", b"x"), vec![0; 1024]].concat();
+    let refused = run(&dir.write("layer.tar", tar).into());
+    assert!(refused.line(1).contains(": image: is a tar archive"));
+
+    // An archive that is cut anywhere: as one, or as the blob that it then looks like.
+    let layout = Layout::of(dir.path("layout"), &three_layers()[2..]);
+    let archive = layout.archive(true);
+    for length in [512, 1000, 1024, 2048, archive.len() - 1024] {
+        let path = dir.write("cut.tar", &archive[..length]);
+        let refused = run(&path.clone().into());
+        let line = refused.line(1);
+        assert!(line.starts_with(path.to_str().unwrap()), "{line}");
+    }
+    assert!(!dir.path("out").exists());
+}
