@@ -178,6 +178,20 @@ impl ImageFile {
         Ok(image)
     }
 
+    /// Verifies the checksum of the superblock, as the kernel does at mount. Of an image that
+    /// was unpacked it has been verified then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::image`] and [`Image::verify_checksum`].
+    pub fn verify_checksum(&self) -> Result<(), HostError> {
+        if self.outcome.is_some() {
+            return Ok(());
+        }
+        let verified = self.image()?.verify_checksum();
+        verified.map_err(|error| self.failed(error))
+    }
+
     /// What to call it in messages: the path as it was given.
     #[must_use]
     pub fn place(&self) -> &Path {

@@ -620,6 +620,8 @@ fn a_wrong_checksum_is_refused_and_dumped() {
         args!["tree", wrong],
         args!["stat", wrong, "/"],
         args!["cat", wrong, "/etc/passwd"],
+        args!["extract", wrong, "--tar"],
+        args!["extract", wrong, "-C", fixture.dir.path("to")],
     ] {
         let told = run(arguments);
         assert!(
@@ -628,6 +630,7 @@ fn a_wrong_checksum_is_refused_and_dumped() {
             told.stderr
         );
     }
+    assert!(!fixture.dir.path("to").exists());
     let told = run(args!["ls", "--json", wrong]);
     assert_eq!(told.code(), 1);
     assert_eq!(told.json()["outcome"], "refused");

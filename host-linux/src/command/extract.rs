@@ -43,6 +43,7 @@ fn carry_out(args: &Extract) -> Result<Vec<String>, HostError> {
         ));
     }
     let image = args.image.open()?;
+    image.verify_checksum()?;
     let mut options = Options::new();
     options.everything &= !args.as_user;
     options.replace = args.force;

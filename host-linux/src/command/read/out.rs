@@ -82,10 +82,8 @@ pub(in crate::command) fn run(
     let result = started.and_then(|()| {
         let file = args.open()?;
         let image = file.image()?;
-        if verify && file.outcome().is_none() {
-            image
-                .verify_checksum()
-                .map_err(|error| file.failed(error))?;
+        if verify {
+            file.verify_checksum()?;
         }
         let reader = Reader {
             file: &file,
