@@ -213,10 +213,14 @@ fn a_source_that_fails_in_the_middle() {
     assert_eq!(dir.names(), ["log", "packed", "plain"]);
 }
 
-/// A copy of the program in a folder that anyone may enter, for a user without rights.
+/// A copy of the program in a folder that anyone may enter, for a user without rights. Another
+/// process makes it, so that no child of another test can inherit the open file ("text file busy").
 fn program_for_all(dir: &Dir) -> std::path::PathBuf {
     let path = dir.path("erofs-unpack");
-    fs::copy(env!("CARGO_BIN_EXE_erofs-unpack"), &path).unwrap();
+    let copied = Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_erofs-unpack").as_ref(), path.as_path()])
+        .status();
+    assert!(copied.unwrap().success());
     fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     fs::set_permissions(&dir.0, PermissionsExt::from_mode(0o755)).unwrap();
     path

@@ -13,11 +13,14 @@ use super::support::{
 
 const NOBODY: u32 = 65534;
 
-/// Runs the program as nobody; a copy of it, which that user can get at.
+/// Runs the program as nobody; a copy of it, which that user can get at. Another process makes
+/// the copy: a child that another test starts meanwhile would inherit this one's open file, and
+/// the copy would be "busy" for as long as that child has not executed its own program.
 fn as_nobody(dir: &Dir, arguments: &[&str]) -> Output {
     let program = dir.join("program");
     if !program.exists() {
-        fs::copy(PROGRAM, &program).unwrap();
+        let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
+        assert!(copied.unwrap().success());
     }
     Command::new(program)
         .arg("extract")
