@@ -13,6 +13,10 @@ const FILL: Source = ("linux", "fs/erofs/zmap.c, z_erofs_fill_inode");
 const LOAD: Source = ("linux", "fs/erofs/zmap.c, z_erofs_load_lcluster_from_disk");
 const COMPACT: Source = ("linux", "fs/erofs/zmap.c, z_erofs_load_compact_lcluster");
 const BACK: Source = ("linux", "fs/erofs/zmap.c, z_erofs_extent_lookback");
+const AHEAD: Source = (
+    "linux",
+    "fs/erofs/zmap.c, z_erofs_get_extent_decompressedlen",
+);
 const LENGTH: Source = ("linux", "fs/erofs/zmap.c, z_erofs_get_extent_compressedlen");
 const EXTENTS: Source = ("linux", "fs/erofs/zmap.c, z_erofs_map_blocks_ext");
 const SANITY: Source = ("linux", "fs/erofs/zmap.c, z_erofs_map_sanity_check");
@@ -20,6 +24,7 @@ const BLOCKS: Source = ("linux", "fs/erofs/zmap.c, z_erofs_map_blocks_fo");
 const PLAIN: Source = ("linux", "fs/erofs/decompressor.c, z_erofs_transform_plain");
 const DECODE: Source = ("linux", "fs/erofs/decompressor.c, z_erofs_lz4_decompress");
 const FRAGMENT: Source = ("linux", "fs/erofs/zdata.c, z_erofs_read_fragment");
+const PACKED: Source = ("erofs-utils", "lib/super.c, erofs_read_superblock");
 const METABOX: Source = ("linux", "fs/erofs/data.c, erofs_init_metabuf");
 /// Where the indexes start behind the start of a full map.
 const INDEXES: usize = 16;
@@ -133,6 +138,15 @@ fn indexes(suite: &mut Suite, compressed: &Clean) {
             8 + 4,
             BLOCK_COUNT | 1,
             512,
+        ),
+        (
+            "lookahead",
+            "An index leads past the head of the next extent.",
+            AHEAD,
+            Code::MapLookahead,
+            8 + 6,
+            5,
+            1024,
         ),
     ] {
         let id = format!("check-map/{name}");
@@ -403,12 +417,25 @@ fn fragments(suite: &mut Suite, clean: &Clean) {
 }
 
 fn metabox(suite: &mut Suite, clean: &Clean) {
+    let with_packed = |inode| {
+        let mut tree = metabox_tree(inode);
+        tree.nodes
+            .insert(1, Node::plain("#packed", &[0; 512]).in_metabox());
+        tree.incompat(incompat::FRAGMENTS | incompat::ZERO_PADDING)
+            .write()
+    };
+    let made = with_packed(Node::plain("#metabox", &[0; 512]));
+    clean
+        .breaks(
+            "check-superblock/packed-metabox",
+            "The packed inode lies in the metabox.",
+            PACKED,
+            Code::SuperblockPacked,
+            At::Image(1024 + 96),
+        )
+        .always(suite, &made.image.0);
     let in_packed = |_| (1_u64 << 63).to_le_bytes().to_vec();
-    let mut tree = metabox_tree(Node::compressed("#metabox", 1, 512, in_packed, Vec::new()));
-    tree.nodes
-        .insert(1, Node::plain("#packed", &[0; 512]).in_metabox());
-    let tree = tree.incompat(incompat::FRAGMENTS | incompat::ZERO_PADDING);
-    let made = tree.write();
+    let made = with_packed(Node::compressed("#metabox", 1, 512, in_packed, Vec::new()));
     clean
         .breaks(
             "check-map/metabox-loop",
@@ -417,5 +444,6 @@ fn metabox(suite: &mut Suite, clean: &Clean) {
             Code::MetaboxLoop,
             At::Nid(made.nid("#metabox")),
         )
+        .allowing(Code::SuperblockPacked)
         .always(suite, &made.image.0);
 }

@@ -125,6 +125,7 @@ impl<'a> Model<'a> {
             demand,
             code,
             at,
+            allowed: None,
         }
     }
 }
@@ -137,9 +138,17 @@ struct Breach<'a> {
     demand: Source,
     code: Code,
     at: At,
+    /// A rule that the image cannot but break too.
+    allowed: Option<Code>,
 }
 
 impl Breach<'_> {
+    /// The same with a rule switched off.
+    fn allowing(mut self, code: Code) -> Self {
+        self.allowed = Some(code);
+        self
+    }
+
     /// Refused under every policy: one case, with the default one.
     fn always(self, suite: &mut Suite, image: &[u8]) {
         let draft = self.draft(suite, &self.id, image, Policy::default());
@@ -196,6 +205,9 @@ impl Breach<'_> {
             .asking(|input: &mut CheckInput| {
                 input.level = level;
                 input.devices = devices;
+                input
+                    .allow
+                    .extend(self.allowed.map(|code| code.id().to_owned()));
             })
             .demand(self.demand.0, self.demand.1);
         verdicts::flags(&self.id).fold(draft, Draft::flag)

@@ -14,6 +14,7 @@ const GET: Source = ("linux", "fs/erofs/xattr.c, erofs_getxattr");
 const PREFIXES: Source = ("linux", "fs/erofs/xattr.c, erofs_xattr_prefixes_init");
 const LENGTH: Source = ("linux", "fs/xattr.c, vfs_getxattr");
 const ACL: Source = ("linux", "fs/posix_acl.c, posix_acl_from_xattr");
+const CAPABILITY: Source = ("linux", "security/commoncap.c, cap_inode_getsecurity");
 const KNOWN: Source = ("linux", "fs/erofs/xattr.h, erofs_xattr_prefix");
 const RECORD: Source = (
     "linux",
@@ -42,6 +43,7 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             .always(suite, &image.mended());
     }
     let entry = xattrs.made.at("xattr inline a");
+    let capability = xattrs.made.at("xattr inline capability") + 4 + "capability".len();
     for (name, text, source, code, path, image) in [
         (
             "entry",
@@ -155,6 +157,36 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             Code::XattrAcl,
             "mode",
             xattrs.edit().xattr("mode", "", "e_value_size", 27),
+        ),
+        (
+            "acl-empty",
+            "An ACL has no entry.",
+            ACL,
+            Code::XattrAcl,
+            "mode",
+            // Without entries its inode has room for less.
+            xattrs
+                .edit()
+                .xattr("mode", "", "e_value_size", 4)
+                .inode("mode", "i_xattr_icount", 3),
+        ),
+        (
+            "acl-id",
+            "An ACL gives the owner's entry a number.",
+            ACL,
+            Code::XattrAcl,
+            "mode",
+            xattrs
+                .edit()
+                .bytes(xattrs.made.at("xattr mode ") + 12, &[0; 4]),
+        ),
+        (
+            "capability",
+            "A file capability is of revision 1.",
+            CAPABILITY,
+            Code::XattrCapability,
+            "inline",
+            xattrs.edit().bytes(capability + 3, &[1]),
         ),
     ] {
         let id = format!("check-xattr/{name}");
