@@ -310,7 +310,7 @@ codes! {
 
     // The check
     CheckMemory = "check-memory", Limit, "check", "needs more memory than the limit";
-    CheckWork = "check-work", Limit, "check", "has more metadata to look at than the limit";
+    CheckWork = "check-work", Limit, "check", "has more to look at or to decode than the limit";
 
     // The interface
     Finished = "finished", Usage, "interface", "was used after its end or after an error";

@@ -55,8 +55,8 @@ pub struct Limits {
     /// Most memory that a check keeps while it goes through an image, in bytes. Default 512
     /// MiB; see [`crate::check`] for what it takes.
     pub check_memory: u64,
-    /// Most metadata that a check looks at, in bytes; what several inodes use counts once for
-    /// each. Default 64 GiB.
+    /// Most metadata that a check looks at, in bytes, and most bytes that each share of it
+    /// decodes; what several inodes use counts once for each. Default 64 GiB.
     pub check_work: u64,
     /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
     /// reading faster, less than one line of 16 KiB counts as one. An image with a metabox takes

@@ -353,7 +353,7 @@ pub struct LimitArgs {
     /// Most memory that the check keeps
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "512MiB")]
     pub max_check_memory: u64,
-    /// Most metadata that the check looks at
+    /// Most metadata that the check looks at, and most bytes that each of its threads decodes
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_check_work: u64,
 }

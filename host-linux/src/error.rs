@@ -10,6 +10,7 @@ use erofs_unpack_core::oci::Platform;
 use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
 use crate::escape::Escaped;
+use crate::examine::Examined;
 use crate::extract::ExtractFault;
 use crate::source::SourceFault;
 
@@ -84,6 +85,15 @@ pub enum HostError {
         place: PathBuf,
         /// What the core said.
         error: Error,
+    },
+    /// The check refused an image.
+    Check {
+        /// The image, and after a colon the path in it.
+        place: PathBuf,
+        /// The first error that it found.
+        error: Error,
+        /// All that it found.
+        examined: Box<Examined>,
     },
     /// A layout or an archive was refused before its documents were looked at.
     Source {
@@ -189,7 +199,7 @@ impl HostError {
     #[must_use]
     pub const fn id(&self) -> &'static str {
         match self {
-            Self::Refused { error, .. } => error.id(),
+            Self::Refused { error, .. } | Self::Check { error, .. } => error.id(),
             Self::Source { fault, .. } => fault.id(),
             Self::Platform { .. } => Code::PlatformNone.id(),
             Self::Extract { fault, .. } => fault.id(),
@@ -204,7 +214,7 @@ impl HostError {
     #[must_use]
     pub const fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Refused { error, .. } => Some(error.kind()),
+            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error.kind()),
             Self::Platform { .. } => Some(Code::PlatformNone.kind()),
             _ => None,
         }
@@ -220,7 +230,10 @@ impl HostError {
                 Kind::Usage => 2,
                 _ => 1,
             },
-            Self::Source { .. } | Self::Platform { .. } | Self::Extract { .. } => 1,
+            Self::Check { .. }
+            | Self::Source { .. }
+            | Self::Platform { .. }
+            | Self::Extract { .. } => 1,
             Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
             Self::Usage(_) => 2,
         }
@@ -231,6 +244,7 @@ impl HostError {
     pub fn place(&self) -> Option<&Path> {
         match self {
             Self::Refused { place, .. }
+            | Self::Check { place, .. }
             | Self::Source { place, .. }
             | Self::Platform { place, .. }
             | Self::Extract { place, .. }
@@ -247,7 +261,8 @@ impl HostError {
             Self::Refused { error, .. } => limit_flag(error.code()),
             Self::Source { fault, .. } => fault.flag(),
             Self::Extract { fault, .. } => fault.flag(),
-            Self::Platform { .. }
+            Self::Check { .. }
+            | Self::Platform { .. }
             | Self::Target { .. }
             | Self::Environment { .. }
             | Self::Cancelled
@@ -289,6 +304,17 @@ impl fmt::Display for HostError {
         }
         match self {
             Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Check {
+                error, examined, ..
+            } => {
+                write!(f, "{error} (rule {}", error.id())?;
+                match examined.summary.errors {
+                    0 | 1 => {}
+                    2 => write!(f, ", and 1 more error")?,
+                    errors => write!(f, ", and {} more errors", errors.saturating_sub(1))?,
+                }
+                f.write_str(")")?;
+            }
             Self::Source {
                 fault,
                 at,
@@ -351,7 +377,7 @@ fn answer(error: &io::Error) -> String {
 impl core::error::Error for HostError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Refused { error, .. } => Some(error),
+            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error),
             Self::Environment { error, .. } => Some(error),
             Self::Source { .. }
             | Self::Platform { .. }

@@ -1,95 +1,255 @@
-//! The check of an unpacked image, before it gets its name.
+//! The check of an image by the core, on one thread or several, and what is kept of it.
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
-use erofs_unpack_core::check::{self, Finding, Options, Severity, Summary};
+use erofs_unpack_core::Error;
+use erofs_unpack_core::check::{self, Finding, Level, Options, Paths, Rule, Severity, Summary};
 use erofs_unpack_core::erofs::{Image, ReadError};
-use erofs_unpack_core::unpack::{Content, Devices, Expectations};
-use erofs_unpack_core::{At, Limits};
 
 use crate::error::HostError;
-use crate::image_file::{FileAt, inside};
+use crate::image_file::{FileAt, ImageFile, inside};
 
-/// What a check said of an image that passed.
-#[derive(Clone, Debug, Default)]
+/// Most places of a rule that are kept.
+const PLACES: usize = 10;
+
+/// Most directory entries that are looked at to find the paths of all places. It takes a second
+/// or so at worst.
+const PATH_ENTRIES: u64 = 1 << 22;
+
+/// Most threads of one check.
+const JOBS_MAX: usize = 256;
+
+/// What a check said of an image.
+#[derive(Clone, Debug)]
 pub struct Examined {
+    /// What the image is called.
+    pub place: PathBuf,
     /// What it has seen.
     pub summary: Summary,
-    /// What is not as it should be, each in one line.
-    pub warnings: Vec<String>,
+    /// What was found, errors first, in the order in which the rules were first broken.
+    pub breaches: Vec<Breach>,
 }
 
-/// Most warnings that are kept word for word.
-const WARNINGS: usize = 10;
+/// All findings of one rule.
+#[derive(Clone, Debug)]
+pub struct Breach {
+    /// What they do to the verdict.
+    pub severity: Severity,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Place,
+    /// Some of those that follow.
+    pub next: Vec<Place>,
+}
 
-/// Checks the image in a file.
+/// One finding.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The path in the image, without a leading slash, where it is known.
+    pub path: Option<Vec<u8>>,
+    /// What was wrong.
+    pub error: Error,
+}
+
+impl Examined {
+    /// The first error, if there is one.
+    #[must_use]
+    pub fn first_error(&self) -> Option<&Place> {
+        let breach = self.breaches.first()?;
+        (breach.severity == Severity::Error).then_some(&breach.first)
+    }
+
+    /// The same as a result: an image that did not pass is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Check`] when there is an error.
+    pub fn verdict(self) -> Result<Self, HostError> {
+        match self.first_error() {
+            None => Ok(self),
+            Some(first) => Err(HostError::Check {
+                place: first.place_in(&self.place),
+                error: first.error,
+                examined: Box::new(self),
+            }),
+        }
+    }
+}
+
+impl Breach {
+    /// The rule that is broken; `None` for what makes an image unreadable without a rule of its
+    /// own.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static Rule> {
+        Rule::of(self.first.error.code())
+    }
+
+    /// The findings that are kept.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        core::iter::once(&self.first).chain(&self.next)
+    }
+}
+
+impl Place {
+    /// What to call it in messages, in an image that is called `image`.
+    #[must_use]
+    pub fn place_in(&self, image: &Path) -> PathBuf {
+        match &self.path {
+            Some(path) => inside(image, path),
+            None => image.to_owned(),
+        }
+    }
+}
+
+/// What is kept of the findings while a check runs: for each code how many, and the first.
+#[derive(Default)]
+struct Findings(Vec<(u64, Vec<Finding>)>);
+
+impl Findings {
+    fn add(&mut self, finding: &Finding) {
+        self.add_all(1, core::slice::from_ref(finding));
+    }
+
+    /// Adds `count` findings of one code, of which these are kept.
+    fn add_all(&mut self, count: u64, more: &[Finding]) {
+        let code = |findings: &[Finding]| findings.first().map(|first| first.error.code());
+        let same = self.0.iter_mut().find(|(_, kept)| code(kept) == code(more));
+        match same {
+            Some((total, kept)) => {
+                *total += count;
+                let room = PLACES.saturating_sub(kept.len()).min(more.len());
+                kept.extend_from_slice(&more[..room]);
+            }
+            None => self.0.push((count, more.to_vec())),
+        }
+    }
+
+    /// The findings by their rules, each with its path as `path` finds it.
+    fn breaches(self, mut path: impl FnMut(&Finding) -> Option<Vec<u8>>) -> Vec<Breach> {
+        let mut breaches: Vec<Breach> = self
+            .0
+            .into_iter()
+            .filter_map(|(count, kept)| {
+                let severity = kept.first()?.severity;
+                let mut places = kept.iter().map(|finding| Place {
+                    path: path(finding),
+                    error: finding.error,
+                });
+                Some(Breach {
+                    severity,
+                    count,
+                    first: places.next()?,
+                    next: places.collect(),
+                })
+            })
+            .collect();
+        breaches.sort_by_key(|breach| breach.severity == Severity::Warning);
+        breaches
+    }
+}
+
+/// Checks an image, at the full level on `jobs` threads.
+///
+/// What its superblock is refused for is a finding like others.
 ///
 /// # Errors
 ///
-/// [`HostError::Refused`] with the first error that was found, and where; what else the check
-/// could not get past.
-pub fn examine(
-    file: &File,
-    size: u64,
-    place: &Path,
-    expected: &Expectations,
-    options: &Options,
-    limits: &Limits,
-) -> Result<Examined, HostError> {
-    if expected.content != Content::Erofs {
-        return Ok(Examined::default());
-    }
-    let failed = |error| match error {
-        ReadError::Source(error) => HostError::environment(place, "read", error),
-        ReadError::Refused(error) => HostError::refused(place, error),
-    };
-    let source = file
-        .try_clone()
-        .map_err(|error| HostError::environment(place, "open a second time", error))?;
-    let image = Image::open(FileAt::new(source), size, limits).map_err(failed)?;
+/// [`HostError::Environment`] when it cannot be read, [`HostError::Refused`] when a limit did
+/// not suffice. Then it was not looked at as a whole, and did not pass.
+pub fn examine(file: &ImageFile, options: &Options, jobs: usize) -> Result<Examined, HostError> {
     let mut options = *options;
-    // The gate has looked, and knew what else belongs to the layer.
-    options.trailing = false;
-    if let Devices::Attached(devices) = expected.devices {
-        options.devices = devices;
-    }
-    let mut first: Option<Finding> = None;
-    let mut warnings = Vec::new();
-    let mut sink = |finding: &Finding| match finding.severity {
-        Severity::Error => {
-            first.get_or_insert(*finding);
+    options.trailing &= file.has_end();
+    let image = match file.image() {
+        Ok(image) => image,
+        Err(HostError::Refused { error, .. }) if Rule::of(error.code()).is_some() => {
+            return unreadable(file, error, &options);
         }
-        Severity::Warning if warnings.len() < WARNINGS => warnings.push(*finding),
-        Severity::Warning => {}
+        Err(error) => return Err(error),
     };
-    let summary = check::check_image(&image, &options, &mut sink).map_err(failed)?;
-    if let Some(finding) = first {
-        let place = found_at(&image, place, &finding);
-        return Err(HostError::refused(place, finding.error));
-    }
-    let warnings = warnings
-        .iter()
-        .map(|finding| {
-            let place = found_at(&image, place, finding);
-            HostError::refused(place, finding.error).to_string()
-        })
-        .collect();
-    Ok(Examined { summary, warnings })
+    let (summary, findings) = run_shares(file, &image, &options, jobs)?;
+    let mut paths = Paths::new(&image, PATH_ENTRIES);
+    // A path that cannot be read is left out: the finding stands without it.
+    let breaches = findings.breaches(|finding| paths.of(finding).unwrap_or_default());
+    Ok(Examined {
+        place: file.place().to_owned(),
+        summary,
+        breaches,
+    })
 }
 
-/// Where a finding is: the image, and after a colon the path in it, where there is one.
-#[must_use]
-pub fn found_at(image: &Image<FileAt>, place: &Path, finding: &Finding) -> std::path::PathBuf {
-    let path = match (finding.entry, finding.error.at()) {
-        (Some((directory, offset)), _) => check::entry_path(image, directory, offset),
-        (None, At::File(directory, _) | At::Nid(directory)) => {
-            check::directory_path(image, directory)
-        }
-        (None, _) => return place.to_owned(),
+/// What is said of an image whose superblock cannot be read. That rule cannot be switched off:
+/// nothing behind it can be read.
+fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Examined, HostError> {
+    let Some(severity) = options.severity(&error) else {
+        return Err(HostError::refused(file.place(), error));
     };
-    match path {
-        Ok(path) => inside(place, &path),
-        Err(_) => place.to_owned(),
-    }
+    let mut findings = Findings::default();
+    findings.add(&Finding {
+        error,
+        severity,
+        entry: None,
+    });
+    let mut summary = Summary::default();
+    summary.errors = 1;
+    Ok(Examined {
+        place: file.place().to_owned(),
+        summary,
+        breaches: findings.breaches(|_| None),
+    })
+}
+
+/// What one share of a check came to.
+type Share = Result<(Summary, Findings), ReadError<std::io::Error>>;
+
+/// Runs the check, at the full level on several threads.
+fn run_shares(
+    file: &ImageFile,
+    image: &Image<FileAt>,
+    options: &Options,
+    jobs: usize,
+) -> Result<(Summary, Findings), HostError> {
+    let jobs = match options.level {
+        Level::Full => jobs.clamp(1, JOBS_MAX),
+        _ => 1,
+    };
+    let count = u32::try_from(jobs).unwrap_or(1);
+    let run = |image: &Image<FileAt>, number: u32| -> Share {
+        let mut options = *options;
+        options.share = (number, count);
+        let mut findings = Findings::default();
+        let summary = check::check_image(image, &options, &mut |finding| findings.add(finding))?;
+        Ok((summary, findings))
+    };
+    let other = |number| {
+        let image = file.image()?;
+        run(&image, number).map_err(|error| file.failed(error))
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..count)
+            .map(|number| {
+                let thread = thread::Builder::new().spawn_scoped(scope, move || other(number));
+                (number, thread)
+            })
+            .collect();
+        let (mut summary, mut findings) = run(image, 0).map_err(|error| file.failed(error))?;
+        for (number, thread) in others {
+            let (more, found) = match thread {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+                // With fewer threads than asked for it only takes longer.
+                Err(_) => other(number)?,
+            };
+            summary.errors += more.errors;
+            summary.warnings += more.warnings;
+            summary.decoded += more.decoded;
+            summary.memory += more.memory;
+            for (count, kept) in found.0 {
+                findings.add_all(count, &kept);
+            }
+        }
+        Ok((summary, findings))
+    })
 }

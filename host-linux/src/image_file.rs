@@ -57,18 +57,26 @@ impl FileAt {
 }
 
 impl FileAt {
+    /// Reads a file from its start on, which stays open elsewhere too.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when the system has no descriptor for it; `place` is what to
+    /// call it then.
+    pub fn sharing(file: &File, place: &Path) -> Result<Self, HostError> {
+        let file = file
+            .try_clone()
+            .map_err(|error| HostError::environment(place, "open a second time", error))?;
+        Ok(Self::new(file))
+    }
+
     /// The bytes of a blob that lies in a file, and their number; `None` for a stream.
-    fn of_blob(blob: &BlobReader) -> Result<Option<(Self, u64)>, HostError> {
+    pub(crate) fn of_blob(blob: &BlobReader) -> Result<Option<(Self, u64)>, HostError> {
         let (Some((file, start)), Some(length)) = (blob.file(), blob.length()) else {
             return Ok(None);
         };
-        let file = file
-            .try_clone()
-            .map_err(|error| HostError::environment(blob.place(), "open a second time", error))?;
-        let source = Self {
-            file: Arc::new(file),
-            start,
-        };
+        let mut source = Self::sharing(file, blob.place())?;
+        source.start = start;
         Ok(Some((source, length)))
     }
 }
@@ -123,15 +131,25 @@ impl ImageFile {
     /// than the image has; [`HostError::Refused`] when it is no EROFS image or is not what
     /// was stated; [`HostError::Environment`] when the system fails.
     pub fn open(path: &Path, options: &ImageFileOptions) -> Result<Self, HostError> {
-        let mut blob = match Source::open(path, &SourceOptions::default())? {
-            Source::Blob(blob) => blob,
-            Source::Image(_) => {
-                return Err(HostError::Usage(format!(
-                    "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
-                    path.display()
-                )));
-            }
-        };
+        match Source::open(path, &SourceOptions::default())? {
+            Source::Blob(blob) => Self::of_blob(path, blob, options),
+            Source::Image(_) => Err(HostError::Usage(format!(
+                "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
+                path.display()
+            ))),
+        }
+    }
+
+    /// As [`Self::open`], for a blob that is open already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn of_blob(
+        path: &Path,
+        mut blob: BlobReader,
+        options: &ImageFileOptions,
+    ) -> Result<Self, HostError> {
         let devices = options.devices.iter().map(|path| FileAt::open(path));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
         let head = blob
@@ -155,6 +173,34 @@ impl ImageFile {
             limits: options.limits,
             outcome,
         })
+    }
+
+    /// The image of a layer that was unpacked and verified already: what it is called, its bytes
+    /// and their number, and the same of its devices.
+    #[must_use]
+    pub fn of_layer(
+        place: &Path,
+        content: (FileAt, u64),
+        devices: Vec<(FileAt, u64)>,
+        limits: &Limits,
+    ) -> Self {
+        let (source, size) = content;
+        Self {
+            place: place.into(),
+            source,
+            size,
+            devices,
+            limits: *limits,
+            outcome: None,
+        }
+    }
+
+    /// Whether the bytes of the image end where it does, as far as they say: a block device
+    /// goes on.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        let metadata = self.source.file.metadata();
+        metadata.is_ok_and(|metadata| metadata.is_file())
     }
 
     /// The image with its devices. Each thread takes one of its own.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::escape::Escaped;
-use crate::examine::Examined;
+use crate::examine::{Breach, Examined, Place};
 use crate::image::Image;
 
 /// Version of the schema. A field may be added within a version; none changes or goes.
@@ -129,7 +129,7 @@ impl ImageReport {
     }
 }
 
-/// How the inside of an image was checked, and what was not as it should be.
+/// How the inside of an image was checked, and what came of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
@@ -140,26 +140,118 @@ pub struct CheckReport {
     /// The rules that were switched off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
+    /// What was seen and found.
+    #[serde(flatten)]
+    pub found: FoundReport,
+}
+
+/// What a check saw and found.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundReport {
     /// Inodes that were reached.
     pub inodes: u64,
     /// Directories among them.
     pub directories: u64,
-    /// What was not as it should be, and is no error under the policy.
+    /// Findings that refuse the image.
+    pub errors: u64,
+    /// Findings that do not.
+    pub warnings: u64,
+    /// Bytes that were decoded.
+    pub decoded: u64,
+    /// Most bytes that were kept for the whole of the check.
+    pub memory: u64,
+    /// The findings, those of a rule together, errors first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
+    pub findings: Vec<BreachReport>,
+}
+
+/// All findings of one rule.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreachReport {
+    /// The rule.
+    pub rule: &'static str,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// What the rule demands; absent where what cannot be read has no rule of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<&'static str>,
+    /// Why: `kernel`, `ambiguity`, `work`, `policy` or `unused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub places: Vec<PlaceReport>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceReport {
+    /// The path in the image, from its root, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What was wrong.
+    #[serde(flatten)]
+    pub error: ErrorReport,
 }
 
 impl CheckReport {
-    /// What `unpack` had checked of an image that passed.
+    /// What came of the check that `unpack` did.
     #[must_use]
-    pub fn of(args: &Unpack, examined: Examined) -> Self {
+    pub fn of(args: &Unpack, examined: &Examined) -> Self {
         Self {
             level: args.check.level.name(),
             policy: args.select.policy.name(),
             allowed: args.check.allow.clone(),
-            inodes: examined.summary.inodes,
-            directories: examined.summary.directories,
-            warnings: examined.warnings,
+            found: FoundReport::of(examined),
+        }
+    }
+}
+
+impl FoundReport {
+    /// What was seen and found in an image.
+    #[must_use]
+    pub fn of(examined: &Examined) -> Self {
+        let summary = &examined.summary;
+        Self {
+            inodes: summary.inodes,
+            directories: summary.directories,
+            errors: summary.errors,
+            warnings: summary.warnings,
+            decoded: summary.decoded,
+            memory: summary.memory,
+            findings: examined
+                .breaches
+                .iter()
+                .map(|breach| BreachReport::of(breach, &examined.place))
+                .collect(),
+        }
+    }
+}
+
+impl BreachReport {
+    fn of(breach: &Breach, image: &Path) -> Self {
+        let place = |place: &Place| {
+            let error = HostError::refused(place.place_in(image), place.error);
+            PlaceReport {
+                path: place
+                    .path
+                    .as_ref()
+                    .map(|path| format!("/{}", Escaped::name(path))),
+                error: ErrorReport::of(&error),
+            }
+        };
+        let rule = breach.rule();
+        Self {
+            rule: breach.first.error.id(),
+            severity: breach.severity.name(),
+            demand: rule.map(|rule| rule.demand),
+            reason: rule.map(|rule| rule.reason.name()),
+            count: breach.count,
+            places: breach.places().map(place).collect(),
         }
     }
 }
@@ -354,7 +446,7 @@ impl ErrorReport {
     pub fn of(error: &HostError) -> Self {
         let said = |value: Value| (value != Value::None).then(|| value.to_string());
         let refusal = match error {
-            HostError::Refused { error, .. } => Some(error),
+            HostError::Refused { error, .. } | HostError::Check { error, .. } => Some(error),
             _ => None,
         };
         Self {

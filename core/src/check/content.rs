@@ -6,8 +6,8 @@ use crate::erofs::{
 };
 use crate::{At, Code, Error, Value};
 
-/// Most bytes that are decoded at once where an extent is longer.
-const PIECE: u64 = 1 << 20;
+/// Size of the pieces in which shares are dealt out, in bytes, as a power of two.
+const PIECE_BITS: u32 = 20;
 
 impl<R: ReadAt> Checker<'_, R> {
     /// Looks at where the content of a file, a directory or a symbolic link lies.
@@ -34,6 +34,7 @@ impl<R: ReadAt> Checker<'_, R> {
                 return Ok(false);
             }
         }
+        let decodes = self.options.level == Level::Full && inode.layout.is_compressed();
         let mut offset = 0;
         while offset < inode.size {
             let extent = self.image.extent(inode, offset);
@@ -53,22 +54,15 @@ impl<R: ReadAt> Checker<'_, R> {
             if self.take(placed)?.is_none() {
                 return Ok(false);
             }
+            if decodes && let Place::Encoded(pcluster) = extent.place {
+                self.decode_share(inode, &extent, pcluster.encoding)?;
+            }
             let next = extent.offset.saturating_add(extent.length);
             if next <= offset {
                 self.report(Error::new(Code::FileBounds, At::File(inode.nid, offset)));
                 return Ok(false);
             }
             offset = next;
-        }
-        if self.options.level == Level::Full && inode.layout.is_compressed() {
-            let (number, count) = self.options.share;
-            let mine = self.compressed.checked_rem(count.max(1)) == Some(number);
-            self.compressed = self.compressed.wrapping_add(1);
-            if mine {
-                let silent = core::mem::replace(&mut self.silent, false);
-                self.decode(inode)?;
-                self.silent = silent;
-            }
         }
         Ok(true)
     }
@@ -155,37 +149,45 @@ impl<R: ReadAt> Checker<'_, R> {
         Ok(())
     }
 
-    /// Decodes all of a compressed file.
-    fn decode(&mut self, inode: &Inode) -> ReadResult<(), R> {
-        let mut offset = 0;
-        while offset < inode.size {
-            let extent = self.image.extent(inode, offset);
-            let Some(extent) = self.take(extent)? else {
-                return Ok(());
-            };
-            let end = extent.offset.saturating_add(extent.length);
-            if matches!(extent.place, Place::Hole) {
-                offset = end.max(offset.saturating_add(1));
-                continue;
-            }
-            let wanted = end
-                .saturating_sub(offset)
-                .clamp(1, PIECE.max(extent.length));
-            let length = usize::try_from(wanted.min(12 << 20)).unwrap_or(usize::MAX);
-            let mut decoded = core::mem::take(&mut self.decoded);
-            if decoded.len() < length {
-                decoded = crate::erofs::buffer(length)?;
-            }
-            let read = self
-                .image
-                .read(inode, offset, decoded.get_mut(..length).unwrap_or(&mut []));
-            self.decoded = decoded;
-            let Some(read) = self.take(read)? else {
-                return Ok(());
-            };
-            self.summary.decoded = self.summary.decoded.saturating_add(read as u64);
-            offset = offset.saturating_add(read.max(1) as u64);
+    /// Decodes an extent, unless that is for another share.
+    ///
+    /// Of a fragment nothing is decoded here: the packed inode is a file like others, and all of
+    /// it is decoded as such. Nor is there anything to decode in a pcluster that is plain.
+    fn decode_share(
+        &mut self,
+        inode: &Inode,
+        extent: &Extent,
+        encoding: Encoding,
+    ) -> ReadResult<(), R> {
+        let (number, count) = self.options.share;
+        // By the place of the extent in all that is decoded, so that a share gets a part of
+        // every large file, and neighbours for the most part.
+        let piece = self.encoded >> PIECE_BITS;
+        self.encoded = self.encoded.saturating_add(extent.length);
+        let mine = piece.checked_rem(count.max(1).into()) == Some(number.into());
+        if !mine || encoding.is_plain() {
+            return Ok(());
         }
+        let silent = core::mem::replace(&mut self.silent, false);
+        let decoded = self.decode(inode, extent);
+        self.silent = silent;
+        decoded
+    }
+
+    /// Decodes an extent.
+    fn decode(&mut self, inode: &Inode, extent: &Extent) -> ReadResult<(), R> {
+        self.summary.decoded = self.summary.decoded.saturating_add(extent.length);
+        self.within_work(self.summary.decoded)?;
+        // The reader refuses what decodes to more than 12 MiB.
+        let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
+        let mut decoded = core::mem::take(&mut self.decoded);
+        if decoded.len() < length {
+            decoded = crate::erofs::buffer(length)?;
+        }
+        let part = decoded.get_mut(..length).unwrap_or(&mut []);
+        let read = self.image.read(inode, extent.offset, part);
+        self.decoded = decoded;
+        self.take(read)?;
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ mod xattr;
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use path::{directory_path, entry_path};
+pub use path::Paths;
 pub use rules::{Finding, RULES, Reason, Rule, Severity};
 
 use self::budget::Budget;
@@ -56,10 +56,10 @@ pub struct Options {
     pub level: Level,
     /// Which breaches are errors.
     pub policy: Policy,
-    /// Which share of the compressed files is decoded at [`Level::Full`], as number and count:
-    /// the files are dealt out in turn, so that several threads can each take a share, each
-    /// with an [`Image`] of its own. Each of them goes through all metadata, and all but number
-    /// 0 only say what they find in decoding. Default: `(0, 1)`.
+    /// Which share of what is compressed is decoded at [`Level::Full`], as number and count:
+    /// it is dealt out in turn, in pieces of 1 MiB or so, so that several threads can each take
+    /// a share, each with an [`Image`] of its own. Each of them goes through all metadata, and
+    /// all but number 0 only say what they find in decoding. Default: `(0, 1)`.
     pub share: (u32, u32),
     /// How many devices belong to the image without being attached: device layers of the same
     /// manifest. Default 0.
@@ -226,8 +226,8 @@ pub(crate) struct Checker<'a, R> {
     content: Runs,
     /// Content that files may share.
     shared: Runs,
-    /// Regular files with compressed content so far, for the shares.
-    compressed: u32,
+    /// Bytes so far that compressed extents decode to, for the shares.
+    encoded: u64,
     /// Whether another share says what is found.
     silent: bool,
     /// Whether something could not be looked at: then what is counted is not all there is.
@@ -267,7 +267,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             metadata: Default::default(),
             content: Runs::default(),
             shared: Runs::default(),
-            compressed: 0,
+            encoded: 0,
             silent: options.share.0 != 0,
             partial: false,
             entry: None,
@@ -326,10 +326,15 @@ impl<'a, R: ReadAt> Checker<'a, R> {
     /// Counts metadata that is looked at, against its limit.
     fn work(&mut self, bytes: u64) -> Result<(), Error> {
         self.summary.metadata = self.summary.metadata.saturating_add(bytes);
+        self.within_work(self.summary.metadata)
+    }
+
+    /// Holds bytes that were looked at, or decoded, against their limit.
+    fn within_work(&self, bytes: u64) -> Result<(), Error> {
         let most = self.image.limits().check_work;
-        if self.summary.metadata > most {
+        if bytes > most {
             return Err(Error::new(Code::CheckWork, At::Whole)
-                .found(Value::AtLeast(self.summary.metadata))
+                .found(Value::AtLeast(bytes))
                 .expected(Value::AtMost(most)));
         }
         Ok(())

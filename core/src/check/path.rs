@@ -2,107 +2,161 @@
 
 use alloc::vec::Vec;
 
-use crate::Code;
-use crate::erofs::{Image, ReadAt, ReadResult};
+use super::Finding;
+use crate::erofs::{FileType, Image, ReadAt, ReadError, ReadResult};
+use crate::{At, Code};
 
 /// What stands for a part of a path that cannot be found.
 const UNKNOWN: &[u8] = b"?";
 
-/// The path of the entry at byte `offset` of a directory, without a leading slash.
+/// Finds the paths of findings in an image, with so much work and no more.
 ///
-/// Directories are followed upwards by their `..`, and each is looked for in the one above. In
-/// a damaged image a part may not be found; it is then given as `?`.
-///
-/// # Errors
-///
-/// What the source says. What the image is refused for only cuts the path short.
-pub fn entry_path<R: ReadAt>(
-    image: &Image<R>,
-    directory: u64,
-    offset: u64,
-) -> ReadResult<Vec<u8>, R> {
-    let name = find(image, directory, |entry_offset, _, _| {
-        entry_offset == offset
-    })?;
-    let mut path = directory_path(image, directory)?;
-    if !path.is_empty() {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name.as_deref().unwrap_or(UNKNOWN));
-    Ok(path)
+/// A path is looked for entry by entry, and a hostile image makes that as long as it likes:
+/// directories of millions of entries below each other. So all paths together may look at a
+/// number of entries; when they are used up, what is missing is not found.
+#[derive(Debug)]
+pub struct Paths<'a, R> {
+    image: &'a Image<R>,
+    /// How many more entries may be looked at.
+    left: u64,
 }
 
-/// The path of a directory, without a leading slash; empty for the root.
-///
-/// # Errors
-///
-/// As [`entry_path`].
-pub fn directory_path<R: ReadAt>(image: &Image<R>, directory: u64) -> ReadResult<Vec<u8>, R> {
-    let mut parts: Vec<Vec<u8>> = Vec::new();
-    let mut nid = directory;
-    for _ in 0..image.limits().directory_depth {
-        if nid == image.superblock().root_nid {
-            break;
+impl<'a, R: ReadAt> Paths<'a, R> {
+    /// Paths of this image, found by looking at `entries` directory entries at most.
+    #[must_use]
+    pub const fn new(image: &'a Image<R>, entries: u64) -> Self {
+        Self {
+            image,
+            left: entries,
         }
-        let Some(parent) = parent(image, nid)? else {
-            parts.push(UNKNOWN.to_vec());
-            break;
-        };
-        let name = find(image, parent, |_, name, child| {
-            child == nid && name != b"." && name != b".."
-        })?;
-        let Some(name) = name else {
-            parts.push(UNKNOWN.to_vec());
-            break;
-        };
-        parts.push(name);
-        nid = parent;
     }
-    parts.reverse();
-    Ok(parts.join(&b'/'))
-}
 
-/// Where the entry `..` of a directory leads.
-fn parent<R: ReadAt>(image: &Image<R>, directory: u64) -> ReadResult<Option<u64>, R> {
-    let mut parent = None;
-    find(image, directory, |_, name, child| {
-        if name == b".." {
-            parent = Some(child);
+    /// The path of what a finding is about, without a leading slash; `None` when it is about
+    /// no file, or the file was not found.
+    ///
+    /// In a damaged image a part of the path may not be found; it is then given as `?`.
+    ///
+    /// # Errors
+    ///
+    /// What the source says. What the image is refused for only cuts the path short.
+    pub fn of(&mut self, finding: &Finding) -> ReadResult<Option<Vec<u8>>, R> {
+        match (finding.entry, finding.error.at()) {
+            (Some((directory, offset)), _) => self.entry(directory, offset).map(Some),
+            (None, At::File(nid, _) | At::Nid(nid)) => self.inode(nid),
+            (None, _) => Ok(None),
         }
-        parent.is_some()
-    })?;
-    Ok(parent)
-}
+    }
 
-/// The name of the first entry that is wanted, by its offset, name and nid.
-fn find<R: ReadAt>(
-    image: &Image<R>,
-    directory: u64,
-    mut wanted: impl FnMut(u64, &[u8], u64) -> bool,
-) -> ReadResult<Option<Vec<u8>>, R> {
-    use crate::erofs::ReadError::{Refused, Source};
+    /// The path of the entry at byte `offset` of a directory: directories are followed upwards
+    /// by their `..`, and each is looked for in the one above.
+    fn entry(&mut self, directory: u64, offset: u64) -> ReadResult<Vec<u8>, R> {
+        let name = self.find(directory, |entry_offset, _, _| entry_offset == offset)?;
+        let mut path = self.directory(directory)?;
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.as_deref().unwrap_or(UNKNOWN));
+        Ok(path)
+    }
 
-    let dir = match image.inode(directory) {
-        Ok(dir) => dir,
-        Err(Refused(_)) => return Ok(None),
-        Err(Source(error)) => return Err(Source(error)),
-    };
-    let mut entries = match image.entries(&dir) {
-        Ok(entries) => entries,
-        Err(Refused(_)) => return Ok(None),
-        Err(Source(error)) => return Err(Source(error)),
-    };
-    loop {
-        match entries.next() {
-            Ok(Some(entry)) => {
-                if wanted(entry.offset, entry.name, entry.nid) {
-                    return Ok(Some(entry.name.to_vec()));
-                }
+    /// The path of an inode that was not come to by an entry.
+    fn inode(&mut self, nid: u64) -> ReadResult<Option<Vec<u8>>, R> {
+        let superblock = self.image.superblock();
+        let internal = [superblock.packed_inode(), superblock.metabox_inode()];
+        if internal.contains(&Some(nid)) {
+            return Ok(None);
+        }
+        match refusable(self.image.inode(nid))? {
+            Some(inode) if inode.file_type == FileType::Directory => self.directory(nid).map(Some),
+            _ => self.search(nid),
+        }
+    }
+
+    /// The first path in the tree that leads to an inode.
+    fn search(&mut self, nid: u64) -> ReadResult<Option<Vec<u8>>, R> {
+        let Some(mut walk) = refusable(self.image.walk())? else {
+            return Ok(None);
+        };
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            match walk.next() {
+                Ok(Some(visit)) if visit.inode.nid == nid => return Ok(Some(visit.path.to_vec())),
+                Ok(None) => return Ok(None),
+                // Behind what is damaged the walk goes on.
+                Ok(Some(_)) | Err(ReadError::Refused(_)) => {}
+                Err(ReadError::Source(error)) => return Err(ReadError::Source(error)),
             }
-            // The iterator goes on behind a name that cannot be one.
-            Err(Refused(error)) if error.code() == Code::DirentName => {}
-            Ok(None) | Err(Refused(_)) => return Ok(None),
-            Err(Source(error)) => return Err(Source(error)),
         }
+        Ok(None)
+    }
+
+    /// The path of a directory; empty for the root.
+    fn directory(&mut self, directory: u64) -> ReadResult<Vec<u8>, R> {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        let mut nid = directory;
+        for _ in 0..self.image.limits().directory_depth {
+            if nid == self.image.superblock().root_nid {
+                break;
+            }
+            let mut parent = None;
+            self.find(nid, |_, name, child| {
+                if name == b".." {
+                    parent = Some(child);
+                }
+                parent.is_some()
+            })?;
+            let name = match parent {
+                None => None,
+                Some(parent) => self.find(parent, |_, name, child| {
+                    child == nid && name != b"." && name != b".."
+                })?,
+            };
+            let (Some(parent), Some(name)) = (parent, name) else {
+                parts.push(UNKNOWN.to_vec());
+                break;
+            };
+            parts.push(name);
+            nid = parent;
+        }
+        parts.reverse();
+        Ok(parts.join(&b'/'))
+    }
+
+    /// The name of the first entry that is wanted, by its offset, name and nid.
+    fn find(
+        &mut self,
+        directory: u64,
+        mut wanted: impl FnMut(u64, &[u8], u64) -> bool,
+    ) -> ReadResult<Option<Vec<u8>>, R> {
+        let Some(dir) = refusable(self.image.inode(directory))? else {
+            return Ok(None);
+        };
+        let Some(mut entries) = refusable(self.image.entries(&dir))? else {
+            return Ok(None);
+        };
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            match entries.next() {
+                Ok(Some(entry)) => {
+                    if wanted(entry.offset, entry.name, entry.nid) {
+                        return Ok(Some(entry.name.to_vec()));
+                    }
+                }
+                // The iterator goes on behind a name that cannot be one.
+                Err(ReadError::Refused(error)) if error.code() == Code::DirentName => {}
+                Ok(None) | Err(ReadError::Refused(_)) => return Ok(None),
+                Err(ReadError::Source(error)) => return Err(ReadError::Source(error)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What was read, or `None` where the image is refused.
+fn refusable<T, E>(result: Result<T, ReadError<E>>) -> Result<Option<T>, ReadError<E>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(ReadError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }

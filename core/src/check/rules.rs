@@ -106,7 +106,7 @@ pub struct Finding {
     /// What it does to the verdict.
     pub severity: Severity,
     /// The directory in which the inode was found that this is about, and where its entry
-    /// lies there, in bytes; see [`super::entry_path`].
+    /// lies there, in bytes; see [`super::Paths`].
     pub entry: Option<(u64, u64)>,
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_core::check::{Level, Options, RULES};
-use erofs_unpack_core::oci::Policy;
+use erofs_unpack_core::oci::{Digest, Policy};
 
-use super::{ImageArgs, PolicyName, Talk};
+use super::{LimitArgs, Select, Talk};
 use crate::error::HostError;
 
 /// How far a check goes.
@@ -47,17 +47,27 @@ impl From<LevelName> for Level {
 #[derive(Debug, Args)]
 #[command(after_help = super::exit_codes())]
 pub struct Check {
-    /// Which image, and what is known of it.
-    #[command(flatten)]
-    pub image: ImageArgs,
+    /// An EROFS image, the blob of a layer (which is unpacked and verified first), an OCI image
+    /// layout (of which every layer is checked), or - for stdin
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
 
     /// How it is checked.
     #[command(flatten)]
     pub check: CheckArgs,
 
-    /// Which breaches of rules are errors
-    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
-    pub policy: PolicyName,
+    /// Which image, of a layout with several.
+    #[command(flatten)]
+    pub select: Select,
+
+    /// Digest that the image must have
+    #[arg(long, value_name = "DIGEST")]
+    pub diff_id: Option<Digest>,
+
+    /// A file or block device with a device of the image, in the order of its device table; can
+    /// be given several times
+    #[arg(long = "device", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub devices: Vec<PathBuf>,
 
     /// How many devices belong to the image though they are not at hand
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -81,6 +91,10 @@ pub struct Check {
     /// What is said besides errors.
     #[command(flatten)]
     pub talk: Talk,
+
+    /// What the image may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// `rules`

@@ -23,9 +23,27 @@ rules. A breach is an *error*, which refuses the image, or a *warning*, by the p
 
 - `any`: what the kernel takes and reads in one way. An image that breaks one of these rules is
   refused by the kernel, read differently by two readers, or makes work without bound.
-- `containerd` (the default): besides, what a container layer has no business holding.
+- `containerd` (the default): besides, what a container layer has no business holding: content on
+  devices that the manifest does not give it, bytes that nothing declares, `.wh.` names, content
+  that lies over metadata or over another file's without saying so, inodes without links. Every
+  type of file, whiteouts of overlayfs, setuid bits, all xattrs, and every layout and compression are
+  let through: what they may do is the runtime's business.
 - `strict`: besides, what no current writer makes: reserved fields that are set, counts that do not
   fit.
+
+The rules are the same for layers of the roles `overlay-lower` and `overlay-data`; in a layer of the
+role `device` there is nothing to check. An image with devices is checked with them, when all layers
+of the manifest are there; where only one layer is asked for, by what its device table says of them.
+
+`--allow RULE` switches a rule off, `--no-check` the check. Neither reaches what `unpack` refuses
+while it decodes: digests, limits, a superblock that cannot be read, an image that is shorter than
+it declares or goes on behind its end.
+
+The check enters each directory once and looks at each inode once. It keeps a bit for each slot of
+the inode table (512 bytes where inodes lie far apart), 24 bytes for each directory that is still to
+be entered, 8 bytes for each of several links, and 16 bytes for each run of metadata or content that
+does not go on where the one before ended. `--max-check-memory` bounds all of it, in each thread;
+`--max-check-work` the bytes of metadata, and those that each thread decodes.
 
 Why a rule is there: *kernel*: the kernel or `fsck.erofs` refuses what breaks it; *ambiguity*: two
 readers would see two trees; *work*: it bounds the work of whoever reads the image; *policy*: a layer

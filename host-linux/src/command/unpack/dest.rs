@@ -4,16 +4,18 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::Options;
-use erofs_unpack_core::unpack::{Content, Expectations, Outcome};
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
 
 use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
+use crate::image_file::{FileAt, ImageFile};
 use crate::layer::{self, FromStart, Space};
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
@@ -24,7 +26,7 @@ use crate::source::BlobReader;
 const BUFFER: usize = 256 << 10;
 
 /// Where an output goes.
-pub(super) enum Dest {
+pub(in crate::command) enum Dest {
     /// Nowhere: `--verify-only`.
     Nowhere,
     /// To stdout, once it is verified.
@@ -76,10 +78,14 @@ impl Dest {
 }
 
 /// A layer that came through.
-pub(super) struct Passed {
-    pub(super) outcome: Outcome,
+pub(in crate::command) struct Passed {
+    pub(in crate::command) outcome: Outcome,
     /// What the check said; `None` when there was none.
-    pub(super) examined: Option<Examined>,
+    pub(in crate::command) examined: Option<Examined>,
+    /// What to call the layer's content in messages.
+    pub(in crate::command) place: PathBuf,
+    /// The content, where a check still needs it.
+    pub(in crate::command) content: Option<(FileAt, u64)>,
     pub(super) output: Output,
     /// `unpacked`, `kept` or `verified`.
     pub(super) status: &'static str,
@@ -110,16 +116,21 @@ impl Output {
 }
 
 /// How layers are brought, all of them.
-pub(super) struct How {
-    force: bool,
-    limits: Limits,
+pub(in crate::command) struct How {
+    pub(in crate::command) force: bool,
+    pub(in crate::command) limits: Limits,
     /// What images are checked for; `None` with `--no-check`.
-    check: Option<Options>,
+    pub(in crate::command) check: Option<Options>,
+    /// Threads of one check.
+    pub(in crate::command) jobs: usize,
+    /// Whether all layers of an image are brought, so that one with devices is checked when
+    /// those are there.
+    pub(in crate::command) whole: bool,
 }
 
 impl How {
     /// What the command line says.
-    pub(super) fn of(args: &Unpack) -> Result<Self, HostError> {
+    pub(super) fn of(args: &Unpack, whole: bool, jobs: usize) -> Result<Self, HostError> {
         let check = if args.no_check {
             None
         } else {
@@ -129,32 +140,82 @@ impl How {
             force: args.force,
             limits: args.limits.limits(),
             check,
+            jobs,
+            whole,
         })
     }
 
-    /// Checks the image in a file that has passed all else.
-    fn examine(
+    /// Whether a check reads the content of this layer, at once or later.
+    fn is_read_again(&self, expected: &Expectations) -> bool {
+        self.check.is_some() && (self.whole || expected.content == Content::Erofs)
+    }
+
+    /// Whether the check has to wait for the layer's devices.
+    pub(in crate::command) fn waits(&self, expected: &Expectations) -> bool {
+        self.whole && matches!(expected.devices, Devices::Attached(1..))
+    }
+
+    /// Checks an image that has passed all else, unless that is switched off or has to wait.
+    fn examine_at_once(
         &self,
-        file: &File,
-        place: &Path,
+        passed: &mut Passed,
         expected: &Expectations,
-        outcome: &Outcome,
+    ) -> Result<(), HostError> {
+        if expected.content == Content::Erofs && !self.waits(expected) {
+            passed.examined = self.examine(passed, expected, Vec::new())?;
+        }
+        if !self.whole || (expected.content == Content::Erofs && !self.waits(expected)) {
+            // Open files are few where there are many layers.
+            passed.content = None;
+        }
+        Ok(())
+    }
+
+    /// Checks an image that has passed all else, with these devices; others may belong to it
+    /// without being at hand.
+    pub(in crate::command) fn examine(
+        &self,
+        passed: &Passed,
+        expected: &Expectations,
+        devices: Vec<(FileAt, u64)>,
     ) -> Result<Option<Examined>, HostError> {
-        self.check
-            .as_ref()
-            .filter(|_| expected.content == Content::Erofs)
-            .map(|check| {
-                let size = outcome.image_size;
-                examine(file, size, place, expected, check, &self.limits)
-            })
-            .transpose()
+        let (Some(options), Some(content)) = (self.check, passed.content.clone()) else {
+            return Ok(None);
+        };
+        let mut options = options;
+        // The gate has looked, and knew what else belongs to the layer.
+        options.trailing = false;
+        if let Devices::Attached(devices) = expected.devices {
+            options.devices = devices;
+        }
+        let image = ImageFile::of_layer(&passed.place, content, devices, &self.limits);
+        examine(&image, &options, self.jobs)?.verdict().map(Some)
     }
 }
 
-/// Brings one layer to where it goes, all but its name, unless it is there already.
+/// Brings one layer to where it goes, all but its name, unless it is there already, and checks
+/// it; an image with devices is checked when they are there too.
 ///
 /// `name` is what it is called in a folder of layers. `open` gives its blob.
-pub(super) fn bring(
+pub(in crate::command) fn bring(
+    dest: &Dest,
+    name: &OsStr,
+    how: &How,
+    expected: &Expectations,
+    progress: &Progress,
+    open: impl FnOnce() -> Result<BlobReader, HostError>,
+) -> Result<Passed, HostError> {
+    let mut passed = fetch(dest, name, how, expected, progress, open)?;
+    how.examine_at_once(&mut passed, expected)?;
+    if let Output::File(output) = &passed.output {
+        // From here on it may wait for the others; the disk need not.
+        output.seal()?;
+    }
+    Ok(passed)
+}
+
+/// The layer, verified, before its check.
+fn fetch(
     dest: &Dest,
     name: &OsStr,
     how: &How,
@@ -163,71 +224,101 @@ pub(super) fn bring(
     open: impl FnOnce() -> Result<BlobReader, HostError>,
 ) -> Result<Passed, HostError> {
     let limits = &how.limits;
-    let target = match dest.place(name) {
-        Some((folder, name)) => {
-            if !how.force
-                && let Some((file, outcome)) =
-                    there_already(folder, name, expected, limits, progress)?
-            {
-                let place = folder.path_of(name);
-                return Ok(Passed {
-                    examined: how.examine(&file, &place, expected, &outcome)?,
-                    outcome,
-                    output: Output::Done,
-                    status: "kept",
-                    file: Some(file_shown(dest, folder, name)),
-                });
-            }
-            Some(Target::inside(folder, name, how.force)?)
-        }
-        None => None,
+    let passed = |outcome: Outcome, place: &Path| Passed {
+        outcome,
+        examined: None,
+        place: place.to_owned(),
+        content: None,
+        output: Output::Done,
+        status: "unpacked",
+        file: None,
     };
-    let mut blob = open()?;
-    let Some(target) = target else {
-        let to_stdout = matches!(dest, Dest::Stdout);
-        let is_read_again = how.check.is_some() && expected.content == Content::Erofs;
-        if !to_stdout && !is_read_again {
-            let outcome = layer::unpack(&mut blob, None, expected, limits, progress)?;
-            return Ok(Passed {
-                outcome,
-                examined: None,
-                output: Output::Done,
-                status: "verified",
-                file: None,
-            });
-        }
-        // It needs a place that is not memory, and no name.
-        let dir = std::env::temp_dir();
-        let file = scratch(&dir)?;
-        let space = Space::new(&file, dir);
-        let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
-        let examined = how.examine(&file, blob.place(), expected, &outcome)?;
-        let (output, status) = if to_stdout {
-            (Output::Stdout(file), "unpacked")
-        } else {
-            (Output::Done, "verified")
-        };
+    // A second descriptor is asked for only where there is something to check.
+    let content = |file: &File, place: &Path, outcome: &Outcome| {
+        how.is_read_again(expected)
+            .then(|| Ok((FileAt::sharing(file, place)?, outcome.image_size)))
+            .transpose()
+    };
+    let Some((folder, name)) = dest.place(name) else {
+        return fetch_unnamed(dest, how, expected, progress, open()?);
+    };
+    if !how.force
+        && let Some((file, outcome)) = there_already(folder, name, expected, limits, progress)?
+    {
+        let place = folder.path_of(name);
         return Ok(Passed {
-            outcome,
-            examined,
-            output,
-            status,
-            file: None,
+            content: content(&file, &place, &outcome)?,
+            status: "kept",
+            file: Some(file_shown(dest, folder, name)),
+            ..passed(outcome, &place)
         });
-    };
+    }
+    let target = Target::inside(folder, name, how.force)?;
+    let mut blob = open()?;
     let file = file_shown(dest, target.folder(), target.name());
     let output = Unpublished::create(target)?;
     let space = Space::new(output.file(), output.target().path());
     let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
-    let examined = how.examine(output.file(), blob.place(), expected, &outcome)?;
-    // From here on it may wait for the others; the disk need not.
-    output.seal()?;
+    Ok(Passed {
+        content: content(output.file(), blob.place(), &outcome)?,
+        output: Output::File(output),
+        file: Some(file),
+        ..passed(outcome, blob.place())
+    })
+}
+
+/// A layer that gets no name: for stdout, or for nothing but its verification.
+fn fetch_unnamed(
+    dest: &Dest,
+    how: &How,
+    expected: &Expectations,
+    progress: &Progress,
+    mut blob: BlobReader,
+) -> Result<Passed, HostError> {
+    let limits = &how.limits;
+    let to_stdout = matches!(dest, Dest::Stdout);
+    // What goes nowhere may be looked at where it lies, if it lies there as it is.
+    let in_place = match FileAt::of_blob(&blob)? {
+        Some((file, _)) if expected.compression == Compression::None => Some(file),
+        _ => None,
+    };
+    let is_read_again = how.is_read_again(expected);
+    if !to_stdout && (in_place.is_some() || !is_read_again) {
+        let outcome = layer::unpack(&mut blob, None, expected, limits, progress)?;
+        return Ok(Passed {
+            outcome,
+            examined: None,
+            place: blob.place().to_owned(),
+            content: in_place
+                .filter(|_| is_read_again)
+                .map(|file| (file, outcome.image_size)),
+            output: Output::Done,
+            status: "verified",
+            file: None,
+        });
+    }
+    // It needs a place that is not memory, and no name.
+    let dir = std::env::temp_dir();
+    let file = scratch(&dir)?;
+    let space = Space::new(&file, dir);
+    let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
+    let content = is_read_again
+        .then(|| FileAt::sharing(&file, blob.place()))
+        .transpose()?
+        .map(|file| (file, outcome.image_size));
+    let (output, status) = if to_stdout {
+        (Output::Stdout(file), "unpacked")
+    } else {
+        (Output::Done, "verified")
+    };
     Ok(Passed {
         outcome,
-        examined,
-        output: Output::File(output),
-        status: "unpacked",
-        file: Some(file),
+        examined: None,
+        place: blob.place().to_owned(),
+        content,
+        output,
+        status,
+        file: None,
     })
 }
 

@@ -18,6 +18,7 @@ use crate::cli::Unpack;
 use crate::command::{json, selection};
 use crate::error::{HostError, TargetFault};
 use crate::image::Image;
+use crate::image_file::FileAt;
 use crate::mount::{Mount, file_name};
 use crate::pipeline::Progress;
 use crate::progress::Bars;
@@ -56,6 +57,9 @@ pub(super) fn unpack(
     let about = ImageReport::of(&image);
     done.image = Some(about.clone());
     let layers = chosen_layers(args, &plan)?;
+    let jobs = jobs(args).min(layers.len().max(1));
+    // At the full level a check has the processors that the layers leave.
+    let how = How::of(args, args.layer.is_none(), processors().div_ceil(jobs))?;
     let dest = Dest::of(args, args.layer.is_none())?;
     // The folder of a whole image, which gets an image.json too.
     let folder = match &dest {
@@ -83,8 +87,8 @@ pub(super) fn unpack(
         })
         .collect();
     let bars = Bars::new(bars, args.talk.quiet);
-    let how = How::of(args)?;
-    let results = run_tasks(args, source, &dest, &how, &tasks);
+    let mut results = run_tasks(args, source, &dest, &how, &tasks);
+    examine_with_devices(&how, &layers, &mut results);
     drop(bars);
     let Some(passed) = gather(args, &layers, results, done) else {
         return Ok(());
@@ -113,16 +117,12 @@ fn gather(
     for (layer, result) in layers.iter().zip(results) {
         let mut report = LayerReport::of(layer);
         match result {
-            Ok(mut layer) => {
+            Ok(layer) => {
                 report.add(&layer.outcome);
-                report.check = layer.examined.take().map(|examined| {
-                    let check = CheckReport::of(args, examined);
-                    check
-                        .warnings
-                        .iter()
-                        .for_each(|warning| done.warn(warning.clone()));
-                    check
-                });
+                if let Some(examined) = &layer.examined {
+                    report.check = Some(CheckReport::of(args, examined));
+                    done.found(examined);
+                }
                 report.status = layer.status;
                 report.file.clone_from(&layer.file);
                 passed.push(layer);
@@ -130,6 +130,9 @@ fn gather(
             Err(error) => {
                 report.status = status_of(&error);
                 report.error = Some(ErrorReport::of(&error));
+                if let HostError::Check { examined, .. } = &error {
+                    report.check = Some(CheckReport::of(args, examined));
+                }
                 done.fail(Some(layer.number), error);
             }
         }
@@ -211,6 +214,56 @@ fn chosen_layers(args: &Unpack, plan: &Plan) -> Result<Vec<Layer>, HostError> {
     Ok(vec![layer])
 }
 
+/// How many processors there are.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many layers are unpacked at the same time.
+fn jobs(args: &Unpack) -> usize {
+    args.jobs
+        .map_or_else(|| processors().div_ceil(2), usize::from)
+}
+
+/// Checks the images that have devices, now that those are there.
+///
+/// Where a device did not come through there is nothing to check: nothing is written then.
+fn examine_with_devices(how: &How, layers: &[Layer], results: &mut [Result<Passed, HostError>]) {
+    for (place, layer) in layers.iter().enumerate() {
+        let expected = layer.expectations();
+        let devices = devices_of(layer, layers, results);
+        let (Ok(passed), true) = (&results[place], how.waits(&expected)) else {
+            continue;
+        };
+        let examined = match devices {
+            Some(devices) => how.examine(passed, &expected, devices),
+            None => continue,
+        };
+        match (examined, &mut results[place]) {
+            (Ok(examined), Ok(passed)) => passed.examined = examined,
+            (Err(error), result) => *result = Err(error),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+}
+
+/// The contents of the devices that belong to a layer, in their order; `None` when one of them
+/// is not there.
+pub(in crate::command) fn devices_of(
+    layer: &Layer,
+    layers: &[Layer],
+    results: &[Result<Passed, HostError>],
+) -> Option<Vec<(FileAt, u64)>> {
+    layers
+        .iter()
+        .zip(results)
+        .filter(|(other, _)| {
+            other.role == LayerRole::Device && other.consumer == Some(layer.number)
+        })
+        .map(|(_, result)| result.as_ref().ok()?.content.clone())
+        .collect()
+}
+
 /// Unpacks the layers, several at a time, and gives their results in order.
 fn run_tasks(
     args: &Unpack,
@@ -219,11 +272,7 @@ fn run_tasks(
     how: &How,
     tasks: &[Task<'_>],
 ) -> Vec<Result<Passed, HostError>> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args
-        .jobs
-        .map_or(processors.div_ceil(2), usize::from)
-        .min(tasks.len());
+    let jobs = jobs(args).min(tasks.len());
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..tasks.len()).collect());
     let results: Mutex<Vec<Option<Result<Passed, HostError>>>> =
         Mutex::new(tasks.iter().map(|_| None).collect());

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::thread;
 
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{MediaKind, MediaType};
@@ -48,13 +49,7 @@ pub(super) fn unpack(
         not_verified: not_verified(&expected),
         ..LayerReport::default()
     };
-    let outcome = bring_and_finish(args, blob, &expected, &mut report);
-    if let Some(check) = &report.check {
-        check
-            .warnings
-            .iter()
-            .for_each(|warning| done.warn(warning.clone()));
-    }
+    let outcome = bring_and_finish(args, blob, &expected, &mut report, done);
     match &outcome {
         Ok(_) => {
             if !report.not_verified.is_empty() {
@@ -77,6 +72,9 @@ pub(super) fn unpack(
             report.status = status_of(error);
             report.file = None;
             report.error = Some(ErrorReport::of(error));
+            if let HostError::Check { examined, .. } = error {
+                report.check = Some(CheckReport::of(args, examined));
+            }
         }
     }
     done.layers.push(report);
@@ -103,7 +101,10 @@ fn bring_and_finish(
     blob: BlobReader,
     expected: &Expectations,
     report: &mut LayerReport,
+    done: &mut Done,
 ) -> Result<(), HostError> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let how = How::of(args, false, processors)?;
     let dest = Dest::of(args, false)?;
     let name = match (&dest, args.diff_id) {
         (Dest::Folder(_), Some(diff_id)) => format!("01-{:.12}.erofs", diff_id.hex()),
@@ -125,7 +126,7 @@ fn bring_and_finish(
     let passed = bring(
         &dest,
         &OsString::from(name),
-        &How::of(args)?,
+        &how,
         expected,
         &progress,
         || Ok(blob),
@@ -137,8 +138,12 @@ fn bring_and_finish(
         output,
         status,
         file,
+        ..
     } = passed?;
-    report.check = examined.map(|examined| CheckReport::of(args, examined));
+    if let Some(examined) = &examined {
+        report.check = Some(CheckReport::of(args, examined));
+        done.found(examined);
+    }
     report.add(&outcome);
     report.status = status;
     report.file = file;

@@ -12,6 +12,9 @@ use crate::report::shown;
 use crate::source::Source;
 use tell::{Done, is_stdout};
 
+pub(super) use dest::{Dest, How, Passed, bring};
+pub(super) use image::devices_of;
+
 /// Runs the command and gives its exit code. Everything is said: errors on stderr, the report
 /// where it was asked for.
 #[must_use]

@@ -5,8 +5,10 @@ use std::path::Path;
 use erofs_unpack_core::unpack::Outcome;
 
 use crate::cli::Unpack;
+use crate::command::check::findings;
 use crate::command::{outcome_name, write_json};
 use crate::error::HostError;
+use crate::examine::Examined;
 use crate::mount::Mount;
 use crate::report::{ErrorReport, ImageReport, LayerReport, Report, VERSION, shown};
 use crate::say;
@@ -47,6 +49,13 @@ impl Failed {
             None => self.error.to_string(),
         }
     }
+
+    /// All that a check has found, with `--verbose`.
+    fn details(&self, args: &Unpack) {
+        if let (true, HostError::Check { examined, .. }) = (args.talk.verbose, &self.error) {
+            findings(examined, false).lines().for_each(say::complain);
+        }
+    }
 }
 
 impl Done {
@@ -58,6 +67,19 @@ impl Done {
     /// Notes something that is not as it should be.
     pub(super) fn warn(&mut self, warning: String) {
         self.warnings.push(warning);
+    }
+
+    /// Notes what a check has found that is no error.
+    pub(super) fn found(&mut self, examined: &Examined) {
+        for breach in &examined.breaches {
+            let place = breach.first.place_in(&examined.place);
+            let error = HostError::refused(place, breach.first.error);
+            let more = match breach.count {
+                0 | 1 => String::new(),
+                count => format!(" ({count} times)"),
+            };
+            self.warn(format!("{error}{more}"));
+        }
     }
 
     /// The error that counts; of equals the first.
@@ -75,14 +97,16 @@ impl Done {
             }
         }
         if args.keep_going {
-            self.failed
-                .iter()
-                .for_each(|failed| say::complain(failed.line()));
+            for failed in &self.failed {
+                say::complain(failed.line());
+                failed.details(args);
+            }
             if !args.talk.quiet {
                 self.sum_up(args);
             }
         } else if let Some(failed) = counted {
             say::complain(failed.line());
+            failed.details(args);
         }
         // With the image on stdout, the report was refused there as wrong usage.
         let report_to = args
@@ -141,6 +165,9 @@ impl Done {
         let mut report = self.report(args, 0, None);
         for layer in &mut report.layers {
             layer.status = "unpacked";
+            if let Some(check) = &mut layer.check {
+                check.found.findings.clear();
+            }
         }
         report
     }
@@ -195,6 +222,12 @@ pub(super) fn say_layer(
             ));
         }
         text.push_str(&format!("  image {} bytes\n", outcome.image_size));
+        if let Some(check) = &report.check {
+            text.push_str(&format!(
+                "  checked by policy {} at level {}: {} inodes, {} warnings\n",
+                check.policy, check.level, check.found.inodes, check.found.warnings
+            ));
+        }
     }
     say::print(&text)
 }

@@ -1,0 +1,137 @@
+//! `erofs-unpack check`: whether the kernel may be handed an image.
+
+mod layers;
+mod text;
+
+use std::thread;
+
+use erofs_unpack_core::check::Options;
+use serde::Serialize;
+
+use super::{not_for_blobs, outcome_name, source_options, write_json};
+use crate::cli::Check;
+use crate::error::HostError;
+use crate::examine::{Examined, examine};
+use crate::image_file::{ImageFile, ImageFileOptions};
+use crate::report::{ErrorReport, FoundReport, ImageReport, VERSION, shown};
+use crate::say;
+use crate::source::{BlobReader, Source};
+use layers::LayerFound;
+
+pub(crate) use text::findings;
+
+/// Runs the command and gives its exit code.
+#[must_use]
+pub fn run(args: &Check) -> u8 {
+    let mut found = Found::default();
+    let error = check(args, &mut found).err();
+    let report = Report::of(args, &found, error.as_ref());
+    let told = match &args.json {
+        Some(path) => write_json(&report, path),
+        None => say::print(&text::describe(args, &found, error.is_none())),
+    };
+    for error in error.iter().chain(told.as_ref().err()) {
+        say::complain(error);
+    }
+    match told {
+        Err(told) if report.exit_code == 0 => told.exit_code(),
+        _ => report.exit_code,
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Found {
+    /// The image, where the source is a layout.
+    image: Option<ImageReport>,
+    /// The layers of that image.
+    layers: Vec<LayerFound>,
+    /// What the check said of a lone image.
+    lone: Option<Examined>,
+}
+
+impl Found {
+    /// Whether all that was looked at passed.
+    fn passed(&self) -> bool {
+        self.layers.iter().all(LayerFound::passed)
+            && self.lone.as_ref().is_none_or(|lone| lone.summary.passed())
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    command: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    source: String,
+    level: &'static str,
+    policy: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed: Vec<String>,
+    /// What was seen and found in a lone image.
+    #[serde(flatten)]
+    found: Option<FoundReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ImageReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<layers::Report>,
+    /// Why the check did not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorReport>,
+}
+
+impl Report {
+    fn of(args: &Check, found: &Found, error: Option<&HostError>) -> Self {
+        let refused = u8::from(!found.passed());
+        let exit_code = error.map_or(refused, HostError::exit_code);
+        Self {
+            version: VERSION,
+            command: "check",
+            outcome: outcome_name(exit_code),
+            exit_code,
+            source: shown(&args.source),
+            level: args.check.level.name(),
+            policy: args.select.policy.name(),
+            allowed: args.check.allow.clone(),
+            found: found.lone.as_ref().map(FoundReport::of),
+            image: found.image.clone(),
+            layers: found.layers.iter().map(layers::Report::of).collect(),
+            error: error.map(ErrorReport::of),
+        }
+    }
+}
+
+fn check(args: &Check, found: &mut Found) -> Result<(), HostError> {
+    // What is wrong with the command line is said before anything is read.
+    let mut options = args.check.options(args.select.policy.into())?;
+    options.devices = args.known_devices;
+    match Source::open(&args.source, &source_options(&args.select, false))? {
+        Source::Blob(blob) => {
+            found.lone = Some(lone(args, blob, &options)?);
+            Ok(())
+        }
+        Source::Image(source) => layers::check(args, &source, &options, found),
+    }
+}
+
+/// A lone image, or the blob of a layer.
+fn lone(args: &Check, blob: BlobReader, options: &Options) -> Result<Examined, HostError> {
+    not_for_blobs(&args.source, &args.select)?;
+    let file = ImageFileOptions {
+        digest: args.select.digest,
+        diff_id: args.diff_id,
+        devices: args.devices.clone(),
+        limits: args.limits.limits(),
+    };
+    let image = ImageFile::of_blob(&args.source, blob, &file)?;
+    examine(&image, options, jobs(args))
+}
+
+/// How many threads decode at the full level.
+fn jobs(args: &Check) -> usize {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    args.jobs.map_or_else(processors, usize::from)
+}
