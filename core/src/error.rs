@@ -207,7 +207,7 @@ codes! {
     SuperblockMeta = "superblock-meta", Malformed, "superblock", "the metadata area starts beyond the image";
     SuperblockXattr = "superblock-xattr", Malformed, "superblock", "the shared xattr area starts beyond the image";
     SuperblockRoot = "superblock-root", Malformed, "superblock", "the root inode lies beyond the image";
-    SuperblockPacked = "superblock-packed", Malformed, "superblock", "the packed inode lies beyond the image or is missing";
+    SuperblockPacked = "superblock-packed", Malformed, "superblock", "the packed inode is missing, beyond the image or in the metabox";
     SuperblockMetabox = "superblock-metabox", Malformed, "superblock", "the metabox inode lies beyond the image or is missing";
     SuperblockPrefixes = "superblock-prefixes", Malformed, "superblock", "the xattr prefix table does not fit the image";
     SuperblockNanoseconds = "superblock-nanoseconds", Malformed, "superblock", "the time has a billion nanoseconds or more";
@@ -279,7 +279,7 @@ codes! {
     XattrLength = "xattr-length", Malformed, "xattr entry", "has a name that is empty or too long";
     XattrDuplicate = "xattr-duplicate", Malformed, "xattrs", "hold the same name twice";
     XattrFilter = "xattr-filter", Malformed, "xattr header", "denies a name that is there";
-    XattrAcl = "xattr-acl", Malformed, "xattr", "is an ACL that is none";
+    XattrAcl = "xattr-acl", Malformed, "xattr", "is not a well-formed ACL, or is one on a symbolic link";
     XattrCapability = "xattr-capability", Malformed, "xattr", "is a file capability that is none";
     XattrUnknown = "xattr-unknown", Unsupported, "xattr entry", "has a name without a known prefix";
     XattrReserved = "xattr-reserved", Malformed, "xattr header", "has reserved bytes that are not zero";

@@ -35,6 +35,9 @@ impl<R: ReadAt> Checker<'_, R> {
             }
         }
         let decodes = self.options.level == Level::Full && inode.layout.is_compressed();
+        // An extent is decoded when the next is known: a fault of the map that makes it the wrong
+        // length is told as that.
+        let mut waiting = None;
         let mut offset = 0;
         while offset < inode.size {
             let extent = self.image.extent(inode, offset);
@@ -54,8 +57,11 @@ impl<R: ReadAt> Checker<'_, R> {
             if self.take(placed)?.is_none() {
                 return Ok(false);
             }
+            if let Some((extent, encoding)) = waiting.take() {
+                self.decode_share(inode, &extent, encoding)?;
+            }
             if decodes && let Place::Encoded(pcluster) = extent.place {
-                self.decode_share(inode, &extent, pcluster.encoding)?;
+                waiting = Some((extent, pcluster.encoding));
             }
             let next = extent.offset.saturating_add(extent.length);
             if next <= offset {
@@ -63,6 +69,9 @@ impl<R: ReadAt> Checker<'_, R> {
                 return Ok(false);
             }
             offset = next;
+        }
+        if let Some((extent, encoding)) = waiting {
+            self.decode_share(inode, &extent, encoding)?;
         }
         Ok(true)
     }

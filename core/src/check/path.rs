@@ -112,7 +112,9 @@ impl<'a, R: ReadAt> Paths<'a, R> {
                 })?,
             };
             let (Some(parent), Some(name)) = (parent, name) else {
-                parts.push(UNKNOWN.to_vec());
+                // Its `..` may be damaged, or left out; then it is looked for from the root.
+                let found = self.search(nid)?;
+                parts.push(found.unwrap_or_else(|| UNKNOWN.to_vec()));
                 break;
             };
             parts.push(name);

@@ -204,7 +204,7 @@ rules! {
     XattrLength, Kernel, ALWAYS, "The name of an xattr has 1 to 255 bytes behind a prefix that takes one", "vfs_getxattr";
     XattrDuplicate, Ambiguity, ALWAYS, "An inode has an xattr once", "erofs_getxattr";
     XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
-    XattrAcl, Kernel, ALWAYS, "An ACL is one, of no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
+    XattrAcl, Kernel, ALWAYS, "An ACL is well-formed, on no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
     XattrCapability, Kernel, ALWAYS, "A file capability is of revision 2 or 3", "cap_inode_getsecurity";
     XattrUnknown, Unused, STRICT, "The name of an xattr has a known prefix", "erofs_xattr_prefix";
     XattrReserved, Unused, STRICT, "Reserved bytes of an xattr header are zero", "struct erofs_xattr_ibody_header";

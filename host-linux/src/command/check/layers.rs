@@ -27,9 +27,24 @@ pub(super) struct LayerFound {
 }
 
 impl LayerFound {
-    pub(super) fn passed(&self) -> bool {
-        let examined = self.examined.as_ref();
-        self.error.is_none() && examined.is_none_or(|examined| examined.summary.passed())
+    /// The exit code that it asks for by itself.
+    pub(super) fn exit_code(&self) -> u8 {
+        match (&self.error, &self.examined) {
+            (Some(error), _) => error.exit_code(),
+            (None, Some(examined)) => u8::from(!examined.summary.passed()),
+            (None, None) => 0,
+        }
+    }
+
+    /// `passed`, `verified` for bytes that no check looks into, `refused`, or `failed` where
+    /// the system did not do what was asked of it.
+    pub(super) fn status(&self) -> &'static str {
+        match self.exit_code() {
+            0 if self.examined.is_some() => "passed",
+            0 => "verified",
+            1 => "refused",
+            _ => "failed",
+        }
     }
 }
 
@@ -40,7 +55,7 @@ pub(super) struct Report {
     number: u32,
     role: &'static str,
     digest: String,
-    /// `passed`, `refused`, or `verified` for bytes that no check looks into.
+    /// As [`LayerFound::status`].
     status: &'static str,
     #[serde(flatten)]
     found: Option<FoundReport>,
@@ -54,22 +69,18 @@ impl Report {
             number: found.layer.number,
             role: found.layer.role.name(),
             digest: found.layer.digest.to_string(),
-            status: match &found.examined {
-                _ if !found.passed() => "refused",
-                Some(_) => "passed",
-                None => "verified",
-            },
+            status: found.status(),
             found: found.examined.as_ref().map(FoundReport::of),
             error: found.error.as_ref().map(ErrorReport::of),
         }
     }
 }
 
-/// Verifies and checks every layer, also after one that is refused.
+/// Verifies and checks every layer, also after one that is refused or cannot be read.
 ///
 /// # Errors
 ///
-/// What refuses the documents; what the system fails at.
+/// What refuses the documents, and what the system fails at in reading them.
 pub(super) fn check(
     args: &Check,
     source: &ImageSource,
@@ -103,27 +114,25 @@ pub(super) fn check(
     let mut results = Vec::new();
     for layer in &layers {
         let result = one(source, &how, &layers, layer, &results);
-        let (examined, error) = match &result {
-            Ok(passed) => (passed.examined.clone(), None),
-            Err(HostError::Check { examined, .. }) => (Some(Examined::clone(examined)), None),
-            Err(error) if error.exit_code() != 1 => {
-                return result.map(|_| ());
-            }
-            Err(_) => (None, None),
+        let examined = match &result {
+            Ok(passed) => passed.examined.clone(),
+            Err(HostError::Check { examined, .. }) => Some(Examined::clone(examined)),
+            Err(_) => None,
         };
         let mut layer = LayerFound {
             layer: *layer,
             examined,
-            error,
+            error: None,
         };
-        match result {
-            Err(error @ HostError::Check { .. }) => results.push(Err(error)),
+        // What the layers behind it ask is only whether it is there.
+        results.push(match result {
+            Ok(passed) => Ok(passed),
+            Err(HostError::Check { .. }) => Err(HostError::Cancelled),
             Err(error) => {
                 layer.error = Some(error);
-                results.push(Err(HostError::Cancelled));
+                Err(HostError::Cancelled)
             }
-            Ok(passed) => results.push(Ok(passed)),
-        }
+        });
         found.layers.push(layer);
     }
     Ok(())

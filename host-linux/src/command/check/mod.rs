@@ -33,6 +33,12 @@ pub fn run(args: &Check) -> u8 {
     for error in error.iter().chain(told.as_ref().err()) {
         say::complain(error);
     }
+    // What is refused is the result, and said as such; what failed is not.
+    for layer in &found.layers {
+        if let ("failed", Some(error)) = (layer.status(), &layer.error) {
+            say::complain(format_args!("layer {}: {error}", layer.layer.number));
+        }
+    }
     match told {
         Err(told) if report.exit_code == 0 => told.exit_code(),
         _ => report.exit_code,
@@ -53,8 +59,15 @@ struct Found {
 impl Found {
     /// Whether all that was looked at passed.
     fn passed(&self) -> bool {
-        self.layers.iter().all(LayerFound::passed)
-            && self.lone.as_ref().is_none_or(|lone| lone.summary.passed())
+        self.exit_code() == 0
+    }
+
+    /// The exit code of all that was looked at: a refusal outranks what the system failed at.
+    fn exit_code(&self) -> u8 {
+        let lone = self.lone.as_ref();
+        let lone = lone.map(|lone| u8::from(!lone.summary.passed()));
+        let codes = self.layers.iter().map(LayerFound::exit_code).chain(lone);
+        codes.filter(|code| *code != 0).min().unwrap_or(0)
     }
 }
 
@@ -85,8 +98,7 @@ struct Report {
 
 impl Report {
     fn of(args: &Check, found: &Found, error: Option<&HostError>) -> Self {
-        let refused = u8::from(!found.passed());
-        let exit_code = error.map_or(refused, HostError::exit_code);
+        let exit_code = error.map_or(found.exit_code(), HostError::exit_code);
         Self {
             version: VERSION,
             command: "check",

@@ -2,31 +2,39 @@
 
 use super::Found;
 use super::layers::LayerFound;
-use crate::cli::Check;
+use crate::cli::{Check, Talk};
 use crate::escape::Escaped;
 use crate::examine::{Breach, Examined, Place};
 use crate::report::shown;
 
+use erofs_unpack_core::Code;
 use erofs_unpack_core::check::{Severity, Summary};
 
 /// All that is printed. `whole` says whether the check came to its end.
 pub(super) fn describe(args: &Check, found: &Found, whole: bool) -> String {
-    let quiet = args.talk.quiet;
     let source = shown(&args.source);
     let mut text = String::new();
     if let Some(examined) = &found.lone {
-        text.push_str(&findings(examined, quiet));
+        text.push_str(&findings(examined, &args.talk));
+        text.push_str(hint(args, examined));
         verdict(&mut text, args, &source, &examined.summary);
     }
     for layer in &found.layers {
         describe_layer(&mut text, args, layer);
     }
-    if whole && found.image.is_some() && !(quiet && found.passed()) {
-        let refused = found.layers.iter().filter(|layer| !layer.passed()).count();
+    if whole && found.image.is_some() && !(args.talk.quiet && found.passed()) {
         let layers = plural(found.layers.len() as u64, "layer");
-        text.push_str(&match refused {
-            0 => format!("{source}: passed: {layers}\n"),
-            refused => format!("{source}: refused: {refused} of {layers}\n"),
+        let count = |status| {
+            let with = found.layers.iter().filter(|layer| layer.status() == status);
+            with.count()
+        };
+        text.push_str(&match (count("refused"), count("failed")) {
+            (0, 0) => format!("{source}: passed: {layers}\n"),
+            (0, failed) => format!("{source}: failed: {failed} of {layers}\n"),
+            (refused, 0) => format!("{source}: refused: {refused} of {layers}\n"),
+            (refused, failed) => {
+                format!("{source}: refused: {refused} of {layers}, and {failed} failed\n")
+            }
         });
     }
     text
@@ -35,10 +43,13 @@ pub(super) fn describe(args: &Check, found: &Found, whole: bool) -> String {
 fn describe_layer(text: &mut String, args: &Check, found: &LayerFound) {
     let name = format!("layer {}", found.layer.number);
     if let Some(examined) = &found.examined {
-        text.push_str(&findings(examined, args.talk.quiet));
         verdict(text, args, &name, &examined.summary);
+        // Below the line of its layer, so that it is plain what belongs to which.
+        for line in findings(examined, &args.talk).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
     } else if let Some(error) = &found.error {
-        text.push_str(&format!("{name}: refused: {error}\n"));
+        text.push_str(&format!("{name}: {}: {error}\n", found.status()));
     } else if !args.talk.quiet {
         let role = found.layer.role.name();
         text.push_str(&format!("{name}: verified: {role}, nothing to check\n"));
@@ -46,17 +57,26 @@ fn describe_layer(text: &mut String, args: &Check, found: &LayerFound) {
 }
 
 /// The findings, each rule with its places below it.
-pub(crate) fn findings(examined: &Examined, quiet: bool) -> String {
+pub(crate) fn findings(examined: &Examined, talk: &Talk) -> String {
     let mut text = String::new();
     for breach in &examined.breaches {
-        if !(quiet && breach.severity == Severity::Warning) {
-            describe_breach(&mut text, breach);
+        if !(talk.quiet && breach.severity == Severity::Warning) {
+            describe_breach(&mut text, talk, breach);
         }
     }
     text
 }
 
-fn describe_breach(text: &mut String, breach: &Breach) {
+/// What to do about devices that are not at hand, where the command line is to say it.
+fn hint(args: &Check, examined: &Examined) -> &'static str {
+    let is_foreign = |breach: &Breach| breach.first.error.code() == Code::DeviceForeign;
+    if args.talk.quiet || !examined.breaches.iter().any(is_foreign) {
+        return "";
+    }
+    "  --device FILE attaches a device, --known-devices N says how many belong to the layer\n"
+}
+
+fn describe_breach(text: &mut String, talk: &Talk, breach: &Breach) {
     let times = match breach.count {
         0 | 1 => String::new(),
         count => format!(" ({count} times)"),
@@ -73,6 +93,15 @@ fn describe_breach(text: &mut String, breach: &Breach) {
     let more = breach.count.saturating_sub(breach.places().count() as u64);
     if more > 0 {
         text.push_str(&format!("  and {more} more\n"));
+    }
+    if talk.verbose
+        && let Some(rule) = breach.rule()
+    {
+        text.push_str(&format!(
+            "  why: {} ({})\n",
+            rule.reason.name(),
+            rule.source
+        ));
     }
 }
 

@@ -53,7 +53,9 @@ impl Failed {
     /// All that a check has found, with `--verbose`.
     fn details(&self, args: &Unpack) {
         if let (true, HostError::Check { examined, .. }) = (args.talk.verbose, &self.error) {
-            findings(examined, false).lines().for_each(say::complain);
+            findings(examined, &args.talk)
+                .lines()
+                .for_each(say::complain);
         }
     }
 }
