@@ -1,4 +1,4 @@
-//! The check of layers: of images with devices, of whole layouts, and what `unpack` tells of it.
+//! The check of the layers of a layout.
 #![allow(
     clippy::disallowed_methods,
     clippy::std_instead_of_alloc,
@@ -8,160 +8,9 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
+use common::device::*;
 use common::*;
-use serde_json::Value;
-
-/// Where the records of [`with_device`] lie.
-const FILE: usize = 1280;
-const TABLE: usize = 2048;
-
-/// An image with a file `f` of two blocks, which lie in the image's only device.
-fn with_device(seed: u64) -> Vec<u8> {
-    let mut image = image(seed, 3);
-    let fields: [(usize, &[u8]); 5] = [
-        (1024 + 16, &[2]),
-        // Chunked files and a device table: one device, at slot 16.
-        (1024 + 80, &[4 | 8]),
-        (1024 + 86, &[1]),
-        (1024 + 88, &[16]),
-        // The root has 40 bytes of entries: `.`, `..`, and `f` with nid 40.
-        (1152 + 8, &[40]),
-    ];
-    let root = [
-        &entry(36, 36, 2)[..],
-        &entry(36, 37, 2),
-        &entry(40, 39, 1),
-        b"...f",
-    ];
-    let root = root.concat();
-    let mut file = vec![0; 48];
-    let chunks: [(usize, &[u8]); 7] = [
-        // Compact, chunks of a block, with indexes.
-        (0, &[4 << 1]),
-        (4, &0o100_644_u16.to_le_bytes()),
-        (6, &[1]),
-        (8, &8192_u32.to_le_bytes()),
-        (16, &[0x20]),
-        (32, &[0, 0, 1, 0, 0]),
-        (40, &[0, 0, 1, 0, 1]),
-    ];
-    for (offset, bytes) in chunks {
-        file[offset..][..bytes.len()].copy_from_slice(bytes);
-    }
-    let mut slot = vec![0; 128];
-    slot[64] = 2;
-    let records: [(usize, &[u8]); 3] = [(1152 + 32, &root), (FILE, &file), (TABLE, &slot)];
-    for (offset, bytes) in fields.into_iter().chain(records) {
-        image[offset..][..bytes.len()].copy_from_slice(bytes);
-    }
-    mended(image)
-}
-
-/// A directory entry.
-fn entry(nid: u64, name: u16, kind: u8) -> Vec<u8> {
-    [&nid.to_le_bytes()[..], &name.to_le_bytes(), &[kind, 0]].concat()
-}
-
-/// That image with bytes at a place.
-fn changed(mut image: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
-    image[offset..][..bytes.len()].copy_from_slice(bytes);
-    mended(image)
-}
-
-/// A device layer of these bytes, and the image that it belongs to.
-fn pair(device: &[u8], image: &[u8]) -> [Layer; 2] {
-    [
-        Layer::new("application/octet-stream", device).role("device"),
-        Layer::new(EROFS_ZSTD, image),
-    ]
-}
-
-#[test]
-fn a_device_belongs_to_the_image_or_is_foreign() {
-    let dir = Dir::new();
-    let image = dir.write("image.erofs", with_device(1));
-    let told = run(args!["check", image]);
-    assert_eq!(told.code(), 1, "{}", told.stderr);
-    assert!(
-        told.text().starts_with("error device-foreign: "),
-        "{}",
-        told.text()
-    );
-    let told = run(args!["check", image, "--policy", "any"]);
-    assert!(
-        told.done().starts_with("warning device-foreign: "),
-        "{}",
-        told.text()
-    );
-    run(args!["check", image, "--known-devices", "1"]).done();
-    let device = dir.write("device", noise(7, 8192));
-    for policy in ["any", "containerd", "strict"] {
-        for level in ["metadata", "full"] {
-            let told = run(args![
-                "check", image, "--device", device, "--policy", policy, "--level", level
-            ]);
-            assert!(
-                told.done().contains("2 inodes, 0 errors, 0 warnings"),
-                "{}",
-                told.text()
-            );
-        }
-    }
-    // A device that ends before its content does.
-    let short = dir.write("short", noise(7, 4096));
-    let told = run(args!["check", image, "--device", short]);
-    assert_eq!(told.code(), 1, "{}", told.stderr);
-    let lines: Vec<&str> = told.text().lines().collect();
-    assert!(lines[0].starts_with("error file-bounds: "), "{lines:?}");
-    assert!(lines[1].starts_with("  /f: "), "{lines:?}");
-}
-
-#[test]
-fn unpack_checks_an_image_when_its_devices_are_there() {
-    let dir = Dir::new();
-    let good = Layout::of(dir.path("good"), &pair(&noise(7, 8192), &with_device(1)));
-    let short = Layout::of(dir.path("short"), &pair(&noise(7, 4096), &with_device(1)));
-    for jobs in ["1", "2"] {
-        let out = dir.path(&format!("out{jobs}"));
-        run(args!["unpack", good.path, "-o", out, "--jobs", jobs]).done();
-        assert_eq!(names(&out).len(), 3);
-        run(args!["unpack", good.path, "--verify-only", "--jobs", jobs]).done();
-        // What is there already is checked again, with its devices.
-        let kept = run(args!["unpack", good.path, "-o", out, "--json"]);
-        assert_eq!(kept.code(), 0, "{}", kept.stderr);
-        assert_eq!(kept.json()["layers"][1]["status"], "kept");
-        assert_eq!(kept.json()["layers"][1]["check"]["inodes"], 2);
-
-        let out = dir.path("refused");
-        for more in [&["-o", out.to_str().unwrap()][..], &["--verify-only"]] {
-            let mut all = args!["unpack", short.path, "--jobs", jobs];
-            all.extend(more.iter().map(Into::into));
-            let told = run(all);
-            let line = told.line(1);
-            assert!(line.starts_with("layer 2: "), "{line}");
-            assert!(line.contains(":/f: "), "{line}");
-            assert!(line.ends_with("(rule file-bounds)"), "{line}");
-        }
-        assert_eq!(names(&out), [""; 0]);
-    }
-    // One layer alone: its devices are known, and not at hand.
-    let one = dir.path("one.erofs");
-    run(args!["unpack", short.path, "--layer", "2", "-o", one]).done();
-    let out = dir.path("unchecked");
-    run(args!["unpack", short.path, "-o", out, "--no-check"]).done();
-    let out = dir.path("allowed");
-    run(args![
-        "unpack",
-        short.path,
-        "-o",
-        out,
-        "--allow",
-        "file-bounds"
-    ])
-    .done();
-}
 
 #[test]
 fn every_layer_of_a_layout_is_checked() {
@@ -183,23 +32,27 @@ fn every_layer_of_a_layout_is_checked() {
     let layout = Layout::of(dir.path("bad"), &layers);
     let swapped = layout.blob_path(&sha256(&second.blob));
     let mut bytes = fs::read(&swapped).unwrap();
-    bytes[200] ^= 1;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
     fs::write(&swapped, bytes).unwrap();
     let told = run(args!["check", layout.path]);
     assert_eq!(told.code(), 1, "{}", told.stderr);
     assert_eq!(told.stderr, "");
     let text = told.text();
+    let mut rest = text;
     for part in [
         "layer 1: passed: ",
         "layer 2: verified: device, nothing to check\n",
-        "\nerror ",
-        "\n  /f: ",
         "\nlayer 3: refused: 2 inodes, 1 error, ",
+        "\n  error file-bounds: ",
+        "\n    /f: file: ",
         "\nlayer 4: refused: ",
         "\nlayer 5: passed: ",
         ": refused: 2 of 5 layers\n",
     ] {
-        assert!(text.contains(part), "{part:?} is not in {text}");
+        let place = rest.find(part);
+        let place = place.unwrap_or_else(|| panic!("{part:?} is not where it belongs in {text}"));
+        rest = &rest[place..];
     }
     let report = run(args!["check", layout.path, "--json"]).json();
     let status = |place: usize| report["layers"][place]["status"].as_str().unwrap();
@@ -212,7 +65,7 @@ fn every_layer_of_a_layout_is_checked() {
         report["layers"][2]["findings"][0]["places"][0]["path"],
         "/f"
     );
-    assert!(report["layers"][3]["error"]["id"].is_string());
+    assert_eq!(report["layers"][3]["error"]["id"], "blob-digest");
     assert!(report["image"]["manifest"].is_string());
 
     for more in [&["--device", "x"][..], &["--known-devices", "1"]] {
@@ -227,187 +80,126 @@ fn every_layer_of_a_layout_is_checked() {
 }
 
 #[test]
-fn unpack_tells_the_first_error_and_how_many_there_are() {
+fn a_refusal_outranks_a_layer_that_cannot_be_read() {
     let dir = Dir::new();
-    let bad = changed(with_device(3), TABLE + 64, &[0]);
-    let bad = dir.write("bad.erofs", changed(bad, FILE + 4, &[0xff, 0xff]));
-    let out = dir.path("out");
-    let told = run(args!["unpack", bad, "-o", out, "-q"]);
-    let line = told.line(1);
-    assert!(line.contains("(rule device-"), "{line}");
-    assert!(line.ends_with(" more errors)"), "{line}");
-    let told = run(args!["unpack", bad, "-o", out, "-v"]);
+    let layers = three_layers();
+    let layout = Layout::of(dir.path("missing"), &layers);
+    fs::remove_file(layout.blob_path(&sha256(&layers[1].blob))).unwrap();
+    let told = run(args!["check", layout.path]);
+    assert_eq!(told.code(), 3);
+    let line = one_line(&told.stderr);
+    assert!(line.starts_with("layer 2: "), "{line}");
+    assert!(line.contains("No such file"), "{line}");
+    let text = told.text();
+    assert!(text.contains("\nlayer 2: failed: "), "{text}");
+    assert!(text.contains("\nlayer 3: passed: "), "{text}");
+    assert!(text.ends_with(": failed: 1 of 3 layers\n"), "{text}");
+    let report = run(args!["check", layout.path, "--json"]).json();
+    assert_eq!(report["outcome"], "failed");
+    assert_eq!(report["exitCode"], 3);
+    assert_eq!(report["layers"][1]["status"], "failed");
+    assert_eq!(report["layers"][1]["error"]["id"], "environment");
+
+    let [first, second, _] = layers;
+    let bad = Layer::new(EROFS, &changed(with_device(2), FILE + 4, &[0xff, 0xff]));
+    let layout = Layout::of(dir.path("both"), &[first, second.clone(), bad]);
+    fs::remove_file(layout.blob_path(&sha256(&second.blob))).unwrap();
+    let told = run(args!["check", layout.path]);
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let text = told.text();
     assert!(
-        told.stderr.contains("error inode-mode: An inode"),
-        "{}",
-        told.stderr
+        text.ends_with(": refused: 1 of 3 layers, and 1 failed\n"),
+        "{text}"
     );
-    let told = run(args!["unpack", bad, "-o", out, "--json"]);
-    assert_eq!(told.code(), 1);
-    let check = told.json()["layers"][0]["check"].clone();
-    let breaches = check["findings"].as_array().unwrap();
-    let errors = breaches
-        .iter()
-        .filter(|breach| breach["severity"] == "error")
-        .map(|breach| breach["count"].as_u64().unwrap());
-    assert_eq!(check["errors"], errors.sum::<u64>());
-    assert!(breaches.iter().any(|breach| breach["rule"] == "inode-mode"));
-    assert!(!out.exists());
+    let report = run(args!["check", layout.path, "--json"]).json();
+    assert_eq!(report["outcome"], "refused");
 }
 
 #[test]
-fn image_json_says_what_was_checked() {
+fn a_tar_layer_is_refused_by_name() {
     let dir = Dir::new();
-    // A warning: more links than lead to the file.
-    let image = changed(with_device(4), FILE + 6, &[3]);
-    let layout = Layout::of(dir.path("layout"), &pair(&noise(7, 8192), &image));
-    let out = dir.path("out");
-    let told = run(args![
-        "unpack",
-        layout.path,
-        "-o",
-        out,
-        "--allow",
-        "xattr-acl",
-        "--policy",
-        "containerd"
-    ]);
-    told.done();
-    assert!(told.stderr.contains(":/f: "), "{}", told.stderr);
-    let said: Value = serde_json::from_slice(&content(&out.join("image.json"))).unwrap();
-    let check = &said["layers"][1]["check"];
-    assert_eq!(check["level"], "metadata");
-    assert_eq!(check["policy"], "containerd");
-    assert_eq!(check["allowed"][0], "xattr-acl");
-    assert_eq!(check["warnings"], 1);
-    assert_eq!(check["findings"], Value::Null);
-
-    let told = run(args![
-        "unpack",
-        layout.path,
-        "--verify-only",
-        "--policy",
-        "strict"
-    ]);
-    assert!(told.line(1).contains("rule inode-links"), "{}", told.stderr);
-}
-
-#[test]
-fn an_inode_that_no_entry_leads_to_has_a_path() {
-    let dir = Dir::new();
-    let image = changed(with_device(5), FILE + 6, &[3]);
-    let image = dir.write("image.erofs", image);
-    let report = run(args!["check", image, "--known-devices", "1", "--json"]).json();
-    let breach = &report["findings"][0];
-    assert_eq!(breach["rule"], "inode-links");
-    assert_eq!(breach["places"][0]["path"], "/f");
-    assert_eq!(breach["places"][0]["found"], "3");
-    assert_eq!(breach["places"][0]["expected"], "1");
-}
-
-#[test]
-fn a_plain_blob_is_checked_where_it_lies() {
-    let dir = Dir::new();
-    let plain = dir.write("plain.erofs", image(1, 40));
-    let packed = dir.write("packed.erofs.zst", zstd(&image(1, 40)));
-    let verify = |blob| {
-        let arguments = args!["unpack", blob, "--verify-only", "-q"];
-        run_with(program().args(arguments).env("TMPDIR", "/nowhere"), b"")
-    };
-    verify(&plain).done();
-    assert_eq!(verify(&packed).code(), 3);
-}
-
-/// Whether there is a mkfs.erofs; else it is said that the test is skipped.
-fn has_mkfs() -> bool {
-    if has("mkfs.erofs") {
-        return true;
-    }
-    assert!(
-        std::env::var_os("EROFS_UNPACK_REQUIRE_TOOLS").is_none(),
-        "mkfs.erofs is missing"
-    );
-    println!("skipped: needs mkfs.erofs");
-    false
-}
-
-#[test]
-fn threads_find_together_what_one_finds_alone() {
-    if !has_mkfs() {
-        return;
-    }
-    let dir = Dir::new();
-    // Enough that every one of the threads has a share, text that compresses.
-    let text = |seed: usize| -> Vec<u8> {
-        let lines = (0..120_000).map(|line| format!("{seed} {} {line}\n", line * 7919 % 1013));
-        lines.collect::<String>().into_bytes()
-    };
-    for seed in 0..3 {
-        dir.write(&format!("tree/file-{seed}"), text(seed));
-    }
-    let image = dir.path("image.erofs");
-    let made = Command::new("mkfs.erofs")
-        .env("PATH", path_with_sbin())
-        .args(["--quiet", "-zlz4", "-T0"])
-        .args([&image, &dir.path("tree")])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let check = |jobs: &str, level: &str| {
-        run(args![
-            "check", image, "--level", level, "--jobs", jobs, "--json"
-        ])
-    };
-    let whole = check("1", "full");
-    assert_eq!(whole.code(), 0, "{}", whole.text());
-    let decoded = whole.json()["decoded"].clone();
-    assert!(decoded.as_u64().unwrap() > 4_000_000, "{decoded}");
-    for jobs in ["2", "3", "300"] {
-        let told = check(jobs, "full").json();
-        assert_eq!(told["decoded"], decoded, "{jobs}");
-        assert_eq!(told["inodes"], 4);
-    }
-
-    // Damage all through the data, which metadata does not show.
-    let mut bytes = fs::read(&image).unwrap();
-    let end = bytes.len();
-    for block in bytes[..end].chunks_mut(4096).skip(20).step_by(16) {
-        block[4000..4090].fill(0xff);
-    }
-    fs::write(&image, bytes).unwrap();
-    assert_eq!(check("1", "metadata").code(), 0);
-    let one = check("1", "full");
-    assert_eq!(one.code(), 1);
-    let one = one.json();
-    assert_eq!(one["findings"][0]["rule"], "pcluster-data");
-    assert!(one["errors"].as_u64().unwrap() > 20, "{}", one["errors"]);
-    let path = one["findings"][0]["places"][0]["path"].as_str().unwrap();
-    assert!(path.starts_with("/file-"), "{path}");
-    for jobs in ["2", "3"] {
-        let told = check(jobs, "full");
-        assert_eq!(told.code(), 1);
-        let told = told.json();
-        assert_eq!(told["errors"], one["errors"]);
-        assert_eq!(told["warnings"], one["warnings"]);
-        assert_eq!(told["decoded"], decoded);
-        let counts = |report: &Value| -> Vec<(Value, Value)> {
-            let breaches = report["findings"].as_array().unwrap();
-            let mut counts: Vec<_> = breaches
-                .iter()
-                .map(|breach| (breach["rule"].clone(), breach["count"].clone()))
-                .collect();
-            counts.sort_by_key(|(rule, _)| rule.to_string());
-            counts
+    let [first, ..] = three_layers();
+    let tar = tar_member("file", b"content");
+    for (name, kind, content) in [
+        ("typed", "application/vnd.oci.image.layer.v1.tar", &tar[..]),
+        ("mistyped", EROFS, &tar),
+    ] {
+        let layout = Layout::of(dir.path(name), &[first.clone(), Layer::new(kind, content)]);
+        let told = run(args!["check", layout.path]);
+        assert_eq!(told.code(), 1, "{}", told.stderr);
+        let said = format!("{}{}", told.text(), told.stderr);
+        assert!(said.contains("layer 2"), "{said}");
+        assert!(said.contains("tar"), "{said}");
+        let unpacked = run(args!["unpack", layout.path, "--verify-only"]);
+        assert_eq!(unpacked.code(), 1, "{}", unpacked.stderr);
+        let report = run(args!["check", layout.path, "--json"]).json();
+        let error = match name {
+            "typed" => &report["error"],
+            _ => &report["layers"][1]["error"],
         };
-        assert_eq!(counts(&told), counts(&one));
+        // The two say the same.
+        let message = error["message"].as_str().unwrap();
+        assert!(said.contains(message), "{said}");
+        assert!(unpacked.stderr.contains(message), "{}", unpacked.stderr);
     }
-    // What unpack decodes at that level is refused too, and is let through below it.
-    let out = dir.path("out.erofs");
-    let told = run(args!["unpack", image, "-o", out, "-q", "--level", "full"]);
+}
+
+#[test]
+fn an_image_of_several_is_chosen_as_for_unpack() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let [first, second, _] = three_layers();
+    let bad = Layer::new(EROFS, &changed(with_device(2), FILE + 4, &[0xff, 0xff]));
+    let name = |name: &str| serde_json::json!({ "annotations": { REF_NAME: name } });
+    layout.add(&[first, second], name("good"));
+    layout.add(&[bad], name("bad"));
+    layout.save();
+    let told = run(args!["check", layout.path]);
+    let line = told.line(2);
+    assert!(line.contains("good") && line.contains("bad"), "{line}");
+    let told = run(args!["check", layout.path, "--ref", "good"]);
+    assert!(told.done().ends_with(": passed: 2 layers\n"));
+    let told = run(args!["check", layout.path, "--ref", "bad"]);
+    assert_eq!(told.code(), 1);
+    assert!(told.text().ends_with(": refused: 1 of 1 layer\n"));
+    let wrong = ["--ref", "good", "--platform", "linux/s390x"];
+    let mut all = args!["check", layout.path];
+    all.extend(wrong.iter().map(Into::into));
+    assert!(run(all).line(1).contains("linux/s390x"));
+}
+
+#[test]
+fn a_breach_is_told_with_its_reason_and_what_to_do() {
+    let dir = Dir::new();
+    let image = dir.write("image.erofs", with_device(1));
+    let text = run(args!["check", image, "-v"]);
+    let text = text.text();
+    assert!(text.contains("\n  why: policy ("), "{text}");
+    assert!(text.contains("\n  --device FILE "), "{text}");
+    let text = run(args!["check", image, "-q"]);
+    assert!(!text.text().contains("--device"), "{}", text.text());
+    // In a layout the manifest says what belongs to it.
+    let bad = changed(with_device(2), FILE + 4, &[0xff, 0xff]);
+    let out = dir.path("out");
+    let layout = Layout::of(dir.path("layout"), &pair(&noise(7, 8192), &bad));
+    let checked = run(args!["check", layout.path, "-v"]);
+    let unpacked = run(args!["unpack", layout.path, "-o", out, "-v"]);
+    assert!(!checked.text().contains("--device"));
+    // Both tell it in the same lines.
+    let reason = "  why: ";
+    let lines = |text: &str, prefix: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
+        lines
+            .filter(|line| line.starts_with("error ") || line.starts_with("  "))
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    let told = lines(&unpacked.stderr, "erofs-unpack: ");
     assert!(
-        told.line(1).contains("(rule pcluster-data"),
+        told.iter().any(|line| line.starts_with(reason)),
         "{}",
-        told.stderr
+        unpacked.stderr
     );
-    run(args!["unpack", image, "-o", out, "-q"]).done();
+    let in_check = lines(checked.text(), "  ");
+    assert!(in_check.ends_with(&told), "{in_check:?} and {told:?}");
 }
