@@ -1,0 +1,160 @@
+//! A check of an image that the host holds.
+
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::check::{self, Finding, Options, Summary};
+use erofs_unpack_core::erofs::{Image, ReadAt, ReadError};
+
+use crate::instance::Refusal;
+use crate::settings::{self, Settings};
+use crate::status;
+
+/// The image, as the import reads it.
+struct Import;
+
+/// The host has said that it failed.
+struct HostFailed;
+
+impl ReadAt for Import {
+    type Error = HostFailed;
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), HostFailed> {
+        if crate::abi::read_at(offset, buf) {
+            Ok(())
+        } else {
+            Err(HostFailed)
+        }
+    }
+}
+
+impl From<ReadError<HostFailed>> for Refusal {
+    fn from(error: ReadError<HostFailed>) -> Self {
+        match error {
+            ReadError::Source(HostFailed) => Self::Status(status::SOURCE),
+            ReadError::Refused(error) => Self::Error(error),
+        }
+    }
+}
+
+/// What is kept of a rule's findings.
+struct Kept {
+    finding: Finding,
+    /// How many findings of the rule there were, kept or not; of the first of a rule alone.
+    count: u64,
+}
+
+/// A check and what it found.
+#[derive(Default)]
+pub(crate) struct Checking {
+    asked: Option<Asked>,
+    found: Vec<Kept>,
+    summary: Option<Summary>,
+}
+
+/// What is asked of a check.
+struct Asked {
+    size: u64,
+    places: u64,
+    limits: Limits,
+    options: Options,
+}
+
+impl Checking {
+    pub(crate) const fn is_started(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    pub(crate) fn start(&mut self, settings: &Settings) {
+        self.asked = Some(Asked {
+            size: settings.image_size(),
+            places: settings.places(),
+            limits: *settings.limits(),
+            options: *settings.options(),
+        });
+    }
+
+    pub(crate) fn run(&mut self) -> Result<i32, Refusal> {
+        let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
+        if self.summary.is_some() || !self.found.is_empty() {
+            return Err(Refusal::Status(status::ORDER));
+        }
+        let found = &mut self.found;
+        let mut enough_memory = true;
+        let mut sink = |finding: &Finding| enough_memory &= keep(found, finding, asked.places);
+        let summary = check::check(Import, asked.size, &asked.limits, &asked.options, &mut sink)?;
+        if !enough_memory {
+            return Err(Refusal::Status(status::MEMORY));
+        }
+        self.summary = Some(summary);
+        Ok(if summary.passed() {
+            status::OK
+        } else {
+            status::FINDINGS
+        })
+    }
+
+    /// A finding that was kept, and how many of its rule there were.
+    pub(crate) fn finding(&self, index: u32) -> Result<(Finding, u64), Refusal> {
+        let kept = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.found.get(index))
+            .ok_or(Refusal::Status(status::RANGE))?;
+        let code = kept.finding.error.code();
+        let first = self
+            .found
+            .iter()
+            .find(|other| other.finding.error.code() == code);
+        Ok((kept.finding, first.map_or(0, |first| first.count)))
+    }
+
+    /// The path of a finding. It is empty when the finding is about no entry.
+    pub(crate) fn path(&self, index: u32) -> Result<Vec<u8>, Refusal> {
+        let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
+        let (finding, _) = self.finding(index)?;
+        let Some((directory, offset)) = finding.entry else {
+            return Ok(Vec::new());
+        };
+        let image = Image::open(Import, asked.size, &asked.limits)?;
+        Ok(check::entry_path(&image, directory, offset)?)
+    }
+
+    pub(crate) fn number(&self, key: u32) -> Result<u64, Refusal> {
+        if key == settings::FINDINGS {
+            return Ok(self.found.len() as u64);
+        }
+        let summary = self.summary.ok_or(Refusal::Status(status::ORDER))?;
+        match key {
+            settings::ERRORS => Ok(summary.errors),
+            settings::WARNINGS => Ok(summary.warnings),
+            settings::REACHED_INODES => Ok(summary.inodes),
+            settings::REACHED_DIRECTORIES => Ok(summary.directories),
+            settings::METADATA => Ok(summary.metadata),
+            settings::DECODED => Ok(summary.decoded),
+            settings::CHECK_MEMORY_USED => Ok(summary.memory),
+            _ => Err(Refusal::Status(status::KEY)),
+        }
+    }
+}
+
+/// Keeps a finding, unless its rule has as many as are wanted; `false` without memory.
+fn keep(found: &mut Vec<Kept>, finding: &Finding, places: u64) -> bool {
+    let code = finding.error.code();
+    let mut same = found
+        .iter_mut()
+        .filter(|kept| kept.finding.error.code() == code);
+    let mut kept = 0;
+    if let Some(first) = same.next() {
+        first.count = first.count.saturating_add(1);
+        kept = same.count() as u64 + 1;
+    }
+    if kept >= places.max(1) {
+        return true;
+    }
+    if found.try_reserve(1).is_err() {
+        return false;
+    }
+    found.push(Kept {
+        finding: *finding,
+        count: 1,
+    });
+    true
+}

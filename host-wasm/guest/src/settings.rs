@@ -1,0 +1,197 @@
+//! The keys: what can be set before a start, and what can be asked for at the end.
+
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::check::{Level, Options};
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
+use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
+use erofs_unpack_core::{At, Code, Error};
+
+use crate::instance::Refusal;
+use crate::status;
+
+// Numbers that can be asked for: of an unpacker that has passed,
+pub(crate) const BLOB_SIZE: u32 = 1;
+pub(crate) const IMAGE_SIZE: u32 = 2;
+pub(crate) const BLOCK_SIZE: u32 = 3;
+pub(crate) const BLOCKS: u32 = 4;
+pub(crate) const INODES: u32 = 5;
+pub(crate) const ROOT_NID: u32 = 6;
+// and of a check.
+#[cfg(feature = "check")]
+pub(crate) const FINDINGS: u32 = 16;
+#[cfg(feature = "check")]
+pub(crate) const ERRORS: u32 = 17;
+#[cfg(feature = "check")]
+pub(crate) const WARNINGS: u32 = 18;
+#[cfg(feature = "check")]
+pub(crate) const REACHED_INODES: u32 = 19;
+#[cfg(feature = "check")]
+pub(crate) const REACHED_DIRECTORIES: u32 = 20;
+#[cfg(feature = "check")]
+pub(crate) const METADATA: u32 = 21;
+#[cfg(feature = "check")]
+pub(crate) const DECODED: u32 = 22;
+#[cfg(feature = "check")]
+pub(crate) const CHECK_MEMORY_USED: u32 = 23;
+
+// Texts that can be asked for.
+pub(crate) const ERROR_TEXT: u32 = 1;
+pub(crate) const BLOB_DIGEST: u32 = 2;
+pub(crate) const DIFF_ID: u32 = 3;
+
+/// What was set of a handle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    limits: Limits,
+    expectations: Expectations,
+    verity: VerityTree,
+    has_verity: bool,
+    options: Options,
+    image_size: u64,
+    places: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            expectations: Expectations::new(Compression::None),
+            verity: VerityTree {
+                hash_offset: 0,
+                block_size: 4096,
+                digest_size: 32,
+            },
+            has_verity: false,
+            options: Options::default(),
+            image_size: 0,
+            places: 10,
+        }
+    }
+}
+
+/// A number that must be smaller than it may look.
+fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T, Refusal> {
+    T::try_from(value).map_err(|_| Refusal::Status(status::VALUE))
+}
+
+/// The value of a place in a list.
+fn choice<T: Copy>(value: u64, choices: &[T]) -> Result<T, Refusal> {
+    let place: usize = narrow(value)?;
+    choices
+        .get(place)
+        .copied()
+        .ok_or(Refusal::Status(status::VALUE))
+}
+
+impl Settings {
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn expectations(&self) -> Expectations {
+        let mut expected = self.expectations;
+        expected.verity = self.has_verity.then_some(self.verity);
+        expected
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn image_size(&self) -> u64 {
+        self.image_size
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn places(&self) -> u64 {
+        self.places
+    }
+
+    /// Sets a number.
+    pub(crate) fn set(&mut self, key: u32, value: u64) -> Result<(), Refusal> {
+        let expected = &mut self.expectations;
+        let options = &mut self.options;
+        let limits = &mut self.limits;
+        match key {
+            1 => {
+                expected.compression = choice(
+                    value,
+                    &[Compression::None, Compression::Gzip, Compression::Zstd],
+                )?;
+            }
+            2 => expected.content = choice(value, &[Content::Erofs, Content::Bytes])?,
+            3 => expected.blob_size = Some(value),
+            4 => expected.devices = Devices::Attached(narrow(value)?),
+            5 => {
+                self.verity.hash_offset = value;
+                self.has_verity = true;
+            }
+            6 => self.verity.block_size = value,
+            7 => self.verity.digest_size = value,
+            8 => expected.chunk_index = Some(value),
+
+            16 => self.image_size = value,
+            17 => {
+                options.level = choice(value, &[Level::Superblock, Level::Metadata, Level::Full])?;
+            }
+            18 => {
+                options.policy = choice(value, &[Policy::Any, Policy::Containerd, Policy::Strict])?;
+            }
+            19 => options.devices = narrow(value)?,
+            20 => options.trailing = choice(value, &[false, true])?,
+            21 => options.share.0 = narrow(value)?,
+            22 => options.share.1 = narrow::<u32>(value)?.max(1),
+            23 => self.places = value.min(1000),
+
+            32 => limits.blob_size = value,
+            33 => limits.image_size = value,
+            34 => limits.zstd_window = value,
+            35 => limits.frames = value,
+            36 => limits.skippable_size = value,
+            37 => limits.expansion_ratio = Some(value),
+            38 => limits.inodes = value,
+            39 => limits.directory_entries = value,
+            40 => limits.directory_depth = narrow(value)?,
+            41 => limits.symlink_length = narrow(value)?,
+            42 => limits.check_memory = value,
+            43 => limits.check_work = value,
+            44 => limits.metadata_cache = value,
+            _ => return Err(Refusal::Status(status::KEY)),
+        }
+        Ok(())
+    }
+
+    /// Sets a text.
+    pub(crate) fn set_text(&mut self, key: u32, text: &str) -> Result<(), Refusal> {
+        let expected = &mut self.expectations;
+        match key {
+            1 | 2 => {
+                let media_type = MediaType::parse(text)?;
+                let layer = if key == 1 {
+                    media_type.layer()?
+                } else {
+                    media_type.device()?
+                };
+                expected.compression = layer.compression;
+                expected.content = match layer.content {
+                    oci::Content::Erofs => Content::Erofs,
+                    oci::Content::Bytes => Content::Bytes,
+                    // A chunk index belongs to another layer.
+                    _ => return Err(Error::new(Code::MediaTypeUnknown, At::Whole).into()),
+                };
+            }
+            3 => expected.blob_digest = Some(Digest::parse(text)?),
+            4 => expected.diff_id = Some(Digest::parse(text)?),
+            5 => {
+                if !self.options.allow(text) {
+                    return Err(Refusal::Status(status::VALUE));
+                }
+            }
+            _ => return Err(Refusal::Status(status::KEY)),
+        }
+        Ok(())
+    }
+}
