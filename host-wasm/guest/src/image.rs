@@ -1,12 +1,15 @@
 //! A check of an image that the host holds.
 
 use erofs_unpack_core::Limits;
-use erofs_unpack_core::check::{self, Finding, Options, Summary};
+use erofs_unpack_core::check::{self, Finding, Options, Paths, Summary};
 use erofs_unpack_core::erofs::{Image, ReadAt, ReadError};
 
 use crate::instance::Refusal;
 use crate::settings::{self, Settings};
 use crate::status;
+
+/// How many directory entries are looked at to find one path.
+const PATH_ENTRIES: u64 = 1 << 20;
 
 /// The image, as the import reads it.
 struct Import;
@@ -106,15 +109,14 @@ impl Checking {
         Ok((kept.finding, first.map_or(0, |first| first.count)))
     }
 
-    /// The path of a finding. It is empty when the finding is about no entry.
+    /// The path of a finding. It is empty when the finding is about no file, or when it was not
+    /// found in time.
     pub(crate) fn path(&self, index: u32) -> Result<Vec<u8>, Refusal> {
         let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
         let (finding, _) = self.finding(index)?;
-        let Some((directory, offset)) = finding.entry else {
-            return Ok(Vec::new());
-        };
         let image = Image::open(Import, asked.size, &asked.limits)?;
-        Ok(check::entry_path(&image, directory, offset)?)
+        let path = Paths::new(&image, PATH_ENTRIES).of(&finding)?;
+        Ok(path.unwrap_or_default())
     }
 
     pub(crate) fn number(&self, key: u32) -> Result<u64, Refusal> {

@@ -216,6 +216,7 @@ fn findings_are_told() {
     assert_eq!(record[232..240], [2, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(record[256..264], [1, 0, 0, 0, 0, 0, 0, 0]);
     assert!(text(abi::eu_finding_text(handle, 0)).starts_with("superblock: "));
+    // It is about no file.
     assert_eq!(abi::eu_finding_path(handle, 0), 0);
     assert_eq!(abi::eu_close(handle), OK);
 }
