@@ -7,6 +7,7 @@
 //! | [`blob`] | inputs: files, and recipes for what is too large to be one |
 //! | [`run`] | runs cases on a [`Backend`](run::Backend) and compares the answers |
 //! | [`native`] | the back end that calls the core |
+//! | `sandboxed` | with the feature `wasm`: the back end that decodes and checks in a sandbox |
 //! | [`generate`] | writes the vectors, or says whether they are what it would write |
 //! | [`sieve`] | asks the core, the kernel and `fsck.erofs` about images with one bit flipped |
 //!
@@ -23,4 +24,6 @@ pub mod generate;
 pub mod manifest;
 pub mod native;
 pub mod run;
+#[cfg(feature = "wasm")]
+pub mod sandboxed;
 pub mod sieve;

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueHint};
 use erofs_unpack_conformance::generate::{self, bases};
+use erofs_unpack_conformance::manifest::Case;
 use erofs_unpack_conformance::native::Native;
 use erofs_unpack_conformance::run::{self, Outcome, Vectors};
 
@@ -55,6 +56,11 @@ enum Command {
         /// Only cases whose id begins so
         #[arg(long, value_name = "ID-PREFIX", default_value = "")]
         filter: String,
+        /// Run layers and images in this module instead, erofs_unpack.wasm, which host-wasm/build
+        /// makes
+        #[cfg(feature = "wasm")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        wasm: Option<PathBuf>,
         /// The folder of the vectors
         #[arg(default_value = "vectors", value_hint = ValueHint::DirPath)]
         dir: PathBuf,
@@ -77,7 +83,18 @@ fn main() -> ExitCode {
         Command::Generate { check: true, dir } => check(&dir),
         Command::Generate { check: false, dir } => generate::write(&dir).map(|()| true),
         Command::Bases { dir } => make_bases(&dir).map(|()| true),
-        Command::Run { filter, dir } => run_all(&dir, &filter),
+        #[cfg(feature = "wasm")]
+        Command::Run {
+            filter,
+            wasm: Some(module),
+            dir,
+        } => run_in_sandbox(&module, &dir, &filter),
+        Command::Run { filter, dir, .. } => run_all(&dir, &filter, |case| {
+            Native::variations(case)
+                .into_iter()
+                .map(|native| Box::new(native) as Box<dyn run::Backend>)
+                .collect()
+        }),
         Command::Sieve(arguments) => sieve_command::run(arguments),
         Command::SieveWorker { images, scratch } => {
             erofs_unpack_conformance::sieve::worker::run(&images, &scratch).map(|()| true)
@@ -112,18 +129,38 @@ fn make_bases(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn run_all(dir: &Path, filter: &str) -> io::Result<bool> {
+/// Runs the cases in a module, in large pieces and in small ones.
+#[cfg(feature = "wasm")]
+fn run_in_sandbox(module: &Path, dir: &Path, filter: &str) -> io::Result<bool> {
+    let large = erofs_unpack_conformance::sandboxed::Sandboxed::open(module)?;
+    run_all(dir, filter, |case| {
+        let mut backends: Vec<Box<dyn run::Backend>> = vec![Box::new(large.clone())];
+        if !case.has_flag("large") {
+            let mut small = large.clone();
+            small.cut = (7, 61);
+            backends.push(Box::new(small));
+        }
+        backends
+    })
+}
+
+/// Runs the cases, each on all of its back ends.
+fn run_all(
+    dir: &Path,
+    filter: &str,
+    backends: impl Fn(&Case) -> Vec<Box<dyn run::Backend>>,
+) -> io::Result<bool> {
     let vectors = Vectors::open(dir)?;
     let mut passed = 0_u32;
     let mut failed = 0_u32;
     let mut skipped: BTreeMap<String, u32> = BTreeMap::new();
     for case in vectors.cases(filter) {
         let mut outcome = Outcome::Passed;
-        for native in Native::variations(case) {
-            match run::run(&native, case, &vectors.folder) {
+        for backend in backends(case) {
+            match run::run(&*backend, case, &vectors.folder) {
                 Outcome::Passed => {}
                 Outcome::Failed(text) => {
-                    let name = run::Backend::name(&native);
+                    let name = backend.name();
                     outcome = Outcome::Failed(format!("{text} ({name})"));
                     break;
                 }

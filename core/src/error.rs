@@ -186,6 +186,13 @@ codes! {
     FrameLimit = "frame-limit", Limit, "blob", "has more frames or members than the limit";
     ExpansionLimit = "expansion-limit", Limit, "blob", "expands more than the limit";
 
+    // A decoder or check in a sandbox
+    GuestTime = "guest-time", Limit, "sandbox", "the guest took more time than the limit";
+    GuestMemory = "guest-memory", Limit, "sandbox", "the guest wanted more memory than the limit";
+    GuestTrap = "guest-trap", Malformed, "sandbox", "the guest broke down";
+    GuestAnswer = "guest-answer", Malformed, "sandbox", "the guest gave an answer that cannot be true";
+    GuestCancelled = "guest-cancelled", Usage, "sandbox", "the work was cancelled";
+
     // The image as a stream
     ImageLimit = "image-limit", Limit, "image", "is larger than the limit";
     ImageSize = "image-size", Mismatch, "image", "is shorter than its superblock declares";

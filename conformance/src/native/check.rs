@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use erofs_unpack_core::Error;
-use erofs_unpack_core::check::{self, Options, Severity};
+use erofs_unpack_core::check::{self, Options, Severity, Summary};
 use erofs_unpack_core::erofs::ReadError;
 use erofs_unpack_core::oci;
+use erofs_unpack_core::{Error, Limits};
 use serde_json::{Map, json};
 
 use super::{limits, outputs, refusal};
@@ -15,6 +15,24 @@ use crate::run::Answer;
 
 /// Checks an image. It is refused with its first error.
 pub(super) fn check(input: &CheckInput, folder: &Path) -> io::Result<Answer> {
+    answer(input, folder, |image, limits, options, sink| {
+        let checked = check::check(image, image.len() as u64, limits, options, sink);
+        checked.map_err(|error| match error {
+            ReadError::Refused(error) => ReadError::Refused(error),
+            ReadError::Source(error) => ReadError::Source(io::Error::other(error)),
+        })
+    })
+}
+
+/// What takes the findings.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(&check::Finding);
+
+/// Answers with what `run` says of the image.
+pub(crate) fn answer(
+    input: &CheckInput,
+    folder: &Path,
+    run: impl FnOnce(&[u8], &Limits, &Options, Sink<'_>) -> Result<Summary, ReadError<io::Error>>,
+) -> io::Result<Answer> {
     let image = input.image.read(folder)?;
     let mut options = Options::default();
     options.level = match input.level {
@@ -31,9 +49,7 @@ pub(super) fn check(input: &CheckInput, folder: &Path) -> io::Result<Answer> {
     }
     let mut findings = Vec::new();
     let mut sink = |finding: &check::Finding| findings.push(*finding);
-    let limits = limits(&input.limits);
-    let size = image.len() as u64;
-    let checked = check::check(&image[..], size, &limits, &options, &mut sink);
+    let checked = run(&image, &limits(&input.limits), &options, &mut sink);
     let ids = |severity| {
         let mut ids: Vec<&str> = findings
             .iter()
@@ -52,7 +68,7 @@ pub(super) fn check(input: &CheckInput, folder: &Path) -> io::Result<Answer> {
     let summary = match checked {
         Ok(summary) => summary,
         Err(ReadError::Refused(error)) => return Ok(Answer::Invalid(refusal(&error), said)),
-        Err(ReadError::Source(error)) => return Err(io::Error::other(format!("{error:?}"))),
+        Err(ReadError::Source(error)) => return Err(error),
     };
     said.extend(outputs(json!({
         "inodes": summary.inodes,

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use erofs_unpack_core::codec::{AnyDecoder, Compression, Gzip, Raw, Zstd};
+use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Gzip, Raw, Zstd};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Role};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
 use erofs_unpack_core::{At, Code, Error, Limits};
@@ -14,58 +14,29 @@ use crate::manifest::UnpackInput;
 
 impl Native {
     /// Unpacks a layer.
-    pub(super) fn unpack(
-        &self,
-        input: &UnpackInput,
-        folder: &Path,
-    ) -> io::Result<Result<Outputs, Error>> {
+    ///
+    /// # Errors
+    ///
+    /// When the blob cannot be read, or is not what the manifest says.
+    pub fn unpack(&self, input: &UnpackInput, folder: &Path) -> io::Result<Result<Outcome, Error>> {
         input.blob.verify(folder)?;
         let expected = match expectations(input) {
             Ok(expected) => expected,
             Err(error) => return Ok(Err(error)),
         };
-        let outcome = self.stream(input.blob.open(folder)?, &expected, &limits(&input.limits))?;
-        Ok(outcome.map(|outcome| said(&outcome)))
+        self.stream(input.blob.open(folder)?, &expected, &limits(&input.limits))
     }
 
     /// Pushes a blob through, in pieces. What comes out is not kept.
     pub(super) fn stream(
         &self,
-        mut blob: impl Read,
+        blob: impl Read,
         expected: &Expectations,
         limits: &Limits,
     ) -> io::Result<Result<Outcome, Error>> {
-        let decoder = match self.decoder(expected.compression, limits) {
-            Ok(decoder) => decoder,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut unpacker = match Unpacker::new(decoder, expected, limits) {
-            Ok(unpacker) => unpacker,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut output = vec![0; self.output];
-        let mut buffer = vec![0; self.input];
-        loop {
-            let read = blob.read(&mut buffer)?;
-            let mut piece = &buffer[..read];
-            // One call more than the input needs, so that all output is fetched.
-            loop {
-                let step = match unpacker.push(piece, &mut output) {
-                    Ok(step) => step,
-                    Err(error) => return Ok(Err(error)),
-                };
-                piece = &piece[step.consumed..];
-                if piece.is_empty() && step.produced < output.len() {
-                    break;
-                }
-                if step.consumed == 0 && step.produced == 0 {
-                    let text = "the core makes no progress";
-                    return Err(io::Error::other(text));
-                }
-            }
-            if read == 0 {
-                return Ok(unpacker.finish());
-            }
+        match self.decoder(expected.compression, limits) {
+            Ok(decoder) => push_all(decoder, blob, expected, limits, (self.input, self.output)),
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -85,8 +56,46 @@ impl Native {
     }
 }
 
+/// Pushes a blob through a decoder, in pieces of these sizes. What comes out is not kept.
+pub(crate) fn push_all(
+    decoder: impl Decoder,
+    mut blob: impl Read,
+    expected: &Expectations,
+    limits: &Limits,
+    (input, output): (usize, usize),
+) -> io::Result<Result<Outcome, Error>> {
+    let mut unpacker = match Unpacker::new(decoder, expected, limits) {
+        Ok(unpacker) => unpacker,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut output = vec![0; output];
+    let mut buffer = vec![0; input];
+    loop {
+        let read = blob.read(&mut buffer)?;
+        let mut piece = &buffer[..read];
+        // One call more than the input needs, so that all output is fetched.
+        loop {
+            let step = match unpacker.push(piece, &mut output) {
+                Ok(step) => step,
+                Err(error) => return Ok(Err(error)),
+            };
+            piece = &piece[step.consumed..];
+            if piece.is_empty() && step.produced < output.len() {
+                break;
+            }
+            if step.consumed == 0 && step.produced == 0 {
+                let text = "the core makes no progress";
+                return Err(io::Error::other(text));
+            }
+        }
+        if read == 0 {
+            return Ok(unpacker.finish());
+        }
+    }
+}
+
 /// What is expected of a layer that stands by itself.
-fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
+pub(crate) fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
     let erofs = annotations(&input.annotations)?;
     let media_type = MediaType::parse(&input.media_type)?;
     let kind = match erofs.role {
@@ -118,7 +127,7 @@ fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
 }
 
 /// What the core says of a layer that passed.
-pub(super) fn said(outcome: &Outcome) -> Outputs {
+pub(crate) fn said(outcome: &Outcome) -> Outputs {
     let superblock = outcome.superblock.map(|superblock| {
         json!({
             "blockSize": superblock.block_size(),

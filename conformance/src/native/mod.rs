@@ -1,8 +1,8 @@
 //! The back end that calls the core, linked in.
 
-mod check;
+pub(crate) mod check;
 mod document;
-mod layer;
+pub(crate) mod layer;
 mod layout;
 
 use std::io;
@@ -90,7 +90,9 @@ impl Backend for Native {
             Operation::Config(input) => document::config(input, folder)?,
             Operation::Select(input) => document::select(input, folder)?,
             Operation::Plan(input) => document::plan(input, folder)?,
-            Operation::Unpack(input) => self.unpack(input, folder)?,
+            Operation::Unpack(input) => self
+                .unpack(input, folder)?
+                .map(|outcome| layer::said(&outcome)),
             Operation::Layout(input) => self.layout(input, folder)?,
             Operation::Check(input) => return check::check(input, folder),
         };
@@ -135,7 +137,7 @@ fn outputs(value: Json) -> Outputs {
 }
 
 /// The core's limits with those that a case sets.
-fn limits(set: &manifest::Limits) -> Limits {
+pub(crate) fn limits(set: &manifest::Limits) -> Limits {
     let mut limits = Limits::DEFAULT;
     let put = |limit: &mut u64, set: Option<u64>| *limit = set.unwrap_or(*limit);
     put(&mut limits.blob_size, set.blob_size);

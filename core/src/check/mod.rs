@@ -103,6 +103,18 @@ impl Options {
         }
     }
 
+    /// Whether a rule was switched off.
+    #[must_use]
+    pub fn allows(&self, rule: &Rule) -> bool {
+        let place = RULES.iter().position(|other| other.code == rule.code);
+        place.is_some_and(|place| self.is_allowed(place))
+    }
+
+    fn is_allowed(&self, place: usize) -> bool {
+        let allowed = self.allowed.0.get(place >> 6).copied().unwrap_or(0);
+        allowed >> (place & 63) & 1 == 1
+    }
+
     /// What an error does to the verdict; `None` when it is not even said.
     #[must_use]
     pub fn severity(&self, error: &Error) -> Option<Severity> {
@@ -110,8 +122,7 @@ impl Options {
         let Some(place) = place else {
             return Some(Severity::Error);
         };
-        let allowed = self.allowed.0.get(place >> 6).copied().unwrap_or(0);
-        if allowed >> (place & 63) & 1 == 1 {
+        if self.is_allowed(place) {
             return None;
         }
         RULES.get(place).and_then(|rule| rule.severity(self.policy))

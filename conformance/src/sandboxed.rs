@@ -1,0 +1,107 @@
+//! The back end that decodes and checks in a sandbox: layers and images only, since documents
+//! are read outside of it.
+
+use std::io;
+use std::path::Path;
+
+use erofs_unpack_core::check::{Finding, Options as Asked, Summary};
+use erofs_unpack_core::erofs::ReadError;
+use erofs_unpack_core::unpack::Outcome;
+use erofs_unpack_core::{Error, Limits};
+use erofs_unpack_sandbox::{Options, Sandbox};
+use serde_json::Map;
+
+use crate::manifest::{Case, Operation, UnpackInput};
+use crate::native::layer::{expectations, push_all, said};
+use crate::native::{check, limits, refusal};
+use crate::run::{Answer, Backend};
+
+/// A module, and one way of cutting the input.
+#[derive(Clone, Debug)]
+pub struct Sandboxed {
+    sandbox: Sandbox,
+    /// Sizes of the pieces of input and output, in bytes.
+    pub cut: (usize, usize),
+}
+
+impl Sandboxed {
+    /// Compiles the module in a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or is none.
+    pub fn open(module: &Path) -> io::Result<Self> {
+        let wasm = std::fs::read(module)?;
+        Ok(Self {
+            sandbox: Sandbox::compile(&wasm).map_err(io::Error::other)?,
+            cut: (64 << 10, 64 << 10),
+        })
+    }
+
+    /// Unpacks a layer.
+    ///
+    /// # Errors
+    ///
+    /// When the blob cannot be read, or is not what the manifest says.
+    pub fn unpack(&self, input: &UnpackInput, folder: &Path) -> io::Result<Result<Outcome, Error>> {
+        input.blob.verify(folder)?;
+        let expected = match expectations(input) {
+            Ok(expected) => expected,
+            Err(error) => return Ok(Err(error)),
+        };
+        let limits = limits(&input.limits);
+        let decoder = self
+            .sandbox
+            .decoder(expected.compression, &limits, &Options::default());
+        match decoder {
+            Ok(decoder) => push_all(
+                decoder,
+                input.blob.open(folder)?,
+                &expected,
+                &limits,
+                self.cut,
+            ),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Checks an image.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::check`].
+    pub fn check(
+        &self,
+        image: &[u8],
+        limits: &Limits,
+        asked: &Asked,
+        sink: &mut dyn FnMut(&Finding),
+    ) -> Result<Summary, ReadError<io::Error>> {
+        let source = Box::new(image.to_vec());
+        self.sandbox
+            .check(source, limits, asked, &Options::default(), sink)
+    }
+}
+
+impl Backend for Sandboxed {
+    fn name(&self) -> String {
+        format!("wasm, {} bytes into {}", self.cut.0, self.cut.1)
+    }
+
+    fn run(&self, case: &Case, folder: &Path) -> io::Result<Answer> {
+        match &case.operation {
+            Operation::Unpack(input) => Ok(match self.unpack(input, folder)? {
+                Ok(outcome) => Answer::Valid(said(&outcome)),
+                Err(error) => Answer::Invalid(refusal(&error), Map::new()),
+            }),
+            Operation::Check(input) => {
+                check::answer(input, folder, |image, limits, options, sink| {
+                    self.check(image, limits, options, sink)
+                })
+            }
+            _ => Ok(Answer::Unable(
+                "documents are read outside of the sandbox".into(),
+            )),
+        }
+    }
+}
