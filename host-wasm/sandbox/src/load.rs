@@ -80,7 +80,7 @@ impl Sandbox {
             .map_err(failed("cannot compile the module"))
     }
 
-    /// Loads what [`Self::precompile`] gave.
+    /// Loads what `precompile` (feature `compile`) gave.
     ///
     /// # Errors
     ///
