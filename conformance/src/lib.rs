@@ -8,6 +8,10 @@
 //! | [`run`] | runs cases on a [`Backend`](run::Backend) and compares the answers |
 //! | [`native`] | the back end that calls the core |
 //! | `sandboxed` | with the feature `wasm`: the back end that decodes and checks in a sandbox |
+//! | [`program`], [`mapping`] | the back end that asks a program, and how it is asked |
+//! | [`kernel`] | the back end that mounts an image and reads all of it |
+//! | [`suite`], [`results`] | all cases on several back ends, and what came of it as text |
+//! | [`coverage`] | which case reaches which error |
 //! | [`generate`] | writes the vectors, or says whether they are what it would write |
 //! | [`sieve`] | asks the core, the kernel and `fsck.erofs` about images with one bit flipped |
 //!
@@ -20,10 +24,16 @@
 )]
 
 pub mod blob;
+pub mod coverage;
 pub mod generate;
+pub mod kernel;
 pub mod manifest;
+pub mod mapping;
 pub mod native;
+pub mod program;
+pub mod results;
 pub mod run;
 #[cfg(feature = "wasm")]
 pub mod sandboxed;
 pub mod sieve;
+pub mod suite;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use boon::{Compiler, Schemas};
+use erofs_unpack_conformance::coverage::NOT_REACHED;
 use erofs_unpack_conformance::generate;
 use erofs_unpack_conformance::manifest::{Case, Expected, Operation, Policy};
 use erofs_unpack_conformance::run::Vectors;
@@ -152,55 +153,6 @@ fn every_refused_case_differs_from_a_valid_one() {
         }
     }
 }
-
-/// Only readers of single files and trees say this, which no operation of the manifest is; the
-/// tests of the core's reader reach it.
-const READ: &str = "only when an image is read at random";
-
-/// What only a sandbox says; its own tests reach it.
-const SANDBOX: &str = "of a sandbox, not of a layer";
-
-/// Codes that no case reaches, and why.
-const NOT_REACHED: [(Code, &str); 20] = [
-    (Code::GuestTime, SANDBOX),
-    (Code::GuestMemory, SANDBOX),
-    (Code::GuestTrap, SANDBOX),
-    (Code::GuestAnswer, SANDBOX),
-    (Code::GuestCancelled, SANDBOX),
-    (Code::DeviceMissing, READ),
-    (Code::DirectoryLoop, READ),
-    (Code::InodeType, READ),
-    (Code::SymlinkLength, READ),
-    (
-        Code::InodeTruncated,
-        "needs a caller with a record in parts; in an image it is inode-offset",
-    ),
-    (
-        Code::MapIndex,
-        "the last line of defence: no reader asks for what is beyond the content",
-    ),
-    (
-        Code::CompressionUnavailable,
-        "only in builds without a decoder for LZMA",
-    ),
-    (Code::MetadataMemory, "needs a machine without memory"),
-    (Code::PclusterMemory, "needs a machine without memory"),
-    (Code::JsonMemory, "needs a machine without memory"),
-    (Code::ZstdMemory, "needs a machine without memory"),
-    (
-        Code::GzipCounter,
-        "needs a machine of 32 bits and a stream of 4 GiB",
-    ),
-    (
-        Code::ZstdTrailing,
-        "only where frames are decoded one by one",
-    ),
-    (Code::ZstdUnavailable, "only in builds without an allocator"),
-    (
-        Code::Finished,
-        "needs a caller that does not keep to the interface",
-    ),
-];
 
 #[test]
 fn every_error_is_reached() {

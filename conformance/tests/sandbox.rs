@@ -51,7 +51,9 @@ fn compare(form: &str, cuts: &[(usize, usize)]) {
             compared += 1;
             match run(&sandboxed, case, &vectors.folder) {
                 Outcome::Passed => {}
-                Outcome::Failed(text) => failures.push(format!("{}: {text} ({cut:?})", case.id)),
+                Outcome::Failed(text) | Outcome::Disagreed(text) => {
+                    failures.push(format!("{}: {text} ({cut:?})", case.id));
+                }
                 Outcome::Skipped(reason) => failures.push(format!("{}: {reason}", case.id)),
             }
             if let Operation::Unpack(input) = &case.operation {

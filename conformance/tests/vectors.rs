@@ -17,7 +17,7 @@ fn run_share(share: usize, of: usize) {
         for native in Native::variations(case) {
             match run(&native, case, &vectors.folder) {
                 Outcome::Passed => {}
-                Outcome::Failed(text) => {
+                Outcome::Failed(text) | Outcome::Disagreed(text) => {
                     failures.push(format!("{}: {text} ({})", case.id, native.name()));
                 }
                 Outcome::Skipped(reason) => {

@@ -50,6 +50,8 @@ pub fn generate(folder: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let mut text = serde_json::to_vec_pretty(&manifest)?;
     text.push(b'\n');
     files.insert("manifest.json".into(), text);
+    let coverage = crate::coverage::markdown(&manifest);
+    files.insert("COVERAGE.md".into(), coverage.into_bytes());
     Ok(files)
 }
 

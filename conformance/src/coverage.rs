@@ -1,0 +1,123 @@
+//! Which case reaches which error of the core, and which errors none does, with the reason.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use erofs_unpack_core::Code;
+use erofs_unpack_core::check::RULES;
+
+use crate::manifest::Manifest;
+
+/// Only readers of single files and trees say this, which no operation of the manifest is; the
+/// tests of the core's reader reach it.
+const READ: &str = "only when an image is read at random";
+const MEMORY: &str = "needs a machine without memory";
+
+/// What only a sandbox says; its own tests reach it.
+const SANDBOX: &str = "of a sandbox, not of a layer";
+
+/// Codes that no case reaches, and why.
+pub const NOT_REACHED: [(Code, &str); 20] = [
+    (Code::GuestTime, SANDBOX),
+    (Code::GuestMemory, SANDBOX),
+    (Code::GuestTrap, SANDBOX),
+    (Code::GuestAnswer, SANDBOX),
+    (Code::GuestCancelled, SANDBOX),
+    (Code::DeviceMissing, READ),
+    (Code::DirectoryLoop, READ),
+    (Code::InodeType, READ),
+    (Code::SymlinkLength, READ),
+    (
+        Code::InodeTruncated,
+        "needs a caller with a record in parts; in an image it is inode-offset",
+    ),
+    (
+        Code::MapIndex,
+        "the last line of defence: no reader asks for what is beyond the content",
+    ),
+    (
+        Code::CompressionUnavailable,
+        "only in builds without a decoder for LZMA",
+    ),
+    (Code::MetadataMemory, MEMORY),
+    (Code::PclusterMemory, MEMORY),
+    (Code::JsonMemory, MEMORY),
+    (Code::ZstdMemory, MEMORY),
+    (
+        Code::GzipCounter,
+        "needs a machine of 32 bits and a stream of 4 GiB",
+    ),
+    (
+        Code::ZstdTrailing,
+        "only where frames are decoded one by one",
+    ),
+    (Code::ZstdUnavailable, "only in builds without an allocator"),
+    (
+        Code::Finished,
+        "needs a caller that does not keep to the interface",
+    ),
+];
+
+/// The ids of the cases that are refused with each error, or in which a rule is a warning.
+#[must_use]
+pub fn reached(manifest: &Manifest) -> BTreeMap<&str, Vec<&str>> {
+    let mut reached: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for case in &manifest.cases {
+        if let Some(error) = case.refusal() {
+            reached.entry(&error.id).or_default().push(&case.id);
+        }
+    }
+    reached
+}
+
+/// The table, in Markdown.
+#[must_use]
+pub fn markdown(manifest: &Manifest) -> String {
+    let reached = reached(manifest);
+    let mut page = String::from(
+        "# Which case reaches which error\n\n\
+         Written by `erofs-unpack-conformance generate`. An error is reached by the cases that are refused with it. A rule is an error of the check.\n\n",
+    );
+    let rules = Code::ALL
+        .iter()
+        .filter(|code| RULES.iter().any(|rule| rule.code == **code))
+        .count();
+    let missed = Code::ALL
+        .iter()
+        .filter(|code| !reached.contains_key(code.id()))
+        .count();
+    let _ = writeln!(
+        page,
+        "{} errors, {rules} of them rules; {missed} are reached by no case, for the reason that \
+         is stated. {} cases.\n",
+        Code::ALL.len(),
+        manifest.cases.len()
+    );
+    page.push_str("| error | rule | cases | |\n|---|---|---:|---|\n");
+    for code in Code::ALL {
+        let rule = RULES.iter().any(|rule| rule.code == *code);
+        let rule = if rule { "yes" } else { "" };
+        let (count, text) = match reached.get(code.id()) {
+            Some(cases) => (cases.len(), named(cases)),
+            None => (0, reason(*code).to_owned()),
+        };
+        let _ = writeln!(page, "| `{}` | {rule} | {count} | {text} |", code.id());
+    }
+    page
+}
+
+/// The first few of them.
+fn named(cases: &[&str]) -> String {
+    let mut text: Vec<String> = cases.iter().take(3).map(|id| format!("`{id}`")).collect();
+    if cases.len() > 3 {
+        text.push("…".into());
+    }
+    text.join(", ")
+}
+
+fn reason(code: Code) -> &'static str {
+    NOT_REACHED
+        .iter()
+        .find(|(excused, _)| *excused == code)
+        .map_or("**not reached**", |(_, reason)| reason)
+}
