@@ -128,6 +128,23 @@ pub struct LayerType {
     pub compression: Compression,
 }
 
+/// How to decode what a stream processor is given, and what may come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamType {
+    /// How to decode it; `None` when only the content says that.
+    pub compression: Option<Compression>,
+    /// Whether it may be a tar archive as well as an EROFS image.
+    pub tar: bool,
+}
+
+impl StreamType {
+    /// Of a stream without a stated type.
+    pub const UNKNOWN: Self = Self {
+        compression: None,
+        tar: true,
+    };
+}
+
 /// A media type, `type/subtype`, as it was written but without its parameters.
 ///
 /// Two types that differ only in case are equal.
@@ -281,6 +298,36 @@ impl MediaType {
             content: Content::Bytes,
             compression,
         })
+    }
+
+    /// What a stream processor that is told this type is to make of its input.
+    ///
+    /// containerd's differ names an EROFS layer by the tar type with its suffix
+    /// (`plugins/diff/erofs/differ.go`), so under a tar type both may come. Plain tar types
+    /// say nothing of the compression: containerd looks at the content.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::MediaTypeSuffix`] with the suffix's position for an EROFS or tar type with an
+    /// unknown suffix, [`Code::MediaTypeUnknown`] for all that is neither.
+    pub fn stream(&self) -> Result<StreamType, Error> {
+        match self.kind() {
+            MediaKind::Erofs { compression, .. } => Ok(StreamType {
+                compression: Some(compression),
+                tar: false,
+            }),
+            MediaKind::Tar { compression } => Ok(StreamType {
+                compression: match compression {
+                    TarCompression::None => None,
+                    TarCompression::Gzip => Some(Compression::Gzip),
+                    TarCompression::Zstd => Some(Compression::Zstd),
+                    TarCompression::Other => return Err(self.unknown_suffix()),
+                },
+                tar: true,
+            }),
+            MediaKind::ErofsUnknownSuffix { .. } => Err(self.unknown_suffix()),
+            _ => Err(Error::new(Code::MediaTypeUnknown, At::Whole)),
+        }
     }
 
     /// The refusal of the first suffix, at its position.

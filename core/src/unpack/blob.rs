@@ -7,7 +7,7 @@ use crate::{At, Code, Error, Limits, Value};
 /// Checks the blob's size and digest while it streams past.
 #[derive(Clone, Debug)]
 pub struct BlobCheck {
-    /// `None` when another stage hashes the same bytes.
+    /// `None` when another stage hashes the same bytes, or nobody wants the digest.
     hasher: Option<Hasher>,
     size: u64,
     /// The most that is taken: the stated size, or the limit.
@@ -23,7 +23,7 @@ pub struct BlobCheck {
 pub struct BlobReport {
     /// Size in bytes.
     pub size: u64,
-    /// The digest, unless the image's digest serves for it.
+    /// The digest, unless the image's digest serves for it or it was not wanted.
     pub digest: Option<Digest>,
     /// What was wrong.
     pub verdict: Verdict,
@@ -54,6 +54,17 @@ impl BlobCheck {
             expected_size: expectations.blob_size,
             expected_digest: expectations.blob_digest,
         })
+    }
+
+    /// A check of the size alone, for a host whose caller takes the digest by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn without_digest(expectations: &Expectations, limits: &Limits) -> Result<Self, Error> {
+        let mut check = Self::new(expectations, limits)?;
+        check.hasher = None;
+        Ok(check)
     }
 
     /// How many of the next `length` bytes belong to the blob.

@@ -4,13 +4,16 @@
 //! host's choice: [`BlobCheck`] over the bytes as they lie in the registry, [`ImageCheck`]
 //! over the decoded bytes. What goes wrong in any of them is a [`Failure`]; [`Verdict`] ranks
 //! the failures, so that every host reports the same one. [`Unpacker`] chains all of it for
-//! hosts that push bytes on one thread.
+//! hosts that push bytes on one thread. [`StreamCheck`] takes the place of [`ImageCheck`] where the
+//! layer may be a tar archive as well, and somebody else takes the digests.
 
 mod blob;
+mod bounds;
 mod expect;
 mod gate;
 mod image;
 mod sniff;
+mod stream;
 mod unpacker;
 mod verdict;
 
@@ -20,5 +23,6 @@ pub use expect::{Content, Devices, Expectations, VerityTree};
 pub(crate) use gate::TAR_PADDING;
 pub use image::{ImageCheck, ImageReport};
 pub use sniff::{SNIFF_SIZE, Sniffed, sniff};
+pub use stream::{StreamCheck, StreamContent, StreamReport, Streamed};
 pub use unpacker::{Outcome, Unpacker};
 pub use verdict::{Failure, Stage, Verdict};

@@ -60,18 +60,9 @@ impl Outcome {
     pub fn new(
         blob: &super::BlobReport,
         image: &super::ImageReport,
-        mut verdict: Verdict,
+        verdict: Verdict,
     ) -> Result<Self, Error> {
-        // Of an image that was not decoded to its end, only what stopped it counts.
-        let whole = verdict.failure().is_none();
-        let of_image = image
-            .verdict
-            .failure()
-            .filter(|failure| whole || failure.stops());
-        for failure in [blob.verdict.failure(), of_image].into_iter().flatten() {
-            verdict.add(failure);
-        }
-        verdict.result()?;
+        verdict.with(&blob.verdict, &image.verdict).result()?;
         Ok(Self {
             blob_size: blob.size,
             blob_digest: blob.digest.unwrap_or(image.diff_id),

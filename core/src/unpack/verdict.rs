@@ -112,6 +112,17 @@ impl Verdict {
         self.0
     }
 
+    /// What counts of the stages on both sides of a decoder, `self` being the decoder's.
+    pub(super) fn with(mut self, blob: &Self, image: &Self) -> Self {
+        // Of an image that was not decoded to its end, only what stopped it counts.
+        let whole = self.failure().is_none();
+        let of_image = image.failure().filter(|failure| whole || failure.stops());
+        for failure in [blob.failure(), of_image].into_iter().flatten() {
+            self.add(failure);
+        }
+        self
+    }
+
     /// The error that counts, if there is one.
     ///
     /// # Errors
