@@ -3,6 +3,7 @@
 mod check;
 mod extract;
 mod read;
+mod stream;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use erofs_unpack_core::oci::{Digest, Policy};
 pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use extract::Extract;
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
+pub use stream::Stream;
 
 /// The exit codes and what they mean.
 pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
@@ -75,6 +77,12 @@ pub enum Command {
     /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
     /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<Inspect>),
+    /// Decode a layer from stdin to stdout, as a stream processor of containerd
+    ///
+    /// An EROFS image, plain, +zstd or +gzip, is unpacked in full and checked before its first
+    /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
+    /// is decoded. Digests are containerd's to verify: it does so before and after.
+    Stream(Box<Stream>),
     /// Create the files of an image in a directory, or write them as a tar stream
     ///
     /// The blob of a layer is verified as a whole before anything is extracted. As root

@@ -14,7 +14,7 @@ use erofs_unpack_core::codec::{AnyDecoder, Decoder as _, Status};
 use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::unpack::{
     BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, SNIFF_SIZE,
-    Verdict,
+    StreamCheck, StreamReport, Streamed, Verdict,
 };
 use erofs_unpack_core::{Error, Limits};
 
@@ -212,18 +212,101 @@ pub fn run(
     let blob = BlobCheck::new(expectations, limits).map_err(Stop::Refused)?;
     let image = ImageCheck::new(expectations, limits);
     let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
+    let (blob, image, verdict) = stages(source, sink, blob, decoder, image, progress)?;
+    Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
+}
+
+/// As [`run`], for a layer that may be a tar archive where `tar` says so. No digest is taken.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_stream(
+    source: &mut (dyn Read + Send),
+    sink: &mut dyn Sink,
+    expectations: &Expectations,
+    tar: bool,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Streamed, Stop> {
+    let blob = BlobCheck::without_digest(expectations, limits).map_err(Stop::Refused)?;
+    let check = StreamCheck::new(expectations, tar, limits);
+    let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
+    let (blob, stream, verdict) = stages(source, sink, blob, decoder, check, progress)?;
+    Streamed::new(&blob, &stream, verdict).map_err(Stop::Refused)
+}
+
+/// A stage of the core over the decoded bytes.
+trait DecodedCheck: Send {
+    type Report: Send;
+
+    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    fn superblock(&self) -> Option<&Superblock>;
+    fn finish(self) -> Self::Report;
+    fn verdict(report: &Self::Report) -> Verdict;
+}
+
+impl DecodedCheck for ImageCheck {
+    type Report = ImageReport;
+
+    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.update(bytes)
+    }
+
+    fn superblock(&self) -> Option<&Superblock> {
+        self.superblock()
+    }
+
+    fn finish(self) -> ImageReport {
+        self.finish()
+    }
+
+    fn verdict(report: &ImageReport) -> Verdict {
+        report.verdict
+    }
+}
+
+impl DecodedCheck for StreamCheck {
+    type Report = StreamReport;
+
+    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.update(bytes)
+    }
+
+    fn superblock(&self) -> Option<&Superblock> {
+        self.superblock()
+    }
+
+    fn finish(self) -> StreamReport {
+        self.finish()
+    }
+
+    fn verdict(report: &StreamReport) -> Verdict {
+        report.verdict
+    }
+}
+
+/// Runs all stages, and gives what each has to say, the decoder's verdict last.
+fn stages<C: DecodedCheck>(
+    source: &mut (dyn Read + Send),
+    sink: &mut dyn Sink,
+    blob: BlobCheck,
+    decoder: AnyDecoder,
+    check: C,
+    progress: &Progress,
+) -> Result<(BlobReport, C::Report, Verdict), Stop> {
     let (read_to, decode_from) = queue();
     let (decode_to, write_from) = queue();
     let (write_to, check_from) = queue();
 
     let superblock = OnceLock::new();
     let superblock = &superblock;
-    let (read, verdict, written, image) = thread::scope(|scope| -> io::Result<_> {
+    let (read, verdict, written, report) = thread::scope(|scope| -> io::Result<_> {
         // When a thread cannot be started, its ends of the queues are dropped with it, and so
         // are those of the stages that did not come to be: the threads before it end.
         let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
         let checker = spawn(scope, move || {
-            check_image(image, &check_from, superblock, progress)
+            check_decoded(check, &check_from, superblock, progress)
         })?;
         // Each end of a queue is moved into its stage, which drops it when it returns: that is
         // how the neighbours learn of it, for better or worse.
@@ -246,7 +329,7 @@ pub fn run(
     let stopped = verdict
         .failure()
         .into_iter()
-        .chain(image.verdict.failure())
+        .chain(C::verdict(&report).failure())
         .any(|failure| failure.stops());
     if !stopped {
         if progress.is_cancelled() {
@@ -255,7 +338,7 @@ pub fn run(
         written.map_err(Stop::Write)?;
         read.map_err(Stop::Read)?;
     }
-    Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
+    Ok((blob, report, verdict))
 }
 
 /// Starts a thread.
@@ -434,19 +517,19 @@ fn write(
 }
 
 /// Looks at the decoded bytes.
-fn check_image(
-    mut image: ImageCheck,
+fn check_decoded<C: DecodedCheck>(
+    mut check: C,
     from: &Draining,
     superblock: &OnceLock<Superblock>,
     progress: &Progress,
-) -> ImageReport {
+) -> C::Report {
     while let Ok(buffer) = from.full.recv() {
-        if image.update(buffer.content()).is_err() {
+        if check.update(buffer.content()).is_err() {
             // The report holds the failure.
             break;
         }
         if superblock.get().is_none()
-            && let Some(found) = image.superblock()
+            && let Some(found) = check.superblock()
         {
             let _ = superblock.set(*found);
         }
@@ -455,5 +538,5 @@ fn check_image(
             .fetch_add(buffer.filled as u64, Ordering::Relaxed);
         from.recycle(buffer);
     }
-    image.finish()
+    check.finish()
 }

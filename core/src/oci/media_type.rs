@@ -568,6 +568,49 @@ mod tests {
     }
 
     #[test]
+    fn what_a_stream_processor_makes_of_a_type() {
+        let stream = |text: &str| MediaType::parse(text).unwrap().stream();
+        let is = |compression, tar| Ok(StreamType { compression, tar });
+        let (gzip, zstd) = (Some(Compression::Gzip), Some(Compression::Zstd));
+        for (text, expected) in [
+            ("application/vnd.oci.image.layer.v1.tar", is(None, true)),
+            (
+                "application/vnd.oci.image.layer.v1.tar+zstd",
+                is(zstd, true),
+            ),
+            (
+                "application/vnd.docker.image.rootfs.diff.tar",
+                is(None, true),
+            ),
+            (
+                "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                is(gzip, true),
+            ),
+            ("application/vnd.erofs+zstd", is(zstd, false)),
+            (
+                "application/vnd.erofs.layer.v1",
+                is(Some(Compression::None), false),
+            ),
+        ] {
+            assert_eq!(stream(text), expected, "{text}");
+        }
+        for (text, code) in [
+            (
+                "application/vnd.oci.image.layer.v1.tar+zstd+encrypted",
+                Code::MediaTypeSuffix,
+            ),
+            ("application/vnd.erofs+lz4", Code::MediaTypeSuffix),
+            (
+                "application/vnd.erofs.chunk-index.v1",
+                Code::MediaTypeUnknown,
+            ),
+            ("text/plain", Code::MediaTypeUnknown),
+        ] {
+            assert_eq!(stream(text).unwrap_err().code(), code, "{text}");
+        }
+    }
+
+    #[test]
     fn other_types_are_told_apart() {
         use MediaKind::{ChunkIndex, Config, Index, Manifest, Other};
         for (text, expected) in [

@@ -30,6 +30,8 @@ pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, parse_layout};
 #[cfg(feature = "alloc")]
 pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, plan};
-pub use media_type::{Content, Family, LayerType, MediaKind, MediaType, TarCompression};
+pub use media_type::{
+    Content, Family, LayerType, MediaKind, MediaType, StreamType, TarCompression,
+};
 #[cfg(feature = "alloc")]
 pub use platform::{FEATURE_EROFS, Platform, Rank};

@@ -10,6 +10,7 @@ pub mod ls;
 mod read;
 pub mod rules;
 pub mod stat;
+pub mod stream;
 pub mod tree;
 pub mod unpack;
 

@@ -14,6 +14,7 @@
 //! there, [`Group`] several that appear together.
 
 mod copy;
+mod emit;
 mod folder;
 mod group;
 mod partial;
@@ -23,6 +24,7 @@ mod target;
 mod unpublished;
 
 pub use copy::{Copied, Way, clone_or_copy, clone_whole};
+pub use emit::{emit, is_closed, wait, write_all};
 pub use folder::Folder;
 pub use group::Group;
 pub use partial::{sweep, sweep_name};

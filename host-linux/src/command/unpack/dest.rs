@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,14 +16,11 @@ use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
-use crate::layer::{self, FromStart, Space};
+use crate::layer::{self, Space};
 use crate::pipeline::Progress;
-use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
+use crate::publish::{Folder, Target, Unpublished, emit, scratch, sweep, sweep_name};
 use crate::report::shown;
 use crate::source::BlobReader;
-
-/// The buffer between a verified file and stdout, in bytes.
-const BUFFER: usize = 256 << 10;
 
 /// Where an output goes.
 pub(in crate::command) enum Dest {
@@ -345,17 +342,9 @@ fn there_already(
     Ok(outcome.map(|outcome| (file, outcome)))
 }
 
-/// Copies a verified file to stdout, past the buffer that Rust keeps for lines of text.
+/// Gives a verified file to stdout, past the buffer that Rust keeps for lines of text.
 fn copy_to_stdout(file: &File) -> io::Result<()> {
-    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut verified = io::BufReader::with_capacity(BUFFER, FromStart::new(file));
-    loop {
-        let bytes = io::BufRead::fill_buf(&mut verified)?;
-        let length = bytes.len();
-        if length == 0 {
-            return Ok(());
-        }
-        stdout.write_all(bytes)?;
-        io::BufRead::consume(&mut verified, length);
-    }
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    emit(file, file.metadata()?.len(), &stdout)?;
+    Ok(())
 }

@@ -1,0 +1,40 @@
+//! The arguments of `stream`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::{CheckArgs, LimitArgs, PolicyName};
+
+/// `stream`
+#[derive(Debug, Args)]
+#[command(after_help = super::exit_codes())]
+pub struct Stream {
+    /// Folder in which an image waits, without a name, until it is verified
+    /// [default: TMPDIR, else /var/tmp]
+    ///
+    /// It needs room for the largest image. Where stdout is a file of the same file system, the
+    /// image is shared or copied by the kernel.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub spool_dir: Option<PathBuf>,
+
+    /// Media type of the layer [default: STREAM_PROCESSOR_MEDIATYPE, else by its content]
+    #[arg(long, value_name = "TYPE")]
+    pub media_type: Option<String>,
+
+    /// How strictly an image is checked where readers disagree
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
+    pub policy: PolicyName,
+
+    /// How an image is checked before it goes out.
+    #[command(flatten)]
+    pub check: CheckArgs,
+
+    /// Say on stderr what came through
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// What a layer may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
