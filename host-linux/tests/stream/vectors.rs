@@ -161,10 +161,8 @@ fn answer(case: &Case, vectors: &Vectors, dir: &Dir) -> Option<Result<(), String
             };
             // While the image streams past nothing may follow it, whatever the policy: a tree
             // or an index is only known from annotations.
-            let trailing = |processed: &Processed| says(&processed.stderr, "image-trailing");
-            Some(if refuse {
-                holds(&Must::Refuse(None), &processed)
-            } else if trailing(&processed) {
+            let trailing = says(&processed.stderr, "image-trailing");
+            Some(if refuse || trailing {
                 holds(&Must::Refuse(None), &processed)
             } else {
                 holds(&Must::Pass(Some(crate::common::sha256(&image))), &processed)
