@@ -250,7 +250,7 @@ fn fragments() {
     let mut made = Made::new(1, 10_000);
     with_packed(&mut made).header(77, FRAGMENT, 0, 0).indexes(&[
         (PLAIN, 0, DATA),
-        (PLAIN, 0, DATA + 1),
+        (HEAD1, 0, DATA + 1),
         (NONHEAD, 0, back(1, 1)),
     ]);
     assert_eq!(
@@ -263,7 +263,13 @@ fn fragments() {
             }
         )
     );
+    // A plain head would be held against a pcluster that is not there.
     made.indexes(&[(PLAIN, 0, DATA), (PLAIN, 0, 0), (NONHEAD, 0, back(1, 1))]);
+    assert_eq!(
+        made.refused(4096),
+        (Code::PclusterPlain, At::File(NID, 4096))
+    );
+    made.indexes(&[(PLAIN, 0, DATA), (HEAD1, 0, 0), (NONHEAD, 0, back(1, 1))]);
     assert_eq!(made.read(4096, 9999), run(packed + 77, 5904));
     // Beyond the end of the packed inode; no packed inode.
     let (image, inode) = made.open();

@@ -309,6 +309,13 @@ impl Map {
         let Found { head, start, end } = indexes.find(offset, tail.lcn())?;
         let (space, place, length) = match tail {
             Tail::Fragment { lcn, offset } if lcn == head.lcn => {
+                // The kernel holds a plain head against its pcluster, of which there is none.
+                if head.kind == Kind::Plain {
+                    return Err(Error::new(Code::PclusterPlain, At::File(self.nid, start))
+                        .found(Value::Number(0))
+                        .expected(Value::AtLeast(end.saturating_sub(start)))
+                        .into());
+                }
                 return Ok(Mapped {
                     start,
                     length: end.saturating_sub(start),

@@ -398,6 +398,18 @@ fn fragments(suite: &mut Suite, clean: &Clean) {
             clean.nid("tail"),
         )
         .always(suite, &clean.edit().superblock("packed_nid", 0).mended());
+    clean
+        .breaks(
+            "check-map/plain-fragment",
+            "The head of a fragment is plain, and no pcluster holds it.",
+            BLOCKS,
+            Code::PclusterPlain,
+            At::File(clean.made.nid("tail"), 1024),
+        )
+        .always(
+            suite,
+            &clean.edit().behind("tail", INDEXES + 16, &[0]).mended(),
+        );
     let itself = |_| (1_u64 << 63).to_le_bytes().to_vec();
     let looped = lz4_tree(vec![
         Node::compressed("#packed", 1, 512, itself, Vec::new()),
