@@ -16,7 +16,7 @@ use erofs_unpack_conformance::generate;
 use erofs_unpack_conformance::manifest::{Case, Expected, Operation, Policy};
 use erofs_unpack_conformance::run::Vectors;
 use erofs_unpack_core::Code;
-use erofs_unpack_core::check::{RULES, Severity};
+use erofs_unpack_core::check::{RULES, Reason, Severity};
 use erofs_unpack_core::oci;
 use serde_json::Value as Json;
 
@@ -238,4 +238,50 @@ fn every_rule_is_broken_alone_under_each_policy_that_grades_it() {
             );
         }
     }
+}
+
+/// Rules whose reason is the kernel, though no case has been refused by it or by `fsck.erofs`.
+const NOT_ASKED: [(Code, &str); 9] = [
+    (Code::ContentEmpty, NO_MAGIC),
+    (Code::ContentTar, NO_MAGIC),
+    (Code::ContentCompressed, NO_MAGIC),
+    (
+        Code::InodeTruncated,
+        "needs a caller with a record in parts; in an image it is inode-offset",
+    ),
+    (Code::InodeChunkFormat, DEVICES),
+    (Code::ChunkDevice, DEVICES),
+    (
+        Code::InodeInternal,
+        "Linux 6.18 takes these, and crashes where the metabox inode is a socket",
+    ),
+    (
+        Code::MapIndex,
+        "the last line of defence: no reader asks for what is beyond the content",
+    ),
+    (
+        Code::CompressionUnavailable,
+        "only in builds without a decoder for LZMA",
+    ),
+];
+/// What these images lack is what the kernel asks for: the case of superblock-magic.
+const NO_MAGIC: &str = "has no magic, which only unpack tells apart";
+/// Devices are not given to the kernel and `fsck.erofs`.
+const DEVICES: &str = "its image has devices";
+
+#[test]
+fn what_the_kernel_is_the_reason_for_is_refused_by_it() {
+    let manifest = vectors().manifest;
+    let refused: BTreeSet<&str> = manifest
+        .cases
+        .iter()
+        .filter(|case| case.has_flag("kernel-rejects") || case.has_flag("fsck-rejects"))
+        .filter_map(|case| Some(case.refusal()?.id.as_str()))
+        .collect();
+    let mut unasked: BTreeSet<&str> = NOT_ASKED.iter().map(|(code, _)| code.id()).collect();
+    for rule in RULES.iter().filter(|rule| rule.reason == Reason::Kernel) {
+        let excused = unasked.remove(rule.id());
+        assert_ne!(refused.contains(rule.id()), excused, "{}", rule.id());
+    }
+    assert!(unasked.is_empty(), "no such rules: {unasked:?}");
 }

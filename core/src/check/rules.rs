@@ -148,7 +148,7 @@ rules! {
     SuperblockExtSlots, Kernel, ALWAYS, "The superblock with its extensions lies in the first page", "erofs_read_superblock";
     SuperblockBlocks, Ambiguity, ALWAYS, "The declared blocks hold at least the superblock", "struct erofs_super_block";
     SuperblockMeta, Kernel, ALWAYS, "The metadata area starts inside the image", "erofs_iloc";
-    SuperblockXattr, Kernel, ALWAYS, "The shared xattrs start inside the image", "erofs_xattr_iter_shared";
+    SuperblockXattr, Ambiguity, ALWAYS, "The shared xattrs start inside the image", "erofs_xattr_iter_shared";
     SuperblockRoot, Kernel, ALWAYS, "The root inode lies inside the image", "erofs_fc_fill_super";
     SuperblockPacked, Kernel, ALWAYS, "The packed inode lies inside the image, and not in the metabox", "erofs_fc_fill_super, lib/super.c of erofs-utils";
     SuperblockMetabox, Kernel, ALWAYS, "The metabox inode lies inside the image and not in itself", "erofs_read_superblock";
@@ -160,14 +160,14 @@ rules! {
     SuperblockReserved, Unused, STRICT, "Reserved bytes are zero", "struct erofs_super_block";
     SuperblockUnsigned, Policy, STRICT, "The superblock has a checksum", "erofs_superblock_csum_verify";
     SuperblockCount, Unused, STRICT, "As many inodes can be reached as are declared", "erofs_statfs";
-    DeviceTable, Kernel, ALWAYS, "The device table lies inside the image, after the superblock", "erofs_scan_devices";
-    DeviceSlot, Kernel, ALWAYS, "A device has blocks, and its addresses lie after those of the image", "erofs_init_device";
+    DeviceTable, Ambiguity, ALWAYS, "The device table lies inside the image, after the superblock", "erofs_scan_devices";
+    DeviceSlot, Ambiguity, ALWAYS, "A device has blocks, and its addresses lie after those of the image", "erofs_init_device";
     CompressionConfig, Kernel, ALWAYS, "Compression configurations are whole and in range", "z_erofs_parse_cfgs";
-    ImageSize, Kernel, ALWAYS, "The image is as long as its superblock declares", "fs/erofs/data.c";
+    ImageSize, Ambiguity, ALWAYS, "The image is as long as its superblock declares", "fs/erofs/data.c";
     ImageTrailing, Policy, CONTAINER, "Nothing follows the image that it does not declare", "draft specification, section 3";
 
     // Inodes
-    MetadataBounds, Kernel, ALWAYS, "Metadata lies inside the image", "erofs_bread";
+    MetadataBounds, Ambiguity, ALWAYS, "Metadata lies inside the image", "erofs_bread";
     InodeOffset, Kernel, ALWAYS, "An inode lies inside the image", "erofs_read_inode";
     InodeTruncated, Kernel, ALWAYS, "An inode is whole", "erofs_read_inode";
     InodeFormat, Kernel, ALWAYS, "An inode's format has known bits only", "erofs_read_inode";
@@ -235,8 +235,8 @@ rules! {
     PclusterLength, Kernel, ALWAYS, "A pcluster decodes to the length of its extent", "z_erofs_decompress_pcluster";
     CompressionUnavailable, Kernel, ALWAYS, "This build can decode what is to be decoded", "z_erofs_decompress_pcluster";
     FragmentInode, Kernel, ALWAYS, "A fragment has a packed inode to lie in", "z_erofs_read_fragment";
-    FragmentBounds, Kernel, ALWAYS, "A fragment lies inside the packed inode", "z_erofs_read_fragment";
-    FragmentLoop, Kernel, ALWAYS, "The packed inode holds no fragment itself", "z_erofs_read_fragment";
+    FragmentBounds, Ambiguity, ALWAYS, "A fragment lies inside the packed inode", "z_erofs_read_fragment";
+    FragmentLoop, Work, ALWAYS, "The packed inode holds no fragment itself", "z_erofs_read_fragment";
     MetaboxLoop, Kernel, ALWAYS, "The metabox can be read without what lies in it", "erofs_init_metabuf";
     // The image as a whole
     OverlapMetadata, Ambiguity, ALWAYS, "No metadata lies over other metadata", "struct erofs_inode_compact";
