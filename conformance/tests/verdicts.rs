@@ -53,15 +53,6 @@ fn vectors() -> Vectors {
     Vectors::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")).unwrap()
 }
 
-/// The version of the running kernel.
-fn linux() -> (u32, u32) {
-    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = text
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 #[test]
 fn the_kernel_refuses_what_is_flagged_and_takes_what_is_clean() {
     let _alone = ALONE.lock();
@@ -72,7 +63,7 @@ fn the_kernel_refuses_what_is_flagged_and_takes_what_is_clean() {
     // Whether it mounts at all is asked of an image that every kernel knows.
     let small = vectors.folder.join("bases/small.erofs");
     let mounts = kernel::ask(&small, &folder, false).unwrap().refused;
-    if linux() < LINUX || mounts.is_some() {
+    if kernel::version().unwrap() < LINUX || mounts.is_some() {
         println!("skipped: needs Linux 6.18 with EROFS, and the right to mount");
         std::fs::remove_dir(&folder).unwrap();
         return;

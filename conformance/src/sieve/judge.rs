@@ -30,6 +30,8 @@ pub struct Judgement {
     pub kernel: bool,
     /// Whether `fsck.erofs` finds nothing.
     pub fsck: bool,
+    /// Whether the kernel was not asked, since it would crash.
+    pub spared: bool,
     /// Whether the kernel lacks a feature that it needs.
     pub unsupported: bool,
     /// Whether the kernel reads the tree of the original.
@@ -38,7 +40,7 @@ pub struct Judgement {
     pub crashed: bool,
     /// Whether `fsck.erofs` took too long.
     pub timed_out: bool,
-    /// The id of the quirk that excuses an oracle's answer.
+    /// The id of the quirk that explains a breach, which is then none.
     pub quirk: Option<&'static str>,
     /// The requirement that is not met.
     pub breach: Option<Breach>,
@@ -58,6 +60,7 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
         passed: ours.refused.is_empty(),
         kernel: kernel.refused.is_none(),
         fsck: answers.fsck.is_some() && fsck.rejected.is_none() && !fsck.timed_out,
+        spared: kernel.spared,
         unsupported: kernel.unsupported,
         same_tree: kernel.tree.as_deref() == Some(tree),
         crashed: fsck.crashed.is_some(),
@@ -67,22 +70,19 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
     if !judgement.passed {
         return judgement;
     }
-    judgement.breach = if ours.tree.is_none() {
+    let breach = if ours.tree.is_none() {
         Some(Breach::WeCannotRead)
     } else if !judgement.kernel {
         (!kernel.unsupported).then_some(Breach::KernelRefuses)
     } else if kernel.tree != ours.tree {
         Some(Breach::TreesDiffer)
     } else if fsck.rejected.is_some() && !judgement.crashed {
-        match quirks::excuse(answers) {
-            Some(quirk) => {
-                judgement.quirk = Some(quirk.id);
-                None
-            }
-            None => Some(Breach::FsckRejects),
-        }
+        Some(Breach::FsckRejects)
     } else {
         None
     };
+    let quirk = breach.and_then(|breach| quirks::excuse(breach, answers));
+    judgement.quirk = quirk.map(|quirk| quirk.id);
+    judgement.breach = breach.filter(|_| quirk.is_none());
     judgement
 }

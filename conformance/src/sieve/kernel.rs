@@ -28,6 +28,9 @@ pub struct Kernel {
     pub refused: Option<String>,
     /// Where that was, and in words what the error was.
     pub place: Option<String>,
+    /// Whether it was not asked: see [`spare`].
+    #[serde(default)]
+    pub spared: bool,
     /// Whether it said that it does not support something.
     pub unsupported: bool,
     /// The digest of the tree.
@@ -35,6 +38,34 @@ pub struct Kernel {
     /// The tree, when it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listing: Vec<String>,
+}
+
+/// Whether the kernel must not be asked about what we refuse, because it would not survive it.
+///
+/// Linux 6.18 reads the metabox inode without a look at what it is: where that is a socket, the
+/// mount of an image whose root lies in the metabox calls a null pointer (`erofs_bread` by
+/// `erofs_read_inode`). The rule `inode-internal` refuses such images.
+#[must_use]
+pub fn spare(refused: &[String]) -> Option<Kernel> {
+    let would_crash = refused.iter().any(|id| id == "inode-internal");
+    would_crash.then(|| Kernel {
+        refused: Some("not asked".to_owned()),
+        spared: true,
+        ..Kernel::default()
+    })
+}
+
+/// The version of the running kernel: its first two numbers.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn version() -> io::Result<(u32, u32)> {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    Ok((numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)))
 }
 
 /// Mounts an image on a folder, reads all of it, and unmounts it.

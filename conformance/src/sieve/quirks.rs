@@ -1,38 +1,47 @@
-//! Where the oracles err: what they refuse, or how they read, without cause.
+//! Where an answer says nothing against an image that passed.
 
+use super::judge::Breach;
 use super::pool::Answers;
-
-/// Who errs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Oracle {
-    /// The kernel.
-    Kernel,
-    /// `fsck.erofs`.
-    Fsck,
-}
 
 /// An answer that does not count, and why.
 #[derive(Debug)]
 pub struct Quirk {
     /// A short name.
     pub id: &'static str,
-    /// Whose answer.
-    pub oracle: Oracle,
-    /// How the answer begins.
-    pub says: &'static str,
-    /// Why it is not taken for a rejection.
+    /// What the answer would be.
+    pub breach: Breach,
+    /// Whether this is the cause.
+    pub applies: fn(&Answers) -> bool,
+    /// Why it does not count.
     pub reason: &'static str,
 }
 
-/// All of them. A quirk excuses an answer only where the other two agree, and both readers see
-/// the same tree.
-pub const QUIRKS: &[Quirk] = &[];
+/// All of them.
+pub const QUIRKS: &[Quirk] = &[Quirk {
+    id: "content-elsewhere",
+    breach: Breach::WeCannotRead,
+    applies: is_elsewhere,
+    reason: "the image says that content lies on a device that is not there, which the policy any \
+        only warns of: neither we nor the kernel can read it without the device",
+}];
 
-/// The quirk that excuses a rejection by `fsck.erofs` of what passed.
+/// The quirk that explains a breach.
 #[must_use]
-pub fn excuse(answers: &Answers) -> Option<&'static Quirk> {
-    let said = answers.fsck.as_ref()?.rejected.as_deref()?;
+pub fn excuse(breach: Breach, answers: &Answers) -> Option<&'static Quirk> {
     QUIRKS
         .iter()
-        .find(|quirk| quirk.oracle == Oracle::Fsck && said.starts_with(quirk.says))
+        .find(|quirk| quirk.breach == breach && (quirk.applies)(answers))
+}
+
+fn is_elsewhere(answers: &Answers) -> bool {
+    let (Some(ours), Some(kernel)) = (&answers.ours, &answers.kernel) else {
+        return false;
+    };
+    let warned = ours.warned.iter().any(|id| id == "device-foreign");
+    let unread = ours.unread.as_deref().unwrap_or_default();
+    let both = kernel
+        .refused
+        .as_deref()
+        .is_some_and(|call| call.starts_with("read "));
+    warned && unread.starts_with("device-missing:") && both
 }

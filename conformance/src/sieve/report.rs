@@ -26,6 +26,8 @@ pub struct Counts {
     pub kernel_refused: u32,
     /// Refused by the kernel because it was built without a feature.
     pub kernel_unsupported: u32,
+    /// What the kernel was not asked about, since it would crash.
+    pub spared: u32,
     /// Rejected by `fsck.erofs`.
     pub fsck_rejected: u32,
     /// Refused by the kernel, and found good by `fsck.erofs`.
@@ -40,7 +42,7 @@ pub struct Counts {
     pub passed_other: u32,
     /// Refused by us alone.
     pub refused_alone: u32,
-    /// Rejected by `fsck.erofs` without cause: see the quirks.
+    /// Not read for a reason that is no fault of the image: see the quirks.
     pub quirks: u32,
     /// Requirements that are not met.
     pub breaches: u32,
@@ -92,8 +94,9 @@ impl Counts {
             (&mut self.refused, !judgement.passed),
             (
                 &mut self.kernel_refused,
-                !judgement.kernel && !judgement.unsupported,
+                !judgement.kernel && !judgement.unsupported && !judgement.spared,
             ),
+            (&mut self.spared, judgement.spared),
             (&mut self.kernel_unsupported, judgement.unsupported),
             (
                 &mut self.fsck_rejected,
@@ -101,7 +104,7 @@ impl Counts {
             ),
             (
                 &mut self.fsck_missed,
-                !judgement.kernel && !judgement.unsupported && judgement.fsck,
+                !judgement.kernel && !judgement.unsupported && !judgement.spared && judgement.fsck,
             ),
             (&mut self.fsck_crashed, judgement.crashed),
             (&mut self.fsck_timed_out, judgement.timed_out),
@@ -125,11 +128,12 @@ impl Counts {
         }
     }
 
-    fn numbers(&self) -> [u32; 13] {
+    fn numbers(&self) -> [u32; 14] {
         [
             self.mutants,
             self.kernel_refused,
             self.kernel_unsupported,
+            self.spared,
             self.fsck_rejected,
             self.fsck_missed,
             self.fsck_crashed,
@@ -145,10 +149,11 @@ impl Counts {
 }
 
 /// The heads of the table's columns of numbers.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "mutants",
     "kernel refuses",
     "kernel lacks feature",
+    "kernel not asked",
     "fsck rejects",
     "fsck misses",
     "fsck crashes",
@@ -157,7 +162,7 @@ const COLUMNS: [&str; 13] = [
     "we alone",
     "pass, same tree",
     "pass, other tree",
-    "fsck without cause",
+    "explained",
     "breaches",
 ];
 
@@ -174,7 +179,7 @@ impl Report {
         let mut table = format!("| image | {} |\n|---|", COLUMNS.join(" | "));
         table.push_str(&"--:|".repeat(COLUMNS.len()));
         table.push('\n');
-        let mut all = [0; 13];
+        let mut all = [0; 14];
         for counts in &self.images {
             let numbers = counts.numbers();
             for (sum, number) in all.iter_mut().zip(numbers) {
@@ -219,7 +224,7 @@ impl Report {
     }
 }
 
-fn row(table: &mut String, name: &str, numbers: [u32; 13]) {
+fn row(table: &mut String, name: &str, numbers: [u32; 14]) {
     let _ = write!(table, "| {name} |");
     for number in numbers {
         let _ = write!(table, " {number} |");

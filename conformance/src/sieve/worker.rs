@@ -106,16 +106,16 @@ fn answer(
     } else {
         REFUSED
     };
+    let spared = kernel::spare(&ours.refused);
     say(&Said::Ours(ours))?;
     // A new file for each mutant, so that no page of an old one can be seen.
     let path = scratch.join(format!("{number}.erofs"));
     fs::write(&path, &bytes)?;
     let folder = scratch.join("mount");
-    say(&Said::Kernel(kernel::ask(
-        &path,
-        &folder,
-        request.with_listing,
-    )?))?;
+    say(&Said::Kernel(match spared {
+        Some(kernel) => kernel,
+        None => kernel::ask(&path, &folder, request.with_listing)?,
+    }))?;
     let device = device_start(original).and_then(|start| bytes.get(start..));
     let device_path = scratch.join(format!("{number}.device"));
     if let Some(device) = device {
