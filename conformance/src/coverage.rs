@@ -8,25 +8,26 @@ use erofs_unpack_core::check::RULES;
 
 use crate::manifest::Manifest;
 
-/// Only readers of single files and trees say this, which no operation of the manifest is; the
-/// tests of the core's reader reach it.
-const READ: &str = "only when an image is read at random";
 const MEMORY: &str = "needs a machine without memory";
 
 /// What only a sandbox says; its own tests reach it.
 const SANDBOX: &str = "of a sandbox, not of a layer";
 
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 20] = [
+pub const NOT_REACHED: [(Code, &str); 18] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
     (Code::GuestAnswer, SANDBOX),
     (Code::GuestCancelled, SANDBOX),
-    (Code::DeviceMissing, READ),
-    (Code::DirectoryLoop, READ),
-    (Code::InodeType, READ),
-    (Code::SymlinkLength, READ),
+    (
+        Code::DeviceMissing,
+        "the caller's: needs a reader that was given no device",
+    ),
+    (
+        Code::InodeType,
+        "the caller's: needs one who asks of a file what it is not",
+    ),
     (
         Code::InodeTruncated,
         "needs a caller with a record in parts; in an image it is inode-offset",

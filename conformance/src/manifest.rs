@@ -154,6 +154,8 @@ pub enum Operation {
     Layout(LayoutInput),
     /// Check an image.
     Check(CheckInput),
+    /// Read all that is in an image.
+    Read(ReadInput),
 }
 
 /// A text by itself.
@@ -308,6 +310,17 @@ pub struct CheckInput {
     /// How many devices belong to the image without being there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub devices: u16,
+    /// Limits other than the defaults.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
+/// An image that is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadInput {
+    /// The image, decoded.
+    pub image: Blob,
     /// Limits other than the defaults.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,

@@ -149,7 +149,7 @@ impl Backend for Program {
     fn run(&self, case: &Case, folder: &Path) -> io::Result<Answer> {
         let scratch = Scratch::new(&self.scratch)?;
         let Some(input) = input_of(&case.operation) else {
-            return Ok(Answer::Unable("it reads no such texts".into()));
+            return Ok(Answer::Unable("it has no such operation".into()));
         };
         // Asked before the input is written, which may take long.
         let (output, report) = (scratch.path("output")?, scratch.path("report")?);

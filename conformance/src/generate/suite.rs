@@ -9,7 +9,7 @@ use super::{gzip, zstd};
 use crate::blob::{Blob, Content, Part, measure, sha256};
 use crate::manifest::{
     Case, CheckInput, Demand, DocumentInput, Expected, Level, Limits, MediaTypeInput, Operation,
-    PlanInput, Policy, Refusal, Text, UnpackInput,
+    PlanInput, Policy, ReadInput, Refusal, Text, UnpackInput,
 };
 use crate::native;
 
@@ -156,6 +156,15 @@ impl Suite {
             limits: Limits::default(),
         };
         Draft::new(id, description, Operation::Check(input))
+    }
+
+    /// A case of reading an image.
+    pub fn read(&mut self, id: &str, description: &str, image: &[u8]) -> Draft {
+        let input = ReadInput {
+            image: self.file(&format!("cases/{id}.erofs"), image),
+            limits: Limits::default(),
+        };
+        Draft::new(id, description, Operation::Read(input))
     }
 
     /// A document's case of this operation.
@@ -345,6 +354,7 @@ impl Draft {
             Operation::Plan(input) => &mut input.limits,
             Operation::Layout(input) => &mut input.limits,
             Operation::Check(input) => &mut input.limits,
+            Operation::Read(input) => &mut input.limits,
             Operation::LayoutMarker(input)
             | Operation::Document(input)
             | Operation::Config(input) => &mut input.limits,

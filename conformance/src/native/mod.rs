@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod document;
 pub(crate) mod layer;
 mod layout;
+mod read;
 
 use std::io;
 use std::path::Path;
@@ -95,6 +96,7 @@ impl Backend for Native {
                 .map(|outcome| layer::said(&outcome)),
             Operation::Layout(input) => self.layout(input, folder)?,
             Operation::Check(input) => return check::check(input, folder),
+            Operation::Read(input) => read::read(input, folder)?,
         };
         Ok(match result {
             Ok(outputs) => Answer::Valid(outputs),

@@ -36,7 +36,7 @@ pub(super) const ORIGINS: [(&str, &str); 2] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 25] = [
+pub(super) const GROUPS: [(&str, &str); 26] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -89,6 +89,7 @@ pub(super) const GROUPS: [(&str, &str); 25] = [
         "platform",
         "Platforms, and the choice among the entries of an index.",
     ),
+    ("read", "Images whose tree is read to its end."),
     ("superblock", "The superblock of an image, field by field."),
     ("verity", "dm-verity trees behind an image."),
     ("zstd", "The zstd form of a layer."),

@@ -6,6 +6,7 @@ mod content;
 mod directories;
 mod inodes;
 mod limits;
+mod read;
 mod superblock;
 mod trees;
 mod verdicts;
@@ -37,6 +38,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     compressed::add(suite, &trees);
     whole::add(suite, &trees);
     limits::add(suite, &trees);
+    read::add(suite, &trees);
 }
 
 /// Images as `mkfs.erofs` writes them, with each layout and algorithm.

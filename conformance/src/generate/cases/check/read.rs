@@ -1,0 +1,64 @@
+//! What only a reader says: of a walk that does not end, and of its limits.
+
+use erofs_unpack_core::{At, Code};
+use serde_json::json;
+
+use super::super::super::suite::Suite;
+use super::trees::Trees;
+
+/// Where the limits are stated.
+const LIMITS: (&str, &str) = ("security", "Limits");
+
+pub(super) fn add(suite: &mut Suite, trees: &Trees) {
+    let tree = &trees.tree;
+    let image = &tree.made.image.0;
+    let valid = suite
+        .read("read/tree", "A file of each kind.", image)
+        .demand("linux", "fs/erofs/dir.c, erofs_readdir");
+    suite.add(valid.valid(json!({
+        "paths": [
+            ".what", "d", "d/f", "d/g", "fifo", "forged", "hole", "null", "p", "q", "s", "sock",
+            "x", "y",
+        ],
+        // Both names of d/f, forged, the hole, two blocks, x.
+        "bytes": 2 * 6 + 32 + 700 + 2 * 512 + 9,
+    })));
+    let looped = tree
+        .edit()
+        .lead("d", "g", "")
+        .dirent("d", "g", "file_type", 2)
+        .inode("d", "i_nlink", 3)
+        .inode("d/f", "i_nlink", 1)
+        .mended();
+    let draft = suite
+        .read(
+            "read/loop",
+            "A directory below the root is the root.",
+            &looped,
+        )
+        .demand("linux", "fs/dcache.c, d_splice_alias")
+        .differs_from("read/tree")
+        .refused(Code::DirectoryLoop, At::Nid(tree.made.nid("")));
+    suite.add(draft);
+    // The target is d/f.
+    let draft = suite
+        .read(
+            "read/symlink-length",
+            "A symbolic link is longer than the limit.",
+            image,
+        )
+        .demand(LIMITS.0, LIMITS.1)
+        .differs_from("read/symlink-length-exact")
+        .limits(|limits| limits.symlink_length = Some(2))
+        .refused(Code::SymlinkLength, At::Nid(tree.made.nid("s")));
+    suite.add(draft);
+    let draft = suite
+        .read(
+            "read/symlink-length-exact",
+            "A symbolic link is as long as the limit.",
+            image,
+        )
+        .demand(LIMITS.0, LIMITS.1)
+        .limits(|limits| limits.symlink_length = Some(3));
+    suite.add(draft.valid(json!({ "bytes": 1777 })));
+}
