@@ -86,3 +86,70 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
     judgement.breach = breach.filter(|_| quirk.is_none());
     judgement
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel::{self, Kernel};
+    use super::super::ours::Ours;
+    use super::*;
+
+    /// What passes, and what reads of a missing device say.
+    fn unread(warned: &[&str], ours: &str, kernels: &str) -> Judgement {
+        let answers = Answers {
+            ours: Some(Ours {
+                warned: warned.iter().map(|id| (*id).to_owned()).collect(),
+                unread: Some(ours.to_owned()),
+                ..Ours::default()
+            }),
+            kernel: Some(Kernel {
+                refused: Some(kernels.to_owned()),
+                ..Kernel::default()
+            }),
+            ..Answers::default()
+        };
+        judge(&answers, "")
+    }
+
+    #[test]
+    fn only_a_device_that_was_warned_of_explains_what_nobody_reads() {
+        let missing = "device-missing: file";
+        let judgement = unread(&["device-foreign"], missing, "read 5");
+        assert_eq!(
+            (judgement.quirk, judgement.breach),
+            (Some("content-elsewhere"), None)
+        );
+        for (warned, ours, kernels) in [
+            (&[][..], missing, "read 5"),
+            (&["device-foreign"], "file-bounds: file", "read 5"),
+            (&["device-foreign"], missing, "mount 117"),
+        ] {
+            let judgement = unread(warned, ours, kernels);
+            assert_eq!(
+                (judgement.quirk, judgement.breach),
+                (None, Some(Breach::WeCannotRead))
+            );
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_spared_what_it_would_crash_of() {
+        let ours = |refused: &str| Ours {
+            refused: vec![refused.to_owned()],
+            ..Ours::default()
+        };
+        assert!(kernel::spare(&ours("inode-mode").refused).is_none());
+        let refused = ours("inode-internal");
+        let kernel = kernel::spare(&refused.refused);
+        assert!(kernel.is_some());
+        let judgement = judge(
+            &Answers {
+                ours: Some(refused),
+                kernel,
+                ..Answers::default()
+            },
+            "",
+        );
+        assert!(judgement.spared && !judgement.passed);
+        assert_eq!(judgement.breach, None);
+    }
+}
