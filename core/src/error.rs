@@ -254,6 +254,7 @@ codes! {
     OverlapMetadata = "overlap-metadata", Malformed, "metadata", "lies over other metadata";
     OverlapData = "overlap-data", Malformed, "file", "has content that lies over metadata";
     OverlapContent = "overlap-content", Malformed, "file", "shares content with another without saying so";
+    OverlapPcluster = "overlap-pcluster", Malformed, "pcluster", "lies over one that is of another size or encoding";
     FileBounds = "file-bounds", Malformed, "file", "has content beyond the end of the image or device";
     InlineBounds = "inline-bounds", Malformed, "file", "has content behind its inode that crosses the end of a block";
     ChunkDevice = "chunk-device", Malformed, "file", "has content on a device that does not exist";

@@ -118,6 +118,11 @@ impl<R: ReadAt> Checker<'_, R> {
         if !self.image.contains(device, offset, length)? {
             return Err(outside(inode, extent).into());
         }
+        if let Place::Encoded(pcluster) = &extent.place {
+            let block = self.image.superblock().block_size();
+            self.pclusters
+                .add(pcluster, extent.offset, block, &mut self.budget)?;
+        }
         if device != 0 {
             return Ok(());
         }

@@ -7,9 +7,9 @@
 //!
 //! It enters each directory once and looks at each inode once. It keeps a bit for each slot
 //! of the inode table (512 bytes where inodes lie far apart), 24 bytes for each directory that
-//! is still to be entered, 8 bytes for each of several links, and 16 bytes for each run of
-//! metadata or content that does not go on where the one before ended; all of it within
-//! [`Limits::check_memory`]. With images of mkfs.erofs that comes to 20 to 35 bytes for each
+//! is still to be entered, 8 bytes for each of several links, 16 bytes for each run of metadata or
+//! content that does not go on where the one before ended, and 24 bytes for each of pclusters of
+//! one size and encoding; all of it within [`Limits::check_memory`]. With images of mkfs.erofs that comes to 20 to 35 bytes for each
 //! inode, lists that have grown to twice their items included.
 //!
 //! [`Limits::check_memory`]: crate::Limits::check_memory
@@ -19,6 +19,7 @@ mod content;
 mod directory;
 mod inode;
 mod path;
+mod pclusters;
 mod rules;
 mod runs;
 mod slots;
@@ -32,6 +33,7 @@ pub use path::Paths;
 pub use rules::{Finding, RULES, Reason, Rule, Severity};
 
 use self::budget::Budget;
+use self::pclusters::Pclusters;
 use self::runs::Runs;
 use self::slots::Slots;
 use crate::erofs::{FileType, Image, Inode, ReadAt, ReadError, ReadResult, Space};
@@ -239,6 +241,8 @@ pub(crate) struct Checker<'a, R> {
     content: Runs,
     /// Content that files may share.
     shared: Runs,
+    /// Pclusters, which all who share them must read in one way.
+    pclusters: Pclusters,
     /// Bytes so far that compressed extents decode to, for the shares.
     encoded: u64,
     /// Whether another share says what is found.
@@ -280,6 +284,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             metadata: Default::default(),
             content: Runs::default(),
             shared: Runs::default(),
+            pclusters: Pclusters::default(),
             encoded: 0,
             silent: options.share.0 != 0,
             partial: false,
@@ -497,6 +502,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
                 .settle()
                 .map(|_| Error::new(Code::OverlapMetadata, At::Whole)),
             overlap(Code::OverlapContent, self.content.settle()),
+            overlap(Code::OverlapPcluster, self.pclusters.settle()),
         ];
         self.shared.settle();
         let [image, _] = &self.metadata;

@@ -242,6 +242,7 @@ rules! {
     OverlapMetadata, Ambiguity, ALWAYS, "No metadata lies over other metadata", "struct erofs_inode_compact";
     OverlapData, Policy, CONTAINER, "No content lies over metadata", "lib/inode.c of erofs-utils";
     OverlapContent, Policy, CONTAINER, "Files share content only where the image says that they may", "lib/dedupe.c of erofs-utils";
+    OverlapPcluster, Ambiguity, ALWAYS, "All who share a pcluster read it in one way", "z_erofs_register_pcluster";
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ const BLOCKS: Source = ("linux", "fs/erofs/zmap.c, z_erofs_map_blocks_fo");
 const PLAIN: Source = ("linux", "fs/erofs/decompressor.c, z_erofs_transform_plain");
 const DECODE: Source = ("linux", "fs/erofs/decompressor.c, z_erofs_lz4_decompress");
 const FRAGMENT: Source = ("linux", "fs/erofs/zdata.c, z_erofs_read_fragment");
+const REGISTER: Source = ("linux", "fs/erofs/zdata.c, z_erofs_register_pcluster");
 const PACKED: Source = ("erofs-utils", "lib/super.c, erofs_read_superblock");
 const METABOX: Source = ("linux", "fs/erofs/data.c, erofs_init_metabuf");
 /// Where the indexes start behind the start of a full map.
@@ -410,6 +411,34 @@ fn fragments(suite: &mut Suite, clean: &Clean) {
             suite,
             &clean.edit().behind("tail", INDEXES + 16, &[0]).mended(),
         );
+    let twice = lz4_tree(vec![
+        Node::dir(""),
+        Node::compressed(
+            "twice",
+            1,
+            1536,
+            full(
+                header(0, 0, 0, 0),
+                vec![
+                    Index::Head(1, 0, 0),
+                    Index::Rest(1, 1),
+                    Index::Head(0, 0, 0),
+                ],
+            ),
+            pcluster(b'a', 1024, 1),
+        ),
+    ])
+    .incompat(incompat::FRAGMENTS)
+    .write();
+    clean
+        .breaks(
+            "check-overlap/pcluster",
+            "A pcluster is compressed for the start of a file, and plain for its end.",
+            REGISTER,
+            Code::OverlapPcluster,
+            At::Image(twice.at("blocks twice") as u64),
+        )
+        .always(suite, &twice.image.0);
     let itself = |_| (1_u64 << 63).to_le_bytes().to_vec();
     let looped = lz4_tree(vec![
         Node::compressed("#packed", 1, 512, itself, Vec::new()),
