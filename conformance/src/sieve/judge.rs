@@ -72,9 +72,9 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
     }
     let breach = if ours.tree.is_none() {
         Some(Breach::WeCannotRead)
-    } else if !judgement.kernel {
-        (!kernel.unsupported).then_some(Breach::KernelRefuses)
-    } else if kernel.tree != ours.tree {
+    } else if !judgement.kernel && !kernel.unsupported {
+        Some(Breach::KernelRefuses)
+    } else if judgement.kernel && kernel.tree != ours.tree {
         Some(Breach::TreesDiffer)
     } else if fsck.rejected.is_some() && !judgement.crashed {
         Some(Breach::FsckRejects)
@@ -89,6 +89,7 @@ pub fn judge(answers: &Answers, tree: &str) -> Judgement {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fsck::Fsck;
     use super::super::kernel::{self, Kernel};
     use super::super::ours::Ours;
     use super::*;
@@ -129,6 +130,28 @@ mod tests {
                 (None, Some(Breach::WeCannotRead))
             );
         }
+    }
+
+    #[test]
+    fn a_feature_that_the_kernel_lacks_excuses_no_other_answer() {
+        let mut answers = Answers {
+            ours: Some(Ours {
+                tree: Some("tree".to_owned()),
+                ..Ours::default()
+            }),
+            kernel: Some(Kernel {
+                refused: Some("mount 95".to_owned()),
+                unsupported: true,
+                ..Kernel::default()
+            }),
+            ..Answers::default()
+        };
+        assert_eq!(judge(&answers, "").breach, None);
+        answers.fsck = Some(Fsck {
+            rejected: Some("erofs: corrupt".to_owned()),
+            ..Fsck::default()
+        });
+        assert_eq!(judge(&answers, "").breach, Some(Breach::FsckRejects));
     }
 
     #[test]
