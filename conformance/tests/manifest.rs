@@ -241,7 +241,7 @@ fn every_rule_is_broken_alone_under_each_policy_that_grades_it() {
 }
 
 /// Rules whose reason is the kernel, though no case has been refused by it or by `fsck.erofs`.
-const NOT_ASKED: [(Code, &str); 9] = [
+const NOT_ASKED: [(Code, &str); 8] = [
     (Code::ContentEmpty, NO_MAGIC),
     (Code::ContentTar, NO_MAGIC),
     (Code::ContentCompressed, NO_MAGIC),
@@ -249,7 +249,6 @@ const NOT_ASKED: [(Code, &str); 9] = [
         Code::InodeTruncated,
         "needs a caller with a record in parts; in an image it is inode-offset",
     ),
-    (Code::InodeChunkFormat, DEVICES),
     (Code::ChunkDevice, DEVICES),
     (
         Code::InodeInternal,

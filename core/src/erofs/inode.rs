@@ -348,6 +348,11 @@ fn data(
     wide: bool,
 ) -> Result<Data, Error> {
     let address = u64::from(union) | u64::from(high) << 32;
+    let chunks = u16::try_from(union & 0xffff).unwrap_or_default();
+    // Of every type: the kernel looks at the layout alone.
+    if layout == Layout::ChunkBased && chunks & !CHUNK_FORMAT_BITS != 0 {
+        return Err(fault(Code::InodeChunkFormat, nid).found(Value::Hex(chunks.into())));
+    }
     Ok(match file_type {
         FileType::CharDevice | FileType::BlockDevice => Data::Device(
             // As `new_decode_dev` in `include/linux/kdev_t.h`.
@@ -362,13 +367,7 @@ fn data(
                 Data::Start((!hole).then_some(address))
             }
             Layout::CompressedFull | Layout::CompressedCompact => Data::CompressedBlocks(address),
-            Layout::ChunkBased => {
-                let format = u16::try_from(union & 0xffff).unwrap_or_default();
-                if format & !CHUNK_FORMAT_BITS != 0 {
-                    return Err(fault(Code::InodeChunkFormat, nid).found(Value::Hex(format.into())));
-                }
-                Data::Chunks(ChunkFormat(format))
-            }
+            Layout::ChunkBased => Data::Chunks(ChunkFormat(chunks)),
         },
     })
 }

@@ -25,6 +25,15 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             chunks.nid("blocks"),
         )
         .always(suite, &chunks.edit().inode("blocks", "i_u", 0x81).mended());
+    let tree = &trees.tree;
+    tree.breaks(
+        "check-inode/chunk-format-device",
+        "A device has the layout of chunks, whose format its number is not.",
+        READ,
+        Code::InodeChunkFormat,
+        tree.nid("null"),
+    )
+    .always(suite, &tree.edit().inode("null", "i_format", 8).mended());
     internal(suite, &trees.fragments);
 }
 
