@@ -76,6 +76,14 @@ impl<R: ReadAt> Checker<'_, R> {
         Ok(true)
     }
 
+    /// Where metadata ends: the image, or the metabox, whose last block may go on behind it.
+    fn space_size(&self, space: Space) -> ReadResult<u64, R> {
+        match space {
+            Space::Image => Ok(self.image.size()),
+            Space::Metabox => Ok(self.image.metabox_inode()?.size),
+        }
+    }
+
     /// Whether an extent lies inside what it lies in, and takes note of it.
     fn place(&mut self, inode: &Inode, extent: &Extent) -> ReadResult<(), R> {
         let (device, offset, length, may_share) = match extent.place {
@@ -83,7 +91,7 @@ impl<R: ReadAt> Checker<'_, R> {
             Place::Metadata { space, offset } => {
                 // Content behind an inode is metadata as the inode is.
                 let end = offset.saturating_add(extent.length);
-                if space == Space::Image && end > self.image.size() {
+                if end > self.space_size(space)? {
                     return Err(outside(inode, extent).into());
                 }
                 self.take_metadata(inode, offset, end)?;
@@ -103,8 +111,11 @@ impl<R: ReadAt> Checker<'_, R> {
                             .expected(Value::AtMost(block)),
                     );
                 }
-                if pcluster.metadata.is_some() {
+                if let Some(space) = pcluster.metadata {
                     let end = pcluster.offset.saturating_add(pcluster.length);
+                    if end > self.space_size(space)? {
+                        return Err(outside(inode, extent).into());
+                    }
                     self.take_metadata(inode, pcluster.offset, end)?;
                     return Ok(());
                 }

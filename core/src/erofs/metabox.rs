@@ -33,7 +33,7 @@ impl<R: ReadAt> Image<R> {
     }
 
     /// The inode whose content the metabox is.
-    fn metabox_inode(&self) -> ReadResult<Inode, R> {
+    pub(crate) fn metabox_inode(&self) -> ReadResult<Inode, R> {
         let known = self.compressed.borrow().metabox;
         if let Some(inode) = known {
             return Ok(inode);

@@ -69,6 +69,20 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
     )
     .always(suite, &tree.edit().behind("s", 1, &[0]).mended());
 
+    let metabox = &trees.metabox;
+    metabox
+        .breaks(
+            "check-content/inline-metabox",
+            "Inline content in the metabox goes on behind its end.",
+            MAP,
+            Code::FileBounds,
+            start(metabox.made.nid("d/f")),
+        )
+        .always(
+            suite,
+            &metabox.edit().inode("#metabox", "i_size", 128).mended(),
+        );
+
     let chunks = &trees.chunks;
     // Entries of 8 bytes: two bytes of nothing, the device, the block.
     chunks
