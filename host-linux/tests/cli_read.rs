@@ -11,7 +11,6 @@ mod common;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -469,21 +468,17 @@ fn a_closed_pipe_is_an_error_of_the_system() {
         args!["ls", "-lR", fixture.image],
         args!["ls", "--json", fixture.image],
     ] {
-        let mut child = program()
+        // Closed before the program starts: it may be done sooner than this thread goes on.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = program()
             .args(&arguments)
-            .stdout(Stdio::piped())
+            .stdout(writer)
             .stderr(Stdio::piped())
-            .spawn()
+            .output()
             .unwrap();
-        drop(child.stdout.take());
-        let mut said = String::new();
-        let mut stderr = child.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(
-            child.wait().unwrap().code(),
-            Some(3),
-            "{arguments:?} {said}"
-        );
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{arguments:?} {said}");
         assert_eq!(one_line(&said), "stdout: cannot write: Broken pipe");
     }
 }
