@@ -47,6 +47,9 @@ pub struct Command {
     /// Only cases of these groups: those that are about what the program does.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Only cases with this flag.
+    #[serde(default)]
+    pub flag: Option<String>,
     /// Only layers whose stated media type has this compression: `none`, `gzip`, `zstd`.
     #[serde(default)]
     pub compression: Option<String>,
@@ -113,6 +116,7 @@ impl Mapping {
             commands: vec![Command {
                 operation: operation.to_owned(),
                 groups: Vec::new(),
+                flag: None,
                 compression: None,
                 command: template.split_whitespace().map(str::to_owned).collect(),
                 ignored: ignored.map(str::to_owned).to_vec(),
@@ -160,7 +164,8 @@ impl Command {
             .compression
             .as_ref()
             .is_none_or(|wanted| wanted == compression(input));
-        group && compression
+        let flag = self.flag.as_ref().is_none_or(|name| case.has_flag(name));
+        group && compression && flag
     }
 
     /// A field that the case states, and that this command has no place for.
@@ -350,6 +355,18 @@ mod tests {
         }
         let input = json!({"blob": blob(), "mediaType": "a/b+zstd"});
         assert!(zstd.command(&case("unpack", &input), PATHS).is_ok());
+    }
+
+    #[test]
+    fn a_flag_chooses_the_command() {
+        let mapping = Mapping::parse(READY[0].1).unwrap();
+        let input = json!({"blob": blob(), "mediaType": "a/b"});
+        let mut case = case("unpack", &input);
+        for (flags, program) in [(vec![], "erofs-unpack"), (vec!["size-unknown"], "sh")] {
+            case.flags = flags.into_iter().map(str::to_owned).collect();
+            let (_, arguments) = mapping.command(&case, PATHS).unwrap();
+            assert_eq!(arguments[0], program);
+        }
     }
 
     #[test]
