@@ -210,9 +210,24 @@ impl<R: ReadAt> Image<R> {
     ///
     /// [`Code::InodeType`] when it is none.
     pub fn entries(&self, dir: &Inode) -> ReadResult<Entries<'_, R>, R> {
+        self.entries_from(dir, 0)
+    }
+
+    /// The entries of a directory from that block on in which byte `offset` of the directory
+    /// lies, such as [`DirEntry::offset`]: for who reads a large directory in parts. The limit
+    /// of entries holds for each part.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InodeType`] when it is none.
+    pub fn entries_from(&self, dir: &Inode, offset: u64) -> ReadResult<Entries<'_, R>, R> {
+        let mut cursor = Cursor::new(dir)?;
+        let size = self.superblock.block_size();
+        let within = offset.checked_rem(size).unwrap_or(0);
+        cursor.start = offset.saturating_sub(within);
         Ok(Entries {
             image: self,
-            cursor: Cursor::new(dir)?,
+            cursor,
         })
     }
 }

@@ -26,6 +26,12 @@ struct Global {
     instance: UnsafeCell<Option<Instance>>,
 }
 
+/// What is in the cell may go from thread to thread.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Instance>();
+};
+
 // SAFETY: `with` is the only place that touches the cell, and only while it holds `taken`.
 unsafe impl Sync for Global {}
 
@@ -130,7 +136,7 @@ pub extern "C" fn eu_answer_size() -> u32 {
     crate::ANSWER_SIZE
 }
 
-/// Makes something of a sort (1 unpacker, 2 decoder, 3 check). Returns its handle, above 0.
+/// Makes something of a sort (1 unpacker, 2 decoder, 3 check, 4 reader). Returns its handle, above 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn eu_open(sort: u32) -> i32 {
     status(|instance| instance.open(sort))
@@ -235,6 +241,43 @@ pub extern "C" fn eu_finding_text(handle: i32, index: u32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn eu_finding_path(handle: i32, index: u32) -> i32 {
     status(|instance| instance.finding_path(handle, index))
+}
+
+/// Looks for the file at a path, the first `length` bytes of the input buffer; `eu_value` gives
+/// its nid.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_find(handle: i32, length: u32) -> i32 {
+    status(|instance| instance.find(handle, length))
+}
+
+/// Puts the record of a file into the answer buffer and returns its length.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_file(handle: i32, nid: u64) -> i32 {
+    status(|instance| instance.file(handle, nid))
+}
+
+/// Puts entries of a directory into the answer buffer and returns their length; `eu_value` gives
+/// the place to go on from, 0 at the end.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_list(handle: i32, nid: u64, place: u64) -> i32 {
+    status(|instance| instance.list(handle, nid, place))
+}
+
+/// Puts content of a regular file into the output buffer and returns how many bytes.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_read(handle: i32, nid: u64, offset: u64, length: u32) -> i32 {
+    status(|instance| instance.read(handle, nid, offset, length))
+}
+
+/// Puts the target of a symbolic link into the answer buffer and returns its length.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_link(handle: i32, nid: u64) -> i32 {
+    status(|instance| instance.link(handle, nid))
 }
 
 #[cfg(all(feature = "check", target_family = "wasm"))]

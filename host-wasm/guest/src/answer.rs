@@ -4,6 +4,8 @@ use core::fmt::{self, Write as _};
 
 #[cfg(feature = "check")]
 use erofs_unpack_core::check::{Finding, Severity};
+#[cfg(feature = "check")]
+use erofs_unpack_core::erofs::{Data, DirEntry, FileType, Inode};
 use erofs_unpack_core::{At, Error, Kind, Value};
 
 /// A buffer of zeros; `None` when there is no memory.
@@ -73,6 +75,53 @@ impl Answer {
         self.length()
     }
 
+    /// Puts a file's record there.
+    #[cfg(feature = "check")]
+    pub(crate) fn file(&mut self, inode: &Inode) -> i32 {
+        self.used = 0;
+        let (major, minor) = match inode.data {
+            Data::Device(major, minor) => (major, minor),
+            _ => (0, 0),
+        };
+        for number in [inode.nid, inode.size, inode.mtime.cast_unsigned()] {
+            self.append(&number.to_le_bytes());
+        }
+        for number in [
+            inode.mtime_ns,
+            inode.mode.into(),
+            inode.uid,
+            inode.gid,
+            inode.nlink,
+            major,
+            minor,
+            u32::from(inode.xattr_count > 0),
+        ] {
+            self.append(&number.to_le_bytes());
+        }
+        self.length()
+    }
+
+    /// Empties the buffer.
+    #[cfg(feature = "check")]
+    pub(crate) const fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Adds a directory's entry; `false` when there is no room for it.
+    #[cfg(feature = "check")]
+    pub(crate) fn add_entry(&mut self, entry: &DirEntry<'_>) -> bool {
+        let before = self.used;
+        let file_type = entry.file_type.map_or(0, FileType::dirent);
+        // A name has at most 255 bytes.
+        let head = [file_type, u8::try_from(entry.name.len()).unwrap_or(0)];
+        let all =
+            self.append(&entry.nid.to_le_bytes()) && self.append(&head) && self.append(entry.name);
+        if !all {
+            self.used = before;
+        }
+        all
+    }
+
     fn append_error(&mut self, error: &Error) {
         let kind = match error.kind() {
             Kind::Truncated => 1,
@@ -131,7 +180,8 @@ impl Answer {
         }
     }
 
-    fn length(&self) -> i32 {
+    /// How many bytes are there.
+    pub(crate) fn length(&self) -> i32 {
         // The buffer is smaller than that.
         i32::try_from(self.used).unwrap_or(i32::MAX)
     }

@@ -106,20 +106,15 @@ impl Decoding {
 
     pub(crate) fn number(&self, key: u32) -> Result<u64, Refusal> {
         let outcome = self.outcome()?;
-        let number = match key {
+        let superblock = match key {
             settings::BLOB_SIZE => return Ok(outcome.blob_size),
             settings::IMAGE_SIZE => return Ok(outcome.image_size),
-            _ => outcome.superblock.as_ref().map(|superblock| match key {
-                settings::BLOCK_SIZE => Some(superblock.block_size()),
-                settings::BLOCKS => Some(superblock.blocks),
-                settings::INODES => Some(superblock.inodes),
-                settings::ROOT_NID => Some(superblock.root_nid),
-                _ => None,
-            }),
+            _ => outcome.superblock.as_ref(),
         };
-        match number {
-            Some(Some(number)) => Ok(number),
-            Some(None) => Err(Refusal::Status(status::KEY)),
+        match superblock {
+            Some(superblock) => {
+                settings::superblock(superblock, key).ok_or(Refusal::Status(status::KEY))
+            }
             None => Err(Refusal::Status(status::VALUE)),
         }
     }

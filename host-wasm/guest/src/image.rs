@@ -2,41 +2,15 @@
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{self, Finding, Options, Paths, Summary};
-use erofs_unpack_core::erofs::{Image, ReadAt, ReadError};
+use erofs_unpack_core::erofs::Image;
 
 use crate::instance::Refusal;
 use crate::settings::{self, Settings};
+use crate::source::Import;
 use crate::status;
 
 /// How many directory entries are looked at to find one path.
 const PATH_ENTRIES: u64 = 1 << 20;
-
-/// The image, as the import reads it.
-struct Import;
-
-/// The host has said that it failed.
-struct HostFailed;
-
-impl ReadAt for Import {
-    type Error = HostFailed;
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), HostFailed> {
-        if crate::abi::read_at(offset, buf) {
-            Ok(())
-        } else {
-            Err(HostFailed)
-        }
-    }
-}
-
-impl From<ReadError<HostFailed>> for Refusal {
-    fn from(error: ReadError<HostFailed>) -> Self {
-        match error {
-            ReadError::Source(HostFailed) => Self::Status(status::SOURCE),
-            ReadError::Refused(error) => Self::Error(error),
-        }
-    }
-}
 
 /// What is kept of a rule's findings.
 struct Kept {

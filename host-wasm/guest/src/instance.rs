@@ -6,6 +6,8 @@ use crate::answer::{self, Answer};
 use crate::decoding::Decoding;
 #[cfg(feature = "check")]
 use crate::image::Checking;
+#[cfg(feature = "check")]
+use crate::reader::Reading;
 use crate::settings::Settings;
 use crate::status;
 
@@ -25,6 +27,8 @@ pub(crate) enum Sort {
     Decoding(Box<Decoding>),
     #[cfg(feature = "check")]
     Checking(Box<Checking>),
+    #[cfg(feature = "check")]
+    Reading(Box<Reading>),
 }
 
 /// A handle with what it stands for.
@@ -110,6 +114,8 @@ impl Instance {
             2 => Sort::Decoding(Box::new(Decoding::decoder())),
             #[cfg(feature = "check")]
             3 => Sort::Checking(Box::default()),
+            #[cfg(feature = "check")]
+            4 => Sort::Reading(Box::default()),
             _ => return status::VALUE,
         };
         let Some(handle) = self.last_handle.checked_add(1) else {
@@ -176,6 +182,8 @@ impl Instance {
                 Sort::Decoding(decoding) => decoding.start(&entry.settings)?,
                 #[cfg(feature = "check")]
                 Sort::Checking(checking) => checking.start(&entry.settings),
+                #[cfg(feature = "check")]
+                Sort::Reading(reading) => reading.start(&entry.settings)?,
             }
             Ok(status::OK)
         })
@@ -215,6 +223,8 @@ impl Instance {
                 Sort::Decoding(decoding) => decoding.number(key)?,
                 #[cfg(feature = "check")]
                 Sort::Checking(checking) => checking.number(key)?,
+                #[cfg(feature = "check")]
+                Sort::Reading(reading) => reading.number(key)?,
             };
             Ok(status::OK)
         })
@@ -274,12 +284,64 @@ impl Instance {
     }
 }
 
+/// The calls of a reader.
+#[cfg(feature = "check")]
+impl Instance {
+    pub(crate) fn find(&mut self, handle: i32, length: u32) -> i32 {
+        self.value = 0;
+        let (value, input) = (&mut self.value, &self.input);
+        called(&mut self.entries, handle, |entry| {
+            *value = entry.sort.reading()?.find(range(input, 0, length)?)?;
+            Ok(status::OK)
+        })
+    }
+
+    pub(crate) fn file(&mut self, handle: i32, nid: u64) -> i32 {
+        let answer = &mut self.answer;
+        called(&mut self.entries, handle, |entry| {
+            Ok(answer.file(&entry.sort.reading()?.file(nid)?))
+        })
+    }
+
+    pub(crate) fn list(&mut self, handle: i32, nid: u64, place: u64) -> i32 {
+        self.value = 0;
+        let (value, answer) = (&mut self.value, &mut self.answer);
+        called(&mut self.entries, handle, |entry| {
+            *value = entry.sort.reading()?.list(nid, place, answer)?;
+            Ok(answer.length())
+        })
+    }
+
+    pub(crate) fn read(&mut self, handle: i32, nid: u64, offset: u64, length: u32) -> i32 {
+        let output = &mut self.output;
+        called(&mut self.entries, handle, |entry| {
+            let room = usize::try_from(length)
+                .ok()
+                .and_then(|length| output.get_mut(..length))
+                .ok_or(Refusal::Status(status::RANGE))?;
+            let read = entry.sort.reading()?.read(nid, offset, room)?;
+            // Not more than the buffer holds.
+            Ok(i32::try_from(read).unwrap_or(i32::MAX))
+        })
+    }
+
+    pub(crate) fn link(&mut self, handle: i32, nid: u64) -> i32 {
+        let answer = &mut self.answer;
+        called(&mut self.entries, handle, |entry| {
+            let target = entry.sort.reading()?.link(nid)?;
+            answer.put(&target).ok_or(Refusal::Status(status::RANGE))
+        })
+    }
+}
+
 impl Sort {
     fn is_started(&self) -> bool {
         match self {
             Self::Decoding(decoding) => decoding.is_started(),
             #[cfg(feature = "check")]
             Self::Checking(checking) => checking.is_started(),
+            #[cfg(feature = "check")]
+            Self::Reading(reading) => reading.is_started(),
         }
     }
 
@@ -287,7 +349,7 @@ impl Sort {
         match self {
             Self::Decoding(decoding) => Ok(decoding),
             #[cfg(feature = "check")]
-            Self::Checking(_) => Err(Refusal::Status(status::ORDER)),
+            _ => Err(Refusal::Status(status::ORDER)),
         }
     }
 
@@ -295,7 +357,15 @@ impl Sort {
     fn checking(&mut self) -> Result<&mut Checking, Refusal> {
         match self {
             Self::Checking(checking) => Ok(checking),
-            Self::Decoding(_) => Err(Refusal::Status(status::ORDER)),
+            _ => Err(Refusal::Status(status::ORDER)),
+        }
+    }
+
+    #[cfg(feature = "check")]
+    fn reading(&self) -> Result<&Reading, Refusal> {
+        match self {
+            Self::Reading(reading) => Ok(reading),
+            _ => Err(Refusal::Status(status::ORDER)),
         }
     }
 }

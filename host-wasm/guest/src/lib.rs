@@ -12,7 +12,11 @@ mod decoding;
 #[cfg(feature = "check")]
 mod image;
 mod instance;
+#[cfg(feature = "check")]
+mod reader;
 mod settings;
+#[cfg(feature = "check")]
+mod source;
 
 pub use instance::{ANSWER_SIZE, HANDLES, INPUT_SIZE, OUTPUT_SIZE};
 

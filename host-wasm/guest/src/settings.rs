@@ -3,6 +3,7 @@
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{Level, Options};
 use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
 use erofs_unpack_core::{At, Code, Error};
@@ -10,7 +11,7 @@ use erofs_unpack_core::{At, Code, Error};
 use crate::instance::Refusal;
 use crate::status;
 
-// Numbers that can be asked for: of an unpacker that has passed,
+// Numbers that can be asked for: of an unpacker that has passed (the last four of a reader too),
 pub(crate) const BLOB_SIZE: u32 = 1;
 pub(crate) const IMAGE_SIZE: u32 = 2;
 pub(crate) const BLOCK_SIZE: u32 = 3;
@@ -34,6 +35,17 @@ pub(crate) const METADATA: u32 = 21;
 pub(crate) const DECODED: u32 = 22;
 #[cfg(feature = "check")]
 pub(crate) const CHECK_MEMORY_USED: u32 = 23;
+
+/// What is asked of a superblock, if it is.
+pub(crate) const fn superblock(superblock: &Superblock, key: u32) -> Option<u64> {
+    match key {
+        BLOCK_SIZE => Some(superblock.block_size()),
+        BLOCKS => Some(superblock.blocks),
+        INODES => Some(superblock.inodes),
+        ROOT_NID => Some(superblock.root_nid),
+        _ => None,
+    }
+}
 
 // Texts that can be asked for.
 pub(crate) const ERROR_TEXT: u32 = 1;

@@ -42,6 +42,13 @@ pub(crate) fn record(length: i32) -> Vec<u8> {
     copied(abi::eu_answer_address(), length)
 }
 
+/// What `eu_read` has put into the output buffer.
+pub(crate) fn content(length: i32) -> Vec<u8> {
+    let length = usize::try_from(length).unwrap();
+    assert!(length <= OUTPUT_SIZE as usize);
+    copied(abi::eu_output_address(), length)
+}
+
 /// The same as a text.
 pub(crate) fn text(length: i32) -> String {
     String::from_utf8(record(length)).unwrap()
