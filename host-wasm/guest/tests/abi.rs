@@ -7,6 +7,7 @@
     reason = "this is a test; it fills the buffers as a host does"
 )]
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod host;
 
 use erofs_unpack_wasm::status::{
