@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod cache;
 mod check;
 mod extract;
 mod read;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
 
+pub use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use extract::Extract;
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
@@ -83,6 +85,11 @@ pub enum Command {
     /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
     /// is decoded. Digests are containerd's to verify: it does so before and after.
     Stream(Box<Stream>),
+    /// Fill and look after a cache of layer content, from which containerd takes layers
+    ///
+    /// It is a folder that `layer_content_caches` of containerd's erofs snapshotter names (2.4 and
+    /// newer). The image of a layer lies in it under its diffID: ALGORITHM/XX/DIGITS.erofs.
+    Cache(Cache),
     /// Create the files of an image in a directory, or write them as a tar stream
     ///
     /// The blob of a layer is verified as a whole before anything is extracted. As root

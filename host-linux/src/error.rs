@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use erofs_unpack_core::oci::Platform;
 use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
+use crate::cache::CacheFault;
 use crate::escape::Escaped;
 use crate::examine::Examined;
 use crate::extract::ExtractFault;
@@ -124,6 +125,13 @@ pub enum HostError {
         /// What was expected: for a limit, the limit.
         expected: Value,
     },
+    /// An entry of a cache cannot be used.
+    Cache {
+        /// Its file.
+        place: PathBuf,
+        /// Why not.
+        fault: CacheFault,
+    },
     /// An output cannot have the name that was asked for.
     Target {
         /// The name.
@@ -195,6 +203,14 @@ impl HostError {
         }
     }
 
+    /// What is wrong with an entry of a cache.
+    pub fn cache(place: impl Into<PathBuf>, fault: CacheFault) -> Self {
+        Self::Cache {
+            place: place.into(),
+            fault,
+        }
+    }
+
     /// The stable id, as `--json` uses it: the core's for a refusal, else one of this crate.
     #[must_use]
     pub const fn id(&self) -> &'static str {
@@ -203,6 +219,7 @@ impl HostError {
             Self::Source { fault, .. } => fault.id(),
             Self::Platform { .. } => Code::PlatformNone.id(),
             Self::Extract { fault, .. } => fault.id(),
+            Self::Cache { fault, .. } => fault.id(),
             Self::Target { fault, .. } => fault.id(),
             Self::Environment { .. } => "environment",
             Self::Cancelled => "cancelled",
@@ -233,7 +250,8 @@ impl HostError {
             Self::Check { .. }
             | Self::Source { .. }
             | Self::Platform { .. }
-            | Self::Extract { .. } => 1,
+            | Self::Extract { .. }
+            | Self::Cache { .. } => 1,
             Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
             Self::Usage(_) => 2,
         }
@@ -248,6 +266,7 @@ impl HostError {
             | Self::Source { place, .. }
             | Self::Platform { place, .. }
             | Self::Extract { place, .. }
+            | Self::Cache { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
             Self::Cancelled | Self::Usage(_) => None,
@@ -263,6 +282,7 @@ impl HostError {
             Self::Extract { fault, .. } => fault.flag(),
             Self::Check { .. }
             | Self::Platform { .. }
+            | Self::Cache { .. }
             | Self::Target { .. }
             | Self::Environment { .. }
             | Self::Cancelled
@@ -348,6 +368,7 @@ impl fmt::Display for HostError {
                     write!(f, ": expected {expected}")?;
                 }
             }
+            Self::Cache { fault, .. } => f.write_str(fault.text())?,
             Self::Target { fault, .. } => f.write_str(fault.text())?,
             Self::Environment { doing, error, .. } => {
                 write!(f, "cannot {doing}: {}", Escaped::text(&answer(error)))?;
@@ -382,6 +403,7 @@ impl core::error::Error for HostError {
             Self::Source { .. }
             | Self::Platform { .. }
             | Self::Extract { .. }
+            | Self::Cache { .. }
             | Self::Target { .. }
             | Self::Cancelled
             | Self::Usage(_) => None,

@@ -7,6 +7,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`cache`] | containerd's cache of layer content |
 //! | [`command`] | the commands of the program, [`cli`] their arguments |
 //! | [`examine`] | the check of an unpacked image |
 //! | [`extract`] | the files of an image, created in a directory or as a tar stream |
@@ -25,6 +26,7 @@
     reason = "this crate is the one that has std"
 )]
 
+pub mod cache;
 pub mod cli;
 pub mod command;
 mod date;

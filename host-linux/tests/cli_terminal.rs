@@ -331,11 +331,16 @@ fn completions_are_scripts() {
          ask erofs-unpack ins
          ask erofs-unpack unpack --verify
          ask erofs-unpack unpack --policy s
-         ask erofs-unpack inspect --js",
+         ask erofs-unpack inspect --js
+         ask erofs-unpack cache ve
+         ask erofs-unpack cache put --dm",
         script.text()
     );
     let completed = run_with(&mut Command::new("bash"), asked.as_bytes());
-    assert_eq!(completed.done(), "inspect\n--verify-only\nstrict\n--json\n");
+    assert_eq!(
+        completed.done(),
+        "inspect\n--verify-only\nstrict\n--json\nverify\n--dm-verity\n"
+    );
 }
 
 #[test]
@@ -347,15 +352,21 @@ fn man_pages_are_complete() {
         assert_eq!((run.done(), run.stderr.as_str()), ("", ""));
     }
     // The program's own page, and one for each command that is told.
-    let help = run(args!["--help"]);
-    let mut pages: Vec<String> = help
-        .done()
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .map_while(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help")
-        .map(|name| format!("erofs-unpack-{name}.1"))
+    let commands = |of: &str| -> Vec<String> {
+        let help = run(of.split_whitespace().chain(["--help"]));
+        help.done()
+            .lines()
+            .skip_while(|line| *line != "Commands:")
+            .skip(1)
+            .map_while(|line| line.split_whitespace().next())
+            .filter(|name| *name != "help")
+            .map(|name| format!("{of} {name}").trim().to_owned())
+            .collect()
+    };
+    let mut pages: Vec<String> = [commands(""), commands("cache")]
+        .concat()
+        .iter()
+        .map(|command| format!("erofs-unpack-{}.1", command.replace(' ', "-")))
         .collect();
     pages.push("erofs-unpack.1".to_owned());
     pages.sort();

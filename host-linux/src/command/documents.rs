@@ -52,20 +52,24 @@ fn write_pages(folder: &Path) -> Result<(), HostError> {
     }
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let commands = program.get_subcommands().filter(|one| !one.is_hide_set());
-    for command in commands.chain([&program]) {
-        // The version stands where others have a date: in the middle of the last line.
-        let man = Man::new(command.clone())
-            .source("erofs-unpack")
-            .date(env!("CARGO_PKG_VERSION"))
-            .manual("User Commands");
-        let path = folder.join(man.get_filename());
-        let page = page(&man, command)
-            .map_err(|error| HostError::environment(&path, "make the page", error))?;
-        std::fs::write(&path, page)
-            .map_err(|error| HostError::environment(&path, "write", error))?;
-    }
-    Ok(())
+    write_page(folder, &program)
+}
+
+/// Writes the page of a command and those of its own commands.
+fn write_page(folder: &Path, command: &clap::Command) -> Result<(), HostError> {
+    // The version stands where others have a date: in the middle of the last line.
+    let man = Man::new(command.clone())
+        .source("erofs-unpack")
+        .date(env!("CARGO_PKG_VERSION"))
+        .manual("User Commands");
+    let path = folder.join(man.get_filename());
+    let page = page(&man, command)
+        .map_err(|error| HostError::environment(&path, "make the page", error))?;
+    std::fs::write(&path, page).map_err(|error| HostError::environment(&path, "write", error))?;
+    command
+        .get_subcommands()
+        .filter(|one| !one.is_hide_set() && one.get_name() != "help")
+        .try_for_each(|one| write_page(folder, one))
 }
 
 /// One page, with the exit codes in a section of the name that man pages have for them.

@@ -1,5 +1,6 @@
 //! The commands of the program.
 
+pub mod cache;
 pub mod cat;
 pub mod check;
 pub mod documents;

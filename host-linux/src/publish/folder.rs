@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{HostError, TargetFault};
@@ -29,7 +29,7 @@ pub struct Folder {
     /// Where unnamed and temporary files are made: the directory, or its parent while it is
     /// yet to be made.
     place: OwnedFd,
-    /// Only set when the directory did not exist: its name in `place`, and itself once made.
+    /// Only set when the directory is not `place`: its path in there, and itself once it is there.
     planned: Option<(PathBuf, OnceLock<OwnedFd>)>,
     /// Whether this run made the directory.
     ours: AtomicBool,
@@ -92,6 +92,49 @@ impl Folder {
         }))
     }
 
+    /// A directory some levels below this one, which is made when the first file is published
+    /// there. Until then its files wait in this one. No part of the path may be a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when a part of the path is no directory or cannot be opened.
+    pub fn below(&self, path: &Path) -> Result<Arc<Self>, HostError> {
+        let shown = self.path.join(path);
+        let failed =
+            |error: Errno| HostError::environment(&shown, "open the directory for output", error);
+        let place = self
+            .place
+            .try_clone()
+            .map_err(|error| HostError::environment(&shown, "open the directory", error))?;
+        let opened = OnceLock::new();
+        match open_below(place.as_fd(), path) {
+            Ok(fd) => drop(opened.set(fd)),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(Arc::new(Self {
+            path: shown,
+            place,
+            planned: Some((path.to_owned(), opened)),
+            ours: AtomicBool::new(false),
+        }))
+    }
+
+    /// Keeps others who take the same lock out of this directory until the lock is dropped. It
+    /// is waited for. The directory is made if it was planned.
+    ///
+    /// On a file system without locks there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when the directory cannot be made or opened.
+    pub fn lock(&self) -> Result<FolderLock, HostError> {
+        let fd = rustix::fs::openat(self.make()?, c".", OPEN, Mode::empty())
+            .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
+        while rustix::fs::flock(&fd, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
+        Ok(FolderLock { _fd: fd })
+    }
+
     /// The descriptor alone.
     fn into_place(self: Arc<Self>, path: &Path) -> Result<OwnedFd, HostError> {
         self.place
@@ -121,7 +164,7 @@ impl Folder {
     }
 
     /// The directory if it exists: then a name in it can be looked up.
-    pub(super) fn made(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn made(&self) -> Option<BorrowedFd<'_>> {
         match &self.planned {
             None => Some(self.place.as_fd()),
             Some((_, made)) => made.get().map(OwnedFd::as_fd),
@@ -136,21 +179,30 @@ impl Folder {
         if let Some(made) = made.get() {
             return Ok(made.as_fd());
         }
-        match rustix::fs::mkdirat(&self.place, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) => self.ours.store(true, Ordering::Relaxed),
-            // Another run may have made it meanwhile. Its names are respected as ever.
-            Err(Errno::EXIST) => {}
-            Err(error) => {
-                return Err(HostError::environment(
-                    &self.path,
-                    "make the directory",
-                    error,
-                ));
+        let mut parent = None;
+        for part in name {
+            let place = parent.as_ref().map_or(self.place.as_fd(), OwnedFd::as_fd);
+            match rustix::fs::mkdirat(place, part, Mode::from_raw_mode(0o777)) {
+                // Levels below a folder stay when they are made: others may be at work in them.
+                Ok(()) => self.ours.store(name.iter().count() == 1, Ordering::Relaxed),
+                // Another run may have made it meanwhile. Its names are respected as ever.
+                Err(Errno::EXIST) => {}
+                Err(error) => {
+                    return Err(HostError::environment(
+                        &self.path,
+                        "make the directory",
+                        error,
+                    ));
+                }
             }
+            let fd = rustix::fs::openat(place, part, OPEN | OFlags::NOFOLLOW, Mode::empty())
+                .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
+            sync(place, &self.path)?;
+            parent = Some(fd);
         }
-        let fd = rustix::fs::openat(&self.place, name, OPEN | OFlags::NOFOLLOW, Mode::empty())
-            .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
-        sync(self.place.as_fd(), &self.path)?;
+        let Some(fd) = parent else {
+            return Ok(self.place.as_fd());
+        };
         Ok(made.get_or_init(|| fd).as_fd())
     }
 
@@ -197,6 +249,27 @@ impl Folder {
             Err(error) => Err(HostError::environment(path, "open for reading", error)),
         }
     }
+}
+
+/// Held by whoever changes the names in a directory: [`Folder::lock`].
+#[derive(Debug)]
+pub struct FolderLock {
+    _fd: OwnedFd,
+}
+
+/// Opens a directory beneath another, following no symbolic link.
+fn open_below(place: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let mut found: Option<OwnedFd> = None;
+    for part in path {
+        let at = found.as_ref().map_or(place, OwnedFd::as_fd);
+        found = Some(rustix::fs::openat(
+            at,
+            part,
+            OPEN | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )?);
+    }
+    found.ok_or(Errno::NOENT)
 }
 
 /// Opens a directory by its path.

@@ -25,8 +25,9 @@ mod unpublished;
 
 pub use copy::{Copied, Way, clone_or_copy, clone_whole};
 pub use emit::{emit, is_closed, wait, write_all};
-pub use folder::Folder;
+pub use folder::{Folder, FolderLock};
 pub use group::Group;
+pub(crate) use partial::{is_partial, sweep_those};
 pub use partial::{sweep, sweep_name};
 pub use scratch::scratch;
 pub use sparse::SparseWriter;

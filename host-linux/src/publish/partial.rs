@@ -36,7 +36,7 @@ fn partial_name(name: &OsStr) -> OsString {
 }
 
 /// Whether a name has the form of [`partial_name`].
-fn is_partial(name: &[u8]) -> bool {
+pub(crate) fn is_partial(name: &[u8]) -> bool {
     let Some(rest) = name
         .strip_prefix(b".")
         .and_then(|rest| rest.strip_suffix(SUFFIX))
@@ -115,7 +115,7 @@ pub(super) fn is_named(dir: BorrowedFd<'_>, name: &OsStr, file: &Stat) -> bool {
 ///
 /// [`HostError::Environment`] when the folder cannot be listed.
 pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
-    sweep_those(folder, is_partial)
+    sweep_those(folder, is_partial, false)
 }
 
 /// As [`sweep`], for the temporary files of one final name: in a folder that holds other
@@ -128,22 +128,25 @@ pub fn sweep_name(folder: &Folder, name: &OsStr) -> Result<usize, HostError> {
     let own = partial_name(name);
     let kept = own.as_bytes().len() - SUFFIX.len() - DIGITS;
     let start = own.as_bytes().get(..kept).unwrap_or_default();
-    sweep_those(folder, |found| {
-        is_partial(found) && found.len() == own.len() && found.starts_with(start)
-    })
+    let meant =
+        |found: &[u8]| is_partial(found) && found.len() == own.len() && found.starts_with(start);
+    sweep_those(folder, meant, false)
 }
 
-/// Removes the temporary files whose names are meant.
-fn sweep_those(folder: &Folder, meant: impl Fn(&[u8]) -> bool) -> Result<usize, HostError> {
-    let dir = folder.place();
-    let listing = Dir::read_from(dir)
-        .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
+/// Removes the temporary files whose names are meant; with `dry_run` only counts them.
+pub(crate) fn sweep_those(
+    folder: &Folder,
+    meant: impl Fn(&[u8]) -> bool,
+    dry_run: bool,
+) -> Result<usize, HostError> {
+    let failed = |error| HostError::environment(folder.path(), "list the directory", error);
+    let dir = folder.made().unwrap_or_else(|| folder.place());
+    let listing = Dir::read_from(dir).map_err(failed)?;
     let mut removed = 0;
     for entry in listing {
-        let entry = entry
-            .map_err(|error| HostError::environment(folder.path(), "list the directory", error))?;
+        let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_bytes();
-        if meant(name) && remove_if_stale(dir, OsStr::from_bytes(name)).is_ok() {
+        if meant(name) && remove_if_stale(dir, OsStr::from_bytes(name), dry_run).is_ok() {
             removed += 1;
         }
     }
@@ -151,7 +154,7 @@ fn sweep_those(folder: &Folder, meant: impl Fn(&[u8]) -> bool) -> Result<usize, 
 }
 
 /// Removes one temporary file whose lock is free.
-fn remove_if_stale(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+fn remove_if_stale(dir: BorrowedFd<'_>, name: &OsStr, dry_run: bool) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&fd)?;
@@ -162,6 +165,9 @@ fn remove_if_stale(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     // Its owner may have renamed it to its final name just before the lock came free.
     if !is_named(dir, name, &stat) {
         return Err(Errno::NOENT);
+    }
+    if dry_run {
+        return Ok(());
     }
     rustix::fs::unlinkat(dir, name, AtFlags::empty())
 }

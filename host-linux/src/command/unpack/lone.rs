@@ -1,6 +1,7 @@
 //! One blob by itself.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -37,7 +38,7 @@ pub(super) fn unpack(
                 .into(),
         ));
     }
-    let compression = compression(args, &mut blob)?;
+    let compression = compression(&args.source, args.media_type.as_deref(), &mut blob)?;
     let mut expected = Expectations::new(compression);
     expected.blob_digest = args.select.digest;
     expected.blob_size = blob.length();
@@ -156,8 +157,12 @@ fn bring_and_finish(
 }
 
 /// How a lone blob is wrapped: by `--media-type`, else by its content.
-fn compression(args: &Unpack, blob: &mut BlobReader) -> Result<Compression, HostError> {
-    if let Some(text) = &args.media_type {
+pub(in crate::command) fn compression(
+    source: &Path,
+    media_type: Option<&str>,
+    blob: &mut BlobReader,
+) -> Result<Compression, HostError> {
+    if let Some(text) = media_type {
         // The text itself says what an unknown type or suffix is.
         let refused = |error| HostError::refused(format!("--media-type {text}"), error);
         let media_type = MediaType::parse(text)
@@ -170,7 +175,7 @@ fn compression(args: &Unpack, blob: &mut BlobReader) -> Result<Compression, Host
     }
     let head = blob
         .peek(SNIFF_SIZE)
-        .map_err(|error| HostError::environment(args.source.clone(), "read", error))?;
+        .map_err(|error| HostError::environment(source, "read", error))?;
     match sniff(&head) {
         Sniffed::Compressed(compression) => Ok(compression),
         // What is no image is refused by the core, with its reason.
