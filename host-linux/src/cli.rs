@@ -2,6 +2,7 @@
 
 mod cache;
 mod check;
+mod doctor;
 mod extract;
 mod read;
 mod stream;
@@ -14,6 +15,7 @@ use erofs_unpack_core::oci::{Digest, Policy};
 
 pub use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub use check::{Check, CheckArgs, LevelName, Rules};
+pub use doctor::Doctor;
 pub use extract::Extract;
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
 pub use stream::Stream;
@@ -107,6 +109,12 @@ pub enum Command {
     Cat(Box<Cat>),
     /// Show how an image is laid out: its superblock, or an inode with its extents
     Dump(Box<Dump>),
+    /// Say what this machine lacks for EROFS layers, and what to do
+    ///
+    /// One line for each thing: the kernel's EROFS and what it can read, dm-verity, fs-verity,
+    /// programs, the file systems of folders, and containerd's configuration. Nothing is changed.
+    /// It ends with exit code 3 when a line says fail.
+    Doctor(Doctor),
     /// List the rules of the check
     Rules(Rules),
     /// Print the completions for a shell

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`cache`] | containerd's cache of layer content |
 //! | [`command`] | the commands of the program, [`cli`] their arguments |
+//! | [`doctor`] | what a machine lacks for EROFS layers |
 //! | [`examine`] | the check of an unpacked image |
 //! | [`extract`] | the files of an image, created in a directory or as a tar stream |
 //! | [`image`] | from a layout to the layers of one image |
@@ -30,6 +31,7 @@ pub mod cache;
 pub mod cli;
 pub mod command;
 mod date;
+pub mod doctor;
 mod error;
 mod escape;
 pub mod examine;

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => command::inspect::run(&args),
         Command::Stream(args) => command::stream::run(&args),
         Command::Cache(args) => command::cache::run(&args),
+        Command::Doctor(args) => command::doctor::run(&args),
         Command::Extract(args) => command::extract::run(&args),
         Command::Ls(args) => command::ls::run(&args),
         Command::Tree(args) => command::tree::run(&args),

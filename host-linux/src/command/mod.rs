@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cat;
 pub mod check;
+pub mod doctor;
 pub mod documents;
 pub mod dump;
 pub mod extract;
