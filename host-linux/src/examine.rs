@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use erofs_unpack_core::Error;
 use erofs_unpack_core::check::{self, Finding, Level, Options, Paths, Rule, Severity, Summary};
 use erofs_unpack_core::erofs::{Image, ReadError};
+use erofs_unpack_core::{Code, Error};
 
 use crate::error::HostError;
 use crate::image_file::{FileAt, ImageFile, inside};
@@ -203,7 +203,9 @@ fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Exami
 /// What one share of a check came to.
 type Share = Result<(Summary, Findings), ReadError<std::io::Error>>;
 
-/// Runs the check, at the full level on several threads.
+/// Runs the check, at the full level on several threads. All of them together stay within the
+/// limit of memory; where a thread's part of it is too little, one thread gets the whole of it,
+/// so that the verdict does not depend on their number.
 fn run_shares(
     file: &ImageFile,
     image: &Image<FileAt>,
@@ -214,33 +216,50 @@ fn run_shares(
         Level::Full => jobs.clamp(1, JOBS_MAX),
         _ => 1,
     };
-    let count = u32::try_from(jobs).unwrap_or(1);
-    let run = |image: &Image<FileAt>, number: u32| -> Share {
+    if jobs > 1 {
+        match run_on_several(file, options, u32::try_from(jobs).unwrap_or(1)) {
+            Err(HostError::Refused { error, .. }) if error.code() == Code::CheckMemory => {}
+            other => return other,
+        }
+    }
+    run_share(image, options).map_err(|error| file.failed(error))
+}
+
+fn run_share(image: &Image<FileAt>, options: &Options) -> Share {
+    let mut findings = Findings::default();
+    let summary = check::check_image(image, options, &mut |finding| findings.add(finding))?;
+    Ok((summary, findings))
+}
+
+/// Runs the check on this many threads, each with its part of the memory.
+fn run_on_several(
+    file: &ImageFile,
+    options: &Options,
+    count: u32,
+) -> Result<(Summary, Findings), HostError> {
+    let mut limits = *file.limits();
+    limits.check_memory /= u64::from(count);
+    let share = |number: u32| {
+        let image = file.image_within(&limits)?;
         let mut options = *options;
         options.share = (number, count);
-        let mut findings = Findings::default();
-        let summary = check::check_image(image, &options, &mut |finding| findings.add(finding))?;
-        Ok((summary, findings))
-    };
-    let other = |number| {
-        let image = file.image()?;
-        run(&image, number).map_err(|error| file.failed(error))
+        run_share(&image, &options).map_err(|error| file.failed(error))
     };
     thread::scope(|scope| {
         let others: Vec<_> = (1..count)
             .map(|number| {
-                let thread = thread::Builder::new().spawn_scoped(scope, move || other(number));
+                let thread = thread::Builder::new().spawn_scoped(scope, move || share(number));
                 (number, thread)
             })
             .collect();
-        let (mut summary, mut findings) = run(image, 0).map_err(|error| file.failed(error))?;
+        let (mut summary, mut findings) = share(0)?;
         for (number, thread) in others {
             let (more, found) = match thread {
                 Ok(thread) => thread
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
                 // With fewer threads than asked for it only takes longer.
-                Err(_) => other(number)?,
+                Err(_) => share(number)?,
             };
             summary.errors += more.errors;
             summary.warnings += more.warnings;

@@ -195,6 +195,12 @@ impl ImageFile {
         }
     }
 
+    /// The limits that it is read within.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Whether the bytes of the image end where it does, as far as they say: a block device
     /// goes on.
     #[must_use]
@@ -209,7 +215,12 @@ impl ImageFile {
     ///
     /// As [`Image::open`]; [`HostError::Usage`] when there are more devices than the image has.
     pub fn image(&self) -> Result<Image<FileAt>, HostError> {
-        let mut image = Image::open(self.source.clone(), self.size, &self.limits)
+        self.image_within(&self.limits)
+    }
+
+    /// As [`Self::image`], within limits of the caller.
+    pub(crate) fn image_within(&self, limits: &Limits) -> Result<Image<FileAt>, HostError> {
+        let mut image = Image::open(self.source.clone(), self.size, limits)
             .map_err(|error| self.failed(error))?;
         for (device, size) in &self.devices {
             if !image.attach(device.clone(), *size) {

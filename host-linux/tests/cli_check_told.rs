@@ -299,3 +299,35 @@ fn threads_find_together_what_one_finds_alone() {
     );
     run(args!["unpack", image, "-o", out, "-q"]).done();
 }
+
+#[test]
+fn all_threads_together_stay_within_the_memory() {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/bases/zstd.erofs");
+    let check = |jobs: u16, memory: u64| {
+        let memory = format!("--max-check-memory={memory}");
+        let jobs = format!("--jobs={jobs}");
+        run(args![
+            "check",
+            image,
+            "--level=full",
+            "--json",
+            memory,
+            jobs
+        ])
+    };
+    let kept = |told: &Run| {
+        let report = told.json();
+        assert_eq!(report["exitCode"], 0);
+        report["memory"].as_u64().unwrap()
+    };
+    let alone = kept(&check(1, 1 << 29));
+    assert!(alone > 0);
+    assert_eq!(kept(&check(4, 1 << 29)), 4 * alone);
+    for jobs in [1, 2, 4, 100] {
+        // Too little for two: one thread does it all.
+        assert_eq!(kept(&check(jobs, alone)), alone, "{jobs}");
+        let told = check(jobs, alone - 1);
+        assert_eq!(told.code(), 1);
+        assert!(told.stderr.contains("check-memory"), "{}", told.stderr);
+    }
+}

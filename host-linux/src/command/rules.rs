@@ -43,8 +43,8 @@ The check enters each directory once and looks at each inode once. It keeps a bi
 the inode table (512 bytes where inodes lie far apart), 24 bytes for each directory that is still to
 be entered, 8 bytes for each of several links, and 16 bytes for each run of metadata or content that
 does not go on where the one before ended. With images of `mkfs.erofs` that comes to 20 to 35 bytes
-for each inode. `--max-check-memory` bounds all of it, in each thread; `--max-check-work` the bytes of
-metadata, and those that each thread decodes. `check -v` says what an image took.
+for each inode. `--max-check-memory` bounds all of it, of all threads together; `--max-check-work` the bytes
+of metadata, and those that each thread decodes. `check -v` says what an image took.
 
 Why a rule is there: *kernel*: the kernel or `fsck.erofs` refuses what breaks it; *ambiguity*: two
 readers would see two trees; *work*: it bounds the work of whoever reads the image; *policy*: a layer
