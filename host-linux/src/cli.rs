@@ -373,7 +373,7 @@ pub struct LimitArgs {
     /// Longest target of a symbolic link in an image, in bytes
     #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.symlink_length)]
     pub max_symlink_length: u32,
-    /// Most memory that the check keeps
+    /// Most memory that the check keeps, of all its threads together
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "512MiB")]
     pub max_check_memory: u64,
     /// Most metadata that the check looks at, and most bytes that each of its threads decodes
