@@ -633,6 +633,8 @@ impl Decoder for Zstd {
             return Ok(());
         }
         let error = self.truncated();
+        // What was held back for blocks to come is not delivered after the refusal.
+        self.engine.forget();
         self.fault = Some(error);
         Err(error)
     }

@@ -1,0 +1,165 @@
+//! How a zstd stream is cut never changes what comes out, nor how it ends: whole streams and
+//! damaged ones, frames one after another, skippable ones among them; and the same for a layer
+//! that is unpacked.
+#![cfg(feature = "alloc")]
+
+mod common;
+mod zstd_support;
+
+use std::io::Write as _;
+
+use erofs_unpack_core::codec::{Compression, Decoder as _, Status, Zstd, ZstdBackend};
+use erofs_unpack_core::unpack::{Expectations, Outcome, Unpacker};
+use erofs_unpack_core::{Code, Error, Limits};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use zstd_support::{BACKENDS, Lists, decode, run, sample, wide};
+
+/// What is done to a stream that was whole.
+#[derive(Clone, Debug)]
+enum Damage {
+    None,
+    Byte(Index, u8),
+    End(Index),
+    Cut(Index, Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        Just(Damage::None),
+        (any::<Index>(), 1..=255_u8).prop_map(|(at, bits)| Damage::Byte(at, bits)),
+        any::<Index>().prop_map(Damage::End),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Damage::Cut(from, to)),
+    ]
+}
+
+impl Damage {
+    fn to(&self, blob: &mut Vec<u8>) {
+        match self {
+            Self::None => {}
+            Self::Byte(at, bits) => {
+                let at = at.index(blob.len());
+                blob[at] ^= bits;
+            }
+            Self::End(at) => blob.truncate(at.index(blob.len())),
+            Self::Cut(from, to) => {
+                let (from, to) = (from.index(blob.len()), to.index(blob.len()));
+                blob.drain(from.min(to)..from.max(to));
+            }
+        }
+    }
+}
+
+/// Sizes of pieces; the last is not 0, so that there is progress.
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    let size = prop_oneof![0..4_usize, 0..600_usize, 0..200_000_usize];
+    (prop::collection::vec(size, 0..8), 1..5000_usize).prop_map(|(mut sizes, last)| {
+        sizes.push(last);
+        sizes
+    })
+}
+
+/// A frame of zstd, with or without its checksum.
+fn frame(content: &[u8], level: i32, checksum: bool) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level).unwrap();
+    encoder.include_checksum(checksum).unwrap();
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// An outcome, or an error that must not depend on the pieces.
+fn unpack(
+    backend: ZstdBackend,
+    blob: &[u8],
+    give: &[usize],
+    take: &[usize],
+) -> Result<Outcome, Error> {
+    let expectations = Expectations::new(Compression::Zstd);
+    let decoder = Zstd::with_backend(backend, &wide());
+    let mut unpacker = Unpacker::new(decoder, &expectations, &Limits::DEFAULT)?;
+    let (mut give, mut take) = (give.iter().cycle(), take.iter().cycle());
+    let mut rest = blob;
+    loop {
+        let input = &rest[..(*give.next().unwrap()).min(rest.len())];
+        let mut output = vec![0; *take.next().unwrap()];
+        let step = unpacker.push(input, &mut output)?;
+        rest = &rest[step.consumed..];
+        if rest.is_empty() && step.status != Status::NeedOutput {
+            return unpacker.finish();
+        }
+    }
+}
+
+/// A stream that ends behind its first block: what a back end holds back for the next one is not
+/// delivered once the end was refused.
+#[test]
+fn a_refused_end_stays_refused() {
+    // A window of 1 KiB that goes on: a raw block of three bytes, not the last.
+    let blob = b"\x28\xb5\x2f\xfd\x00\x00\x18\x00\x00abc";
+    for backend in BACKENDS {
+        let mut decoder = Zstd::with_backend(*backend, &wide());
+        let mut output = [0; 64];
+        let step = decoder.decode(blob, &mut output).unwrap();
+        assert_eq!(step.status, Status::NeedInput);
+        let error = decoder.finish().unwrap_err();
+        assert_eq!(error.code(), Code::ZstdTruncated);
+        for _ in 0..2 {
+            assert_eq!(decoder.finish(), Err(error), "{backend:?}");
+            assert_eq!(decoder.decode(&[], &mut output), Err(error), "{backend:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_stream_in_any_pieces(
+        seed in any::<u64>(),
+        size in 0..20_000_usize,
+        level in -5..=9_i32,
+        checksum in any::<bool>(),
+        skippable in 0..40_u32,
+        damage in damage(),
+        input in sizes(),
+        output in sizes(),
+    ) {
+        let plain = sample(size, seed);
+        let mut blob = frame(&plain, level, checksum);
+        blob.extend(0x184d_2a50_u32.to_le_bytes());
+        blob.extend(skippable.to_le_bytes());
+        blob.resize(blob.len() + skippable as usize, 7);
+        blob.extend(frame(&plain[size / 2..], level, !checksum));
+        damage.to(&mut blob);
+        for backend in BACKENDS {
+            let whole = decode(*backend, &blob);
+            if matches!(damage, Damage::None) {
+                prop_assert_eq!(whole.end, Ok(()));
+                prop_assert_eq!(whole.content.len(), size + size - size / 2);
+            }
+            let decoder = Zstd::with_backend(*backend, &wide());
+            let pieces = run(decoder, &blob, Lists::new(&input, &output));
+            prop_assert!(pieces == whole, "{:?}: {:?}, {:?}", backend, pieces.end, whole.end);
+        }
+    }
+
+    #[test]
+    fn any_layer_in_any_pieces(
+        blocks in 1..6_u8,
+        level in 1..=9_i32,
+        damage in damage(),
+        input in sizes(),
+        output in sizes(),
+    ) {
+        let mut blob = frame(&common::Image::new(blocks.into()).0, level, true);
+        damage.to(&mut blob);
+        for backend in BACKENDS {
+            let whole = unpack(*backend, &blob, &[usize::MAX], &[1 << 16]);
+            if matches!(damage, Damage::None) {
+                prop_assert!(whole.is_ok(), "{whole:?}");
+            }
+            prop_assert_eq!(unpack(*backend, &blob, &input, &output), whole);
+            prop_assert_eq!(unpack(*backend, &blob, &[1], &[1]), whole);
+        }
+    }
+}
