@@ -10,9 +10,11 @@
 //! | `sandboxed` | with the feature `wasm`: the back end that decodes and checks in a sandbox |
 //! | [`program`], [`mapping`] | the back end that asks a program, and how it is asked |
 //! | [`kernel`] | the back end that mounts an image and reads all of it |
+//! | [`apart`] | the back end that was asked by one file, and has answered in another |
 //! | [`suite`], [`results`] | all cases on several back ends, and what came of it as text |
 //! | [`coverage`] | which case reaches which error |
 //! | [`generate`] | writes the vectors, or says whether they are what it would write |
+//! | [`seeds`] | writes the inputs of the cases as seeds for fuzzing |
 //! | [`sieve`] | asks the core, the kernel and `fsck.erofs` about images with one bit flipped |
 //!
 //! What is valid is said by the manifest alone. The generator states each expected answer by
@@ -23,6 +25,7 @@
     reason = "this crate has std"
 )]
 
+pub mod apart;
 pub mod blob;
 pub mod coverage;
 pub mod generate;
@@ -35,5 +38,6 @@ pub mod results;
 pub mod run;
 #[cfg(feature = "wasm")]
 pub mod sandboxed;
+pub mod seeds;
 pub mod sieve;
 pub mod suite;

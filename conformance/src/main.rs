@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueHint};
+use erofs_unpack_conformance::apart;
 use erofs_unpack_conformance::generate::{self, bases};
+use erofs_unpack_conformance::run::Vectors;
+use erofs_unpack_conformance::seeds;
 
 /// Makes the test vectors of erofs-unpack and runs them, and sieves damaged images.
 #[derive(Debug, Parser)]
@@ -51,6 +54,24 @@ enum Command {
     /// Run the cases on the core, the kernel or programs, and hold what they say against what
     /// must be said
     Run(run_command::Arguments),
+    /// Write the cases that need no allocation as requests that a small program can read
+    Requests {
+        /// The file
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// The folder of the vectors
+        #[arg(default_value = "vectors", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Write the inputs of the cases as seeds for fuzzing, to CORPUS/TARGET/CASE
+    Seeds {
+        /// The folder of the corpora
+        #[arg(value_hint = ValueHint::DirPath)]
+        corpus: PathBuf,
+        /// The folder of the vectors
+        #[arg(default_value = "vectors", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
     /// Flip each bit of small images' metadata, and hold our answer about each against those of
     /// the kernel and fsck.erofs
     Sieve(sieve_command::Arguments),
@@ -69,6 +90,8 @@ fn main() -> ExitCode {
         Command::Generate { check: true, dir } => check(&dir),
         Command::Generate { check: false, dir } => generate::write(&dir).map(|()| true),
         Command::Bases { dir } => make_bases(&dir).map(|()| true),
+        Command::Requests { file, dir } => write_requests(&file, &dir).map(|()| true),
+        Command::Seeds { corpus, dir } => write_seeds(&corpus, &dir).map(|()| true),
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Sieve(arguments) => sieve_command::run(arguments),
         Command::SieveWorker { images, scratch } => {
@@ -91,6 +114,19 @@ fn check(dir: &Path) -> io::Result<bool> {
         eprintln!("erofs-unpack-conformance: {line}");
     }
     Ok(wrong.is_empty())
+}
+
+fn write_requests(file: &Path, dir: &Path) -> io::Result<()> {
+    let vectors = Vectors::open(dir)?;
+    let cases: Vec<_> = vectors.cases("").collect();
+    std::fs::write(file, apart::requests(&cases, dir)?)
+}
+
+fn write_seeds(corpus: &Path, dir: &Path) -> io::Result<()> {
+    let vectors = Vectors::open(dir)?;
+    let count = seeds::write(&vectors.manifest, dir, corpus)?;
+    println!("{count} seeds");
+    Ok(())
 }
 
 fn make_bases(dir: &Path) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueHint};
+use erofs_unpack_conformance::apart::Answers;
 use erofs_unpack_conformance::kernel::Kernel;
 use erofs_unpack_conformance::manifest::Case;
 use erofs_unpack_conformance::mapping::{Mapping, READY};
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// A program that is asked by its exit code: 0 valid, 1 invalid; {input} is the file
     #[arg(long, value_name = "TEMPLATE")]
     command: Vec<String>,
+    /// What the requests that `requests` wrote were answered
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    answers: Vec<PathBuf>,
     /// The operation for which a TEMPLATE is asked
     #[arg(
         long,
@@ -156,6 +160,11 @@ fn columns(arguments: &Arguments, scratch: &Path) -> io::Result<Vec<Column>> {
             String::new(),
             template.clone(),
         ));
+    }
+    for path in &arguments.answers {
+        let answers = Answers::read(path)?;
+        let words = path.display().to_string();
+        columns.push(Column::One(Box::new(answers), String::new(), words));
     }
     #[cfg(feature = "wasm")]
     if let Some(module) = &arguments.wasm {

@@ -32,7 +32,10 @@ type Part = (usize, usize);
 /// The part of this length; one that cannot be is found empty when it is used.
 fn part(offset: u64, length: u64) -> Part {
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    (start, start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)))
+    (
+        start,
+        start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)),
+    )
 }
 
 /// What an image is made of.
@@ -96,8 +99,14 @@ fn find(bytes: &[u8], parts: &mut Parts) -> Result<(), ReadError<OutOfBounds>> {
         // Those in the metabox are found as its content.
         if image.space(inode.nid) == Space::Image && at < bytes.len() as u64 {
             let record = if bytes[at as usize] & 1 == 0 { 32 } else { 64 };
-            let behind = if inode.layout == Layout::FlatPlain { 0 } else { 64 };
-            parts.metadata.push(part(at, record + inode.xattr_size().min(4096) + behind));
+            let behind = if inode.layout == Layout::FlatPlain {
+                0
+            } else {
+                64
+            };
+            parts
+                .metadata
+                .push(part(at, record + inode.xattr_size().min(4096) + behind));
             parts.inodes.push(at as usize);
         }
         parts.nids.push(inode.nid);
@@ -130,7 +139,11 @@ fn find(bytes: &[u8], parts: &mut Parts) -> Result<(), ReadError<OutOfBounds>> {
 /// One edit; the new size.
 fn edit(data: &mut [u8], size: usize, max_size: usize, parts: &Parts, dice: &mut Dice) -> usize {
     let encoded = !parts.encoded.is_empty() && dice.below(8) == 0;
-    let list = if encoded { &parts.encoded } else { &parts.metadata };
+    let list = if encoded {
+        &parts.encoded
+    } else {
+        &parts.metadata
+    };
     let (start, end) = list[dice.below(list.len())];
     let end = end.min(size);
     if start >= end {
@@ -181,7 +194,11 @@ fn field(data: &mut [u8], size: usize, part: Part, parts: &Parts, dice: &mut Dic
         return;
     }
     // The first bytes say most: half of the edits go there.
-    let places = if dice.below(2) == 0 { places.min(64 / width) } else { places };
+    let places = if dice.below(2) == 0 {
+        places.min(64 / width)
+    } else {
+        places
+    };
     let at = start + dice.below(places) * width;
     let Some(bytes) = data.get(at..at + width) else {
         return;

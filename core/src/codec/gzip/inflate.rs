@@ -5,6 +5,10 @@ use super::fast::Fast;
 use super::miniz::Miniz;
 
 /// The library that undoes deflate behind [`Gzip`](super::Gzip).
+///
+/// Both take the same streams and give the same content. Of a stream that is corrupt and cut off
+/// behind its fault, `zlib-rs` may say that it is cut off: it finds some faults in a block's code
+/// lengths only behind all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
