@@ -89,7 +89,7 @@ fn layer(input: &UnpackInput, folder: &Path) -> io::Result<String> {
     if let Some(devices) = input.devices {
         let _ = writeln!(lines, "layer-devices {devices}");
     }
-    if let Json::Object(limits) = serde_json::to_value(&input.limits)? {
+    if let Json::Object(limits) = serde_json::to_value(input.limits)? {
         for (name, value) in limits {
             let _ = writeln!(lines, "limit {name} {value}");
         }

@@ -23,7 +23,7 @@ pub struct Manifest {
     pub schema: String,
     /// [`VERSION`].
     pub version: u32,
-    /// The licence of everything here, as an SPDX expression.
+    /// The licences of everything here, as an SPDX expression; origins say which is whose.
     pub licence: String,
     /// The documents that demands are taken from, by the name that cases use.
     pub sources: BTreeMap<String, Source>,

@@ -7,7 +7,7 @@ use common::{BLOCK, Image};
 use erofs_unpack_core::codec::{Compression, Raw};
 use erofs_unpack_core::oci::{Algorithm, Digest};
 use erofs_unpack_core::unpack::{
-    Content, Devices, Expectations, Outcome, Stage, Unpacker, VerityTree,
+    Content, Devices, Expectations, ImageCheck, Outcome, Stage, Unpacker, VerityTree,
 };
 use erofs_unpack_core::{At, Code, Error, Limits};
 use proptest::prelude::*;
@@ -390,6 +390,32 @@ fn stages_are_ordered_as_documented() {
     assert!(Stage::BlobSize < Stage::BlobDigest);
     assert!(Stage::CodecTrailer < Stage::DiffId);
     assert!(Stage::ImageSize < Stage::Check);
+}
+
+#[test]
+fn a_chunk_index_ends_the_image_of_a_plain_blob_only() {
+    let image = Image::new(2);
+    for (compression, ends) in [(Compression::None, true), (Compression::Zstd, false)] {
+        let mut expectations = Expectations::new(compression);
+        expectations.chunk_index = Some(4096);
+        let mut check = ImageCheck::new(&expectations, &Limits::DEFAULT);
+        check.update(&image.0).unwrap();
+        let result = check.finish().verdict.result();
+        assert_eq!(
+            result.map_err(|error| error.code()),
+            if ends { Err(Code::ImageSize) } else { Ok(()) }
+        );
+    }
+}
+
+#[test]
+fn an_image_that_declares_too_much_is_over_a_limit() {
+    let mut limits = Limits::DEFAULT;
+    limits.image_size = 8191;
+    let mut check = ImageCheck::new(&plain(), &limits);
+    let failure = check.update(&Image::new(2).0[..4096]).unwrap_err();
+    assert_eq!(failure.error.code(), Code::ImageLimit);
+    assert_eq!(failure.stage, Stage::Limit);
 }
 
 proptest! {

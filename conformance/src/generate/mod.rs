@@ -21,7 +21,7 @@ use self::bases::Bases;
 use crate::manifest::{Manifest, VERSION};
 
 /// Files in the folder of the vectors that are not made here.
-const KEPT: [&str; 2] = ["README.md", "schema.json"];
+const KEPT: [&str; 3] = ["NOTICE.md", "README.md", "schema.json"];
 
 /// All files of the vectors that are made here, by their paths, from the bases in `folder`.
 ///
@@ -39,7 +39,7 @@ pub fn generate(folder: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let manifest = Manifest {
         schema: "./schema.json".into(),
         version: VERSION,
-        licence: "MIT OR Apache-2.0".into(),
+        licence: "(MIT OR Apache-2.0) AND BSD-3-Clause".into(),
         sources: cases::sources(),
         origins: named(&cases::ORIGINS),
         groups: named(&cases::GROUPS),

@@ -6,6 +6,7 @@ mod check;
 mod contents;
 mod descriptors;
 mod documents;
+mod foreign;
 mod gzip;
 mod images;
 mod json;
@@ -24,7 +25,9 @@ use super::suite::Suite;
 use crate::manifest::{Case, Source};
 
 /// Where inputs come from.
-pub(super) const ORIGINS: [(&str, &str); 2] = [
+pub(super) const ORIGINS: [(&str, &str); 4] = [
+    foreign::ORIGINS[0],
+    foreign::ORIGINS[1],
     (
         "generated",
         "Made by `erofs-unpack-conformance generate`, by hand or from a base by edits of fields.",
@@ -215,5 +218,6 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     bombs::add(&mut suite, bases);
     layouts::add(&mut suite, bases);
     check::add(&mut suite, bases);
+    foreign::add(&mut suite);
     suite.finish()
 }
