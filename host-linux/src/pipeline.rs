@@ -2,12 +2,13 @@
 //!
 //! One thread reads the blob and takes its digest, one decodes, one writes, one takes the diffID
 //! and looks at the superblock. A plain layer needs no decoding, and one pass of hashing serves
-//! both digests. What is valid is decided by the core's stages alone.
+//! both digests. Where no digest is taken, there is no thread for it. What is valid is decided by the core's stages alone.
+
+mod queue;
 
 use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use erofs_unpack_core::codec::{AnyDecoder, Decoder as _, Status};
@@ -18,10 +19,7 @@ use erofs_unpack_core::unpack::{
 };
 use erofs_unpack_core::{Error, Limits};
 
-/// Size of a buffer, in bytes: smaller ones wake the threads so often that it can be measured.
-const BUFFER_SIZE: usize = 512 << 10;
-/// Buffers on each of the two queues.
-const BUFFERS: usize = 6;
+use queue::{Buffer, Draining, Filling, Gone, queue};
 
 /// Takes the bytes of an image, in order. They are not verified yet.
 pub trait Sink: Send {
@@ -122,78 +120,6 @@ pub enum Stop {
     Cancelled,
 }
 
-/// A buffer on its way between two threads.
-struct Buffer {
-    bytes: Box<[u8]>,
-    filled: usize,
-}
-
-impl Buffer {
-    fn new() -> Self {
-        Self {
-            bytes: vec![0; BUFFER_SIZE].into_boxed_slice(),
-            filled: 0,
-        }
-    }
-
-    fn content(&self) -> &[u8] {
-        &self.bytes[..self.filled]
-    }
-}
-
-/// One end of a queue: sends full buffers and gets the emptied ones back.
-struct Filling {
-    full: SyncSender<Buffer>,
-    empty: Receiver<Buffer>,
-}
-
-/// The other end.
-struct Draining {
-    full: Receiver<Buffer>,
-    empty: SyncSender<Buffer>,
-}
-
-/// The other side of a queue is gone: it has a reason of its own, which is told there.
-struct Gone;
-
-/// A queue whose buffers are all empty.
-fn queue() -> (Filling, Draining) {
-    let (full_in, full_out) = sync_channel(BUFFERS);
-    let (empty_in, empty_out) = sync_channel(BUFFERS);
-    for _ in 0..BUFFERS {
-        // There is room for all of them.
-        let _ = empty_in.try_send(Buffer::new());
-    }
-    let filling = Filling {
-        full: full_in,
-        empty: empty_out,
-    };
-    let draining = Draining {
-        full: full_out,
-        empty: empty_in,
-    };
-    (filling, draining)
-}
-
-impl Filling {
-    fn empty(&self) -> Result<Buffer, Gone> {
-        self.empty.recv().map_err(|_| Gone)
-    }
-
-    fn send(&self, buffer: Buffer) -> Result<(), Gone> {
-        self.full.send(buffer).map_err(|_| Gone)
-    }
-}
-
-impl Draining {
-    /// Gives a buffer back, emptied.
-    fn recycle(&self, mut buffer: Buffer) {
-        buffer.filled = 0;
-        // The other side may have ended already, with nothing left to fill.
-        let _ = self.empty.send(buffer);
-    }
-}
-
 /// Brings one layer from `source` into `sink` and verifies it.
 ///
 /// What `sink` has taken is verified when this returns an [`Outcome`], and not before.
@@ -232,69 +158,19 @@ pub fn run_stream(
     let blob = BlobCheck::without_digest(expectations, limits).map_err(Stop::Refused)?;
     let check = StreamCheck::new(expectations, tar, limits);
     let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
-    let (blob, stream, verdict) = stages(source, sink, blob, decoder, check, progress)?;
+    let (blob, stream, verdict) = stages_of_stream(source, sink, blob, decoder, check, progress)?;
     Streamed::new(&blob, &stream, verdict).map_err(Stop::Refused)
 }
 
-/// A stage of the core over the decoded bytes.
-trait DecodedCheck: Send {
-    type Report: Send;
-
-    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure>;
-    fn superblock(&self) -> Option<&Superblock>;
-    fn finish(self) -> Self::Report;
-    fn verdict(report: &Self::Report) -> Verdict;
-}
-
-impl DecodedCheck for ImageCheck {
-    type Report = ImageReport;
-
-    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.update(bytes)
-    }
-
-    fn superblock(&self) -> Option<&Superblock> {
-        self.superblock()
-    }
-
-    fn finish(self) -> ImageReport {
-        self.finish()
-    }
-
-    fn verdict(report: &ImageReport) -> Verdict {
-        report.verdict
-    }
-}
-
-impl DecodedCheck for StreamCheck {
-    type Report = StreamReport;
-
-    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.update(bytes)
-    }
-
-    fn superblock(&self) -> Option<&Superblock> {
-        self.superblock()
-    }
-
-    fn finish(self) -> StreamReport {
-        self.finish()
-    }
-
-    fn verdict(report: &StreamReport) -> Verdict {
-        report.verdict
-    }
-}
-
 /// Runs all stages, and gives what each has to say, the decoder's verdict last.
-fn stages<C: DecodedCheck>(
+fn stages(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     blob: BlobCheck,
     decoder: AnyDecoder,
-    check: C,
+    check: ImageCheck,
     progress: &Progress,
-) -> Result<(BlobReport, C::Report, Verdict), Stop> {
+) -> Result<(BlobReport, ImageReport, Verdict), Stop> {
     let (read_to, decode_from) = queue();
     let (decode_to, write_from) = queue();
     let (write_to, check_from) = queue();
@@ -324,12 +200,54 @@ fn stages<C: DecodedCheck>(
         Ok((join(reader), verdict, written, join(checker)))
     })
     .map_err(Stop::Start)?;
-    let (blob, read) = read;
+    let of_report = |report: &ImageReport| report.verdict;
+    conclude(read, verdict, written, report, of_report, progress)
+}
 
+/// As [`stages`], where no digest is taken: looking at the bytes is no work for a thread of its
+/// own, and comes before they are written.
+fn stages_of_stream(
+    source: &mut (dyn Read + Send),
+    sink: &mut dyn Sink,
+    blob: BlobCheck,
+    decoder: AnyDecoder,
+    check: StreamCheck,
+    progress: &Progress,
+) -> Result<(BlobReport, StreamReport, Verdict), Stop> {
+    let (read_to, decode_from) = queue();
+    let (decode_to, write_from) = queue();
+    let (read, verdict, (written, report)) = thread::scope(|scope| -> io::Result<_> {
+        let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
+        let writer = move |from| check_and_write(check, sink, from, progress);
+        let (verdict, written) = match decoder {
+            AnyDecoder::Raw(_) => (Verdict::new(), writer(decode_from)),
+            decoder => {
+                let writer = spawn(scope, move || writer(write_from))?;
+                let verdict = decode(decoder, decode_from, &decode_to);
+                drop(decode_to);
+                (verdict, join(writer))
+            }
+        };
+        Ok((join(reader), verdict, written))
+    })
+    .map_err(Stop::Start)?;
+    let of_report = |report: &StreamReport| report.verdict;
+    conclude(read, verdict, written, report, of_report, progress)
+}
+
+/// What counts of what the stages came to.
+fn conclude<R>(
+    (blob, read): (BlobReport, io::Result<()>),
+    verdict: Verdict,
+    written: io::Result<()>,
+    report: R,
+    of_report: impl Fn(&R) -> Verdict,
+    progress: &Progress,
+) -> Result<(BlobReport, R, Verdict), Stop> {
     let stopped = verdict
         .failure()
         .into_iter()
-        .chain(C::verdict(&report).failure())
+        .chain(of_report(&report).failure())
         .any(|failure| failure.stops());
     if !stopped {
         if progress.is_cancelled() {
@@ -517,12 +435,12 @@ fn write(
 }
 
 /// Looks at the decoded bytes.
-fn check_decoded<C: DecodedCheck>(
-    mut check: C,
+fn check_decoded(
+    mut check: ImageCheck,
     from: &Draining,
     superblock: &OnceLock<Superblock>,
     progress: &Progress,
-) -> C::Report {
+) -> ImageReport {
     while let Ok(buffer) = from.full.recv() {
         if check.update(buffer.content()).is_err() {
             // The report holds the failure.
@@ -539,4 +457,37 @@ fn check_decoded<C: DecodedCheck>(
         from.recycle(buffer);
     }
     check.finish()
+}
+
+/// Looks at the decoded bytes and writes them.
+fn check_and_write(
+    mut check: StreamCheck,
+    sink: &mut dyn Sink,
+    from: Draining,
+    progress: &Progress,
+) -> (io::Result<()>, StreamReport) {
+    let mut announced = false;
+    let mut result = Ok(());
+    while let Ok(buffer) = from.full.recv() {
+        if check.update(buffer.content()).is_err() {
+            // The report holds the failure.
+            break;
+        }
+        let size = check.superblock().and_then(Superblock::size);
+        if let (false, Some(size)) = (announced, size) {
+            announced = true;
+            result = sink.expect(size);
+        }
+        result = result.and_then(|()| sink.write(buffer.content()));
+        if result.is_err() {
+            break;
+        }
+        progress
+            .decoded
+            .fetch_add(buffer.filled as u64, Ordering::Relaxed);
+        from.recycle(buffer);
+    }
+    // Nothing more is wanted of whoever fills the queue.
+    drop(from);
+    (result, check.finish())
 }
