@@ -305,6 +305,9 @@ fn too_many_layers_are_over_the_limit() {
     let manifest = Manifest::parse(document.as_bytes(), &LIMITS).unwrap();
     let error = plan(&manifest, None, Policy::Any, &limits).unwrap_err();
     assert_eq!(error.code(), Code::ManifestLayers);
+    limits.layers = 3;
+    let manifest = Manifest::parse(document.as_bytes(), &limits).unwrap();
+    assert!(plan(&manifest, None, Policy::Any, &limits).is_ok());
 }
 
 #[test]

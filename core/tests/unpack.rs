@@ -241,6 +241,10 @@ fn devices_over_the_image_are_refused() {
     // A device of its own, and an empty one, are right.
     assert!(unpack(&with_device(0, 3).0, &plain()).is_ok());
     assert!(unpack(&with_device(2, 0).0, &plain()).is_ok());
+    // An empty one lets no padding follow.
+    let mut image = with_device(2, 0);
+    image.0.resize(3 * BLOCK, 0);
+    assert_eq!(refusal(&image), (Code::ImageTrailing, At::Image(8192)));
     // An end beyond what 64 bits hold in bytes.
     let mut image = with_device(2, u32::MAX);
     image.set(80, &[0x88]).set(128 + 72, &[0xff; 4]);
@@ -390,6 +394,47 @@ fn stages_are_ordered_as_documented() {
     assert!(Stage::BlobSize < Stage::BlobDigest);
     assert!(Stage::CodecTrailer < Stage::DiffId);
     assert!(Stage::ImageSize < Stage::Check);
+}
+
+#[test]
+fn every_slot_of_a_device_table_counts() {
+    let mut image = with_device(2, 3);
+    image.set(86, &[3]);
+    let slot = |image: &mut Image, slot: usize, start: u32, blocks: u32| {
+        image.set(128 + slot * 128 + 64, &blocks.to_le_bytes());
+        image.set(128 + slot * 128 + 68, &start.to_le_bytes());
+    };
+    slot(&mut image, 1, 5, 2);
+    slot(&mut image, 2, 7, 2);
+    let mut attached = plain();
+    attached.devices = Devices::Attached(0);
+    for (blocks, code) in [(8, Err(Code::ImageSize)), (9, Ok(()))] {
+        let mut image = image.mend();
+        image.0.resize(blocks * BLOCK, 7);
+        let result = unpack(&image.0, &attached);
+        assert_eq!(result.map(|_| ()).map_err(|error| error.code()), code);
+    }
+    slot(&mut image, 2, 1, 2);
+    assert_eq!(
+        refusal(&image.mend()),
+        (Code::DeviceSlot, At::Image(1152 + 2 * 128))
+    );
+}
+
+#[test]
+fn an_image_that_ends_in_its_extension_slots_is_truncated() {
+    let mut image = Image::new(2);
+    // With a metabox, whose inode the slot names.
+    image.set(80, &[0, 1]).set(13, &[1]).set(128, &[36, 0]);
+    let image = image.mend();
+    assert!(unpack(&image.0, &plain()).is_ok());
+    for end in [1152, 1160, 1167] {
+        let error = unpack(&image.0[..end], &plain()).unwrap_err();
+        assert_eq!(
+            (error.code(), error.at()),
+            (Code::SuperblockTruncated, At::Image(end as u64))
+        );
+    }
 }
 
 #[test]
