@@ -406,6 +406,8 @@ fn every_slot_of_a_device_table_counts() {
     };
     slot(&mut image, 1, 5, 2);
     slot(&mut image, 2, 7, 2);
+    // Behind the table.
+    slot(&mut image, 3, 1, 2);
     let mut attached = plain();
     attached.devices = Devices::Attached(0);
     for (blocks, code) in [(8, Err(Code::ImageSize)), (9, Ok(()))] {
