@@ -8,7 +8,7 @@ use crate::decoding::Decoding;
 use crate::image::Checking;
 #[cfg(feature = "check")]
 use crate::reader::Reading;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::status;
 
 /// Size of the input buffer in bytes.
@@ -233,7 +233,10 @@ impl Instance {
     pub(crate) fn get_text(&mut self, handle: i32, key: u32) -> i32 {
         let answer = &mut self.answer;
         called(&mut self.entries, handle, |entry| {
-            if key == crate::settings::ERROR_TEXT {
+            if key == settings::VERSION_TEXT {
+                return Ok(answer.text(&settings::VERSION));
+            }
+            if key == settings::ERROR_TEXT {
                 let error = entry.error.ok_or(Refusal::Status(status::VALUE))?;
                 return Ok(answer.text(&error));
             }

@@ -51,6 +51,21 @@ pub(crate) const fn superblock(superblock: &Superblock, key: u32) -> Option<u64>
 pub(crate) const ERROR_TEXT: u32 = 1;
 pub(crate) const BLOB_DIGEST: u32 = 2;
 pub(crate) const DIFF_ID: u32 = 3;
+pub(crate) const VERSION_TEXT: u32 = 4;
+
+/// The module's version and its decoders.
+#[cfg(feature = "fast")]
+pub(crate) const VERSION: &str = concat!(
+    "erofs-unpack-wasm ",
+    env!("CARGO_PKG_VERSION"),
+    " (structured-zstd, zlib-rs)"
+);
+#[cfg(not(feature = "fast"))]
+pub(crate) const VERSION: &str = concat!(
+    "erofs-unpack-wasm ",
+    env!("CARGO_PKG_VERSION"),
+    " (ruzstd, miniz_oxide)"
+);
 
 /// What was set of a handle.
 #[derive(Clone, Copy, Debug)]

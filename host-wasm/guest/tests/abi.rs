@@ -57,6 +57,8 @@ fn a_refusal_is_told_as_text_and_as_record() {
     let _host = lock();
     let handle = abi::eu_open(UNPACKER);
     assert_eq!(abi::eu_error(handle), VALUE);
+    let version = text(abi::eu_get_text(handle, 4));
+    assert!(version.starts_with("erofs-unpack-wasm 0."), "{version}");
     assert_eq!(abi::eu_set(handle, 1, 2), OK);
     assert_eq!(abi::eu_start(handle), OK);
     let length = put(b"no zstd");
