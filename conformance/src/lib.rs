@@ -8,6 +8,7 @@
 //! | [`run`] | runs cases on a [`Backend`](run::Backend) and compares the answers |
 //! | [`native`] | the back end that calls the core |
 //! | `sandboxed` | with the feature `wasm`: the back end that decodes and checks in a sandbox |
+//! | `interpreted` | with the feature `wasmi`: the back end that asks the module in an interpreter |
 //! | [`program`], [`mapping`] | the back end that asks a program, and how it is asked |
 //! | [`kernel`] | the back end that mounts an image and reads all of it |
 //! | [`apart`] | the back end that was asked by one file, and has answered in another |
@@ -29,6 +30,8 @@ pub mod apart;
 pub mod blob;
 pub mod coverage;
 pub mod generate;
+#[cfg(feature = "wasmi")]
+pub mod interpreted;
 pub mod kernel;
 pub mod manifest;
 pub mod mapping;

@@ -7,12 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueHint};
 use erofs_unpack_conformance::apart::Answers;
+#[cfg(feature = "wasm")]
+use erofs_unpack_conformance::interpreted::Interpreted;
 use erofs_unpack_conformance::kernel::Kernel;
 use erofs_unpack_conformance::manifest::Case;
 use erofs_unpack_conformance::mapping::{Mapping, READY};
 use erofs_unpack_conformance::program::Program;
 use erofs_unpack_conformance::results::{self, Counts, Results};
 use erofs_unpack_conformance::run::Vectors;
+#[cfg(feature = "wasm")]
+use erofs_unpack_conformance::sandboxed::Sandboxed;
 use erofs_unpack_conformance::suite::{self, Column};
 
 /// Options of the subcommand.
@@ -31,6 +35,16 @@ pub(crate) struct Arguments {
     #[cfg(feature = "wasm")]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     wasm: Option<PathBuf>,
+    /// What runs the module; can be given several times: wasmtime, the sandbox, which decodes and
+    /// checks inside; wasmi, an interpreter, with all of the module's unpacker
+    #[cfg(feature = "wasm")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "wasmtime",
+        requires = "wasm"
+    )]
+    runtime: Vec<Runtime>,
     /// A program that is asked by its exit code: 0 valid, 1 invalid; {input} is the file
     #[arg(long, value_name = "TEMPLATE")]
     command: Vec<String>,
@@ -75,6 +89,14 @@ pub(crate) struct Arguments {
     /// The folder of the vectors
     #[arg(default_value = "vectors", value_hint = ValueHint::DirPath)]
     dir: PathBuf,
+}
+
+/// What runs a module.
+#[cfg(feature = "wasm")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Runtime {
+    Wasmtime,
+    Wasmi,
 }
 
 /// A folder that is removed when it is empty.
@@ -168,10 +190,13 @@ fn columns(arguments: &Arguments, scratch: &Path) -> io::Result<Vec<Column>> {
     }
     #[cfg(feature = "wasm")]
     if let Some(module) = &arguments.wasm {
-        columns.push(Column::Sandbox(
-            erofs_unpack_conformance::sandboxed::Sandboxed::open(module)?,
-            module.display().to_string(),
-        ));
+        let path = module.display().to_string();
+        for runtime in &arguments.runtime {
+            columns.push(match runtime {
+                Runtime::Wasmtime => Column::Sandbox(Sandboxed::open(module)?, path.clone()),
+                Runtime::Wasmi => Column::Interpreter(Interpreted::open(module)?, path.clone()),
+            });
+        }
     }
     if columns.is_empty() {
         columns.push(Column::Native);

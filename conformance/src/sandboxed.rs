@@ -11,6 +11,7 @@ use erofs_unpack_core::{Error, Limits};
 use erofs_unpack_sandbox::{Options, Sandbox};
 use serde_json::Map;
 
+use crate::interpreted::Interpreted;
 use crate::manifest::{Case, Operation, UnpackInput};
 use crate::native::layer::{expectations, push_all, said};
 use crate::native::{check, limits, refusal};
@@ -20,6 +21,7 @@ use crate::run::{Answer, Backend};
 #[derive(Clone, Debug)]
 pub struct Sandboxed {
     sandbox: Sandbox,
+    version: String,
     /// Sizes of the pieces of input and output, in bytes.
     pub cut: (usize, usize),
 }
@@ -34,8 +36,16 @@ impl Sandboxed {
         let wasm = std::fs::read(module)?;
         Ok(Self {
             sandbox: Sandbox::compile(&wasm).map_err(io::Error::other)?,
+            // The sandbox does not ask for it.
+            version: Interpreted::open(module)?.version().to_owned(),
             cut: (64 << 10, 64 << 10),
         })
+    }
+
+    /// The module's version and decoders.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Unpacks a layer.
@@ -85,7 +95,8 @@ impl Sandboxed {
 
 impl Backend for Sandboxed {
     fn name(&self) -> String {
-        format!("wasm, {} bytes into {}", self.cut.0, self.cut.1)
+        let (input, output) = self.cut;
+        format!("wasmtime, {}, {input} bytes into {output}", self.version)
     }
 
     fn run(&self, case: &Case, folder: &Path) -> io::Result<Answer> {

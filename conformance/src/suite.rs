@@ -16,9 +16,12 @@ pub enum Column {
     /// The core, linked in: each case with every library and every way of cutting its input,
     /// which must all give the same.
     Native,
-    /// A module in a sandbox, in large pieces and in small ones, and its path.
+    /// A module in the sandbox, in large pieces and in small ones, and its path.
     #[cfg(feature = "wasm")]
     Sandbox(crate::sandboxed::Sandboxed, String),
+    /// A module in an interpreter, and its path.
+    #[cfg(feature = "wasmi")]
+    Interpreter(crate::interpreted::Interpreted, String),
     /// One back end, its version, and the words by which `run --backend` knows it.
     One(Box<dyn Held>, String, String),
 }
@@ -34,7 +37,9 @@ impl Column {
         match self {
             Self::Native => "native".into(),
             #[cfg(feature = "wasm")]
-            Self::Sandbox(..) => "wasm".into(),
+            Self::Sandbox(..) => "wasmtime".into(),
+            #[cfg(feature = "wasmi")]
+            Self::Interpreter(..) => "wasmi".into(),
             Self::One(backend, _, _) => backend.name(),
         }
     }
@@ -45,7 +50,9 @@ impl Column {
         match self {
             Self::Native => format!("erofs-unpack-core {}", env!("CARGO_PKG_VERSION")),
             #[cfg(feature = "wasm")]
-            Self::Sandbox(_, module) => module.clone(),
+            Self::Sandbox(sandboxed, _) => sandboxed.version().into(),
+            #[cfg(feature = "wasmi")]
+            Self::Interpreter(interpreted, _) => interpreted.version().into(),
             Self::One(_, version, _) => version.clone(),
         }
     }
@@ -57,6 +64,8 @@ impl Column {
             Self::Native => "--backend native".to_owned(),
             #[cfg(feature = "wasm")]
             Self::Sandbox(_, module) => format!("--wasm {module}"),
+            #[cfg(feature = "wasmi")]
+            Self::Interpreter(_, module) => format!("--wasm {module} --runtime wasmi"),
             Self::One(backend, _, words) => {
                 if let Some(command) = backend.repeat(case, folder) {
                     return command;
@@ -86,6 +95,8 @@ impl Column {
                 };
                 every_way(ways.get(..count).unwrap_or_default(), case, folder)
             }
+            #[cfg(feature = "wasmi")]
+            Self::Interpreter(backend, _) => run::run(backend, case, folder),
             Self::One(backend, _, _) => run::run(backend.as_ref(), case, folder),
         }
     }
@@ -95,6 +106,8 @@ impl Column {
             Self::Native => false,
             #[cfg(feature = "wasm")]
             Self::Sandbox(..) => false,
+            #[cfg(feature = "wasmi")]
+            Self::Interpreter(..) => false,
             Self::One(backend, _, _) => backend.alone(),
         }
     }

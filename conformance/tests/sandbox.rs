@@ -3,35 +3,14 @@
 #![cfg(feature = "wasm")]
 #![allow(clippy::std_instead_of_core, reason = "this is a test")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+mod module;
 
 use erofs_unpack_conformance::manifest::Operation;
 use erofs_unpack_conformance::native::Native;
 use erofs_unpack_conformance::run::{Outcome, Vectors, run};
 use erofs_unpack_conformance::sandboxed::Sandboxed;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The module with these decoders, built when it is first asked for.
-fn module(form: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let built = Command::new(root().join("host-wasm/build"))
-            .args(["small", "fast"])
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "{said}");
-    });
-    root()
-        .join("target/wasm")
-        .join(form)
-        .join("erofs_unpack.wasm")
-}
+use module::{module, root};
 
 /// Runs the cases that a sandbox can, and holds what it says against the native answer too.
 fn compare(form: &str, cuts: &[(usize, usize)]) {

@@ -190,7 +190,7 @@ fn digest(text: &str) -> Result<Outputs, Error> {
     })))
 }
 
-fn annotations(
+pub(crate) fn annotations(
     annotations: &std::collections::BTreeMap<String, String>,
 ) -> Result<ErofsAnnotations, Error> {
     let mut read = ErofsAnnotations::default();
