@@ -89,7 +89,9 @@ impl Sandboxed {
     ) -> Result<Summary, ReadError<io::Error>> {
         let source = Box::new(image.to_vec());
         self.sandbox
-            .check(source, limits, asked, &Options::default(), sink)
+            .check(source, limits, asked, &Options::default(), &mut |found| {
+                sink(&found.finding);
+            })
     }
 }
 

@@ -31,6 +31,12 @@ impl<'a, R: ReadAt> Paths<'a, R> {
         }
     }
 
+    /// How many more entries may be looked at.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
     /// The path of what a finding is about, without a leading slash; `None` when it is about
     /// no file, or the file was not found.
     ///

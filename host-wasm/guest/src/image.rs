@@ -9,9 +9,6 @@ use crate::settings::{self, Settings};
 use crate::source::Import;
 use crate::status;
 
-/// How many directory entries are looked at to find one path.
-const PATH_ENTRIES: u64 = 1 << 20;
-
 /// What is kept of a rule's findings.
 struct Kept {
     finding: Finding,
@@ -25,6 +22,8 @@ pub(crate) struct Checking {
     asked: Option<Asked>,
     found: Vec<Kept>,
     summary: Option<Summary>,
+    /// Directory entries that may still be looked at to find paths.
+    path_entries: u64,
 }
 
 /// What is asked of a check.
@@ -33,6 +32,24 @@ struct Asked {
     places: u64,
     limits: Limits,
     options: Options,
+    devices: Vec<u64>,
+}
+
+impl Asked {
+    /// The image with its devices.
+    fn open(&self) -> Result<Image<Import>, Refusal> {
+        let mut image = Image::open(Import::IMAGE, self.size, &self.limits)?;
+        let mut start = self.size;
+        for size in &self.devices {
+            if !image.attach(Import { start }, *size) {
+                return Err(Refusal::Status(status::VALUE));
+            }
+            start = start
+                .checked_add(*size)
+                .ok_or(Refusal::Status(status::VALUE))?;
+        }
+        Ok(image)
+    }
 }
 
 impl Checking {
@@ -46,7 +63,9 @@ impl Checking {
             places: settings.places(),
             limits: *settings.limits(),
             options: *settings.options(),
+            devices: settings.devices().to_vec(),
         });
+        self.path_entries = settings.path_entries();
     }
 
     pub(crate) fn run(&mut self) -> Result<i32, Refusal> {
@@ -57,7 +76,18 @@ impl Checking {
         let found = &mut self.found;
         let mut enough_memory = true;
         let mut sink = |finding: &Finding| enough_memory &= keep(found, finding, asked.places);
-        let summary = check::check(Import, asked.size, &asked.limits, &asked.options, &mut sink)?;
+        let summary = match asked.open() {
+            Ok(image) => check::check_image(&image, &asked.options, &mut sink)?,
+            // What cannot be opened for its superblock is a finding of the check.
+            Err(Refusal::Error(_)) => check::check(
+                Import::IMAGE,
+                asked.size,
+                &asked.limits,
+                &asked.options,
+                &mut sink,
+            )?,
+            Err(refusal) => return Err(refusal),
+        };
         if !enough_memory {
             return Err(Refusal::Status(status::MEMORY));
         }
@@ -83,14 +113,15 @@ impl Checking {
         Ok((kept.finding, first.map_or(0, |first| first.count)))
     }
 
-    /// The path of a finding. It is empty when the finding is about no file, or when it was not
-    /// found in time.
-    pub(crate) fn path(&self, index: u32) -> Result<Vec<u8>, Refusal> {
+    /// The path of a finding; `None` when it is about no file, or was not found in time.
+    pub(crate) fn path(&mut self, index: u32) -> Result<Option<Vec<u8>>, Refusal> {
         let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
         let (finding, _) = self.finding(index)?;
-        let image = Image::open(Import, asked.size, &asked.limits)?;
-        let path = Paths::new(&image, PATH_ENTRIES).of(&finding)?;
-        Ok(path.unwrap_or_default())
+        let image = asked.open()?;
+        let mut paths = Paths::new(&image, self.path_entries);
+        let path = paths.of(&finding)?;
+        self.path_entries = paths.left();
+        Ok(path)
     }
 
     pub(crate) fn number(&self, key: u32) -> Result<u64, Refusal> {

@@ -279,9 +279,12 @@ impl Instance {
     }
 
     pub(crate) fn finding_path(&mut self, handle: i32, index: u32) -> i32 {
-        let answer = &mut self.answer;
+        self.value = 0;
+        let (answer, value) = (&mut self.answer, &mut self.value);
         called(&mut self.entries, handle, |entry| {
             let path = entry.sort.checking()?.path(index)?;
+            *value = path.is_some().into();
+            let path = path.unwrap_or_default();
             answer.put(&path).ok_or(Refusal::Status(status::RANGE))
         })
     }

@@ -21,7 +21,7 @@ impl Reading {
     /// Opens the image.
     pub(crate) fn start(&mut self, settings: &Settings) -> Result<(), Refusal> {
         self.0 = Some(Image::open(
-            Import,
+            Import::IMAGE,
             settings.image_size(),
             settings.limits(),
         )?);

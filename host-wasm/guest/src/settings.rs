@@ -67,8 +67,13 @@ pub(crate) const VERSION: &str = concat!(
     " (ruzstd, miniz_oxide)"
 );
 
+/// How many directory entries are looked at to find paths, if nothing else is said.
+const PATH_ENTRIES: u64 = 1 << 20;
+/// Most devices that an image can have.
+const DEVICES: usize = u16::MAX as usize;
+
 /// What was set of a handle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     limits: Limits,
     expectations: Expectations,
@@ -76,7 +81,10 @@ pub(crate) struct Settings {
     has_verity: bool,
     options: Options,
     image_size: u64,
+    /// Sizes of the devices that lie behind the image.
+    devices: Vec<u64>,
     places: u64,
+    path_entries: u64,
 }
 
 impl Default for Settings {
@@ -92,7 +100,9 @@ impl Default for Settings {
             has_verity: false,
             options: Options::default(),
             image_size: 0,
+            devices: Vec::new(),
             places: 10,
+            path_entries: PATH_ENTRIES,
         }
     }
 }
@@ -130,6 +140,16 @@ impl Settings {
     #[cfg(feature = "check")]
     pub(crate) const fn image_size(&self) -> u64 {
         self.image_size
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) fn devices(&self) -> &[u64] {
+        &self.devices
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn path_entries(&self) -> u64 {
+        self.path_entries
     }
 
     #[cfg(feature = "check")]
@@ -172,6 +192,15 @@ impl Settings {
             21 => options.share.0 = narrow(value)?,
             22 => options.share.1 = narrow::<u32>(value)?.max(1),
             23 => self.places = value.min(1000),
+            24 => {
+                if self.devices.len() >= DEVICES {
+                    return Err(Refusal::Status(status::VALUE));
+                }
+                let room = self.devices.try_reserve(1);
+                room.map_err(|_| Refusal::Status(status::MEMORY))?;
+                self.devices.push(value);
+            }
+            25 => self.path_entries = value,
 
             32 => limits.blob_size = value,
             33 => limits.image_size = value,

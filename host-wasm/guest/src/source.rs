@@ -5,8 +5,16 @@ use erofs_unpack_core::erofs::{ReadAt, ReadError};
 use crate::instance::Refusal;
 use crate::status;
 
-/// The image, as the import reads it.
-pub(crate) struct Import;
+/// The image, as the import reads it, or one of its devices, which lie behind it.
+pub(crate) struct Import {
+    /// Where its bytes begin, among those that the host gives.
+    pub(crate) start: u64,
+}
+
+impl Import {
+    /// The image.
+    pub(crate) const IMAGE: Self = Self { start: 0 };
+}
 
 /// The host has said that it failed.
 pub(crate) struct HostFailed;
@@ -15,10 +23,10 @@ impl ReadAt for Import {
     type Error = HostFailed;
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), HostFailed> {
-        if crate::abi::read_at(offset, buf) {
-            Ok(())
-        } else {
-            Err(HostFailed)
+        let read = |at| crate::abi::read_at(at, buf);
+        match self.start.checked_add(offset).map(read) {
+            Some(true) => Ok(()),
+            _ => Err(HostFailed),
         }
     }
 }

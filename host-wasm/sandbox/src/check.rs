@@ -17,7 +17,13 @@ pub trait Source: Send + Sync {
     /// Its size in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `buffer` with the bytes from `offset` on, which lie inside of the size.
+    /// Sizes in bytes of the devices that are there, in the order of the image's device table.
+    /// Their bytes are read as if they lay behind the image, one after another.
+    fn devices(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on, which lie inside of the sizes.
     ///
     /// # Errors
     ///
@@ -29,6 +35,19 @@ impl fmt::Debug for dyn Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source of {} bytes", self.size())
     }
+}
+
+/// Something that a check has found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// What it is.
+    pub finding: Finding,
+    /// How many findings of its rule there were, which are not all told.
+    pub of_rule: u64,
+    /// The path of the file that it is about, without a leading slash, where there is one and
+    /// it was asked for ([`Options::path_entries`]) and found.
+    pub path: Option<Vec<u8>>,
 }
 
 impl Source for Vec<u8> {
@@ -69,7 +88,7 @@ const DECODING: u64 = 48 << 20;
 
 impl Sandbox {
     /// Checks an image in a fresh instance, as [`check::check`] does, and gives the findings
-    /// to `sink`: of each rule the first ten. The summary counts all of them.
+    /// to `sink`: of each rule the first ten. Each says how many there were.
     ///
     /// A guest that lies can leave out findings: what cannot be left to it is settled by the
     /// digests.
@@ -83,7 +102,7 @@ impl Sandbox {
         limits: &Limits,
         asked: &check::Options,
         options: &Options,
-        sink: &mut dyn FnMut(&Finding),
+        sink: &mut dyn FnMut(Found),
     ) -> Result<Summary, ReadError<io::Error>> {
         let size = source.size();
         let memory = options
@@ -94,7 +113,15 @@ impl Sandbox {
                 Level::Full => DECODING,
                 _ => 0,
             });
+        let devices = source.devices();
+        let behind = devices
+            .iter()
+            .try_fold(size, |sum, size| sum.checked_add(*size));
+        let Some(end) = behind else {
+            return Err(ReadError::Source(io::ErrorKind::InvalidInput.into()));
+        };
         let mut guest = Guest::new(self, memory, options)?;
+        guest.store.data_mut().end = end;
         guest.store.data_mut().source = Some(source);
         let calls = guest.calls();
         let handle = guest.call(&calls.open, CHECK)?;
@@ -104,29 +131,27 @@ impl Sandbox {
         for (key, value) in settings(size, limits, asked) {
             guest.expect(handle, &calls.set, (handle, key, value))?;
         }
+        for size in devices {
+            guest.expect(handle, &calls.set, (handle, 24, size))?;
+        }
+        guest.expect(handle, &calls.set, (handle, 25, options.path_entries))?;
         allow(&mut guest, handle, asked)?;
         guest.expect(handle, &calls.start, handle)?;
         let run = guest.entry("eu_check")?;
-        let steps = u32::try_from(size.div_ceil(BYTES_FOR_TIME)).unwrap_or(u32::MAX);
+        let steps = u32::try_from(end.div_ceil(BYTES_FOR_TIME)).unwrap_or(u32::MAX);
         let time = options.time.saturating_mul(steps.saturating_add(1));
         let passed = match guest.call_for(&run, handle, time)? {
             status::OK => true,
             status::FINDINGS => false,
             status::REFUSED => {
                 let error = guest.error(handle);
-                findings(&mut guest, handle, sink)?;
+                findings(&mut guest, handle, options, sink)?;
                 return Err(error.into());
             }
-            status::SOURCE => {
-                let failed = guest.store.data_mut().failed.take();
-                return Err(match failed {
-                    Some(error) => ReadError::Source(error),
-                    None => guest.lied().into(),
-                });
-            }
+            status::SOURCE => return Err(source_failed(&mut guest)),
             _ => return Err(guest.lied().into()),
         };
-        let (errors, warnings) = findings(&mut guest, handle, sink)?;
+        let (errors, warnings) = findings(&mut guest, handle, options, sink)?;
         let summary = summary(&mut guest, handle)?;
         // What it says must be the same wherever it says it.
         let agrees = summary.passed() == passed
@@ -188,8 +213,9 @@ fn allow(guest: &mut Guest, handle: i32, asked: &check::Options) -> Result<(), E
 fn findings(
     guest: &mut Guest,
     handle: i32,
-    sink: &mut dyn FnMut(&Finding),
-) -> Result<(u64, u64), Error> {
+    options: &Options,
+    sink: &mut dyn FnMut(Found),
+) -> Result<(u64, u64), ReadError<io::Error>> {
     let get = guest.entry("eu_get")?;
     let value = guest.entry("eu_value")?;
     let finding = guest.entry("eu_finding")?;
@@ -199,21 +225,57 @@ fn findings(
     let most = PLACES.saturating_mul(erofs_unpack_core::Code::ALL.len() as u64);
     let count = match u32::try_from(count) {
         Ok(number) if count <= most => number,
-        _ => return Err(guest.lied()),
+        _ => return Err(guest.lied().into()),
     };
     let (mut errors, mut warnings) = (0, 0);
     for index in 0..count {
         let length = guest.call(&finding, (handle, index))?;
-        let Some(found) = record::finding(guest.answer(length)?) else {
-            return Err(guest.lied());
+        let Some((finding, of_rule)) = record::finding(guest.answer(length)?) else {
+            return Err(guest.lied().into());
         };
-        match found.severity {
+        match finding.severity {
             check::Severity::Error => errors += 1,
             check::Severity::Warning => warnings += 1,
         }
-        sink(&found);
+        let path = match options.path_entries {
+            0 => None,
+            _ => path(guest, handle, index)?,
+        };
+        sink(Found {
+            finding,
+            of_rule,
+            path,
+        });
     }
     Ok((errors, warnings))
+}
+
+/// The path of a finding.
+fn path(
+    guest: &mut Guest,
+    handle: i32,
+    index: u32,
+) -> Result<Option<Vec<u8>>, ReadError<io::Error>> {
+    let find = guest.entry("eu_finding_path")?;
+    let value = guest.entry("eu_value")?;
+    match guest.call(&find, (handle, index))? {
+        status::RANGE | status::REFUSED => Ok(None),
+        // The root's is empty.
+        0 => {
+            let there: u64 = guest.call(&value, ())?;
+            Ok((there == 1).then(Vec::new))
+        }
+        status::SOURCE => Err(source_failed(guest)),
+        length => Ok(Some(guest.answer(length)?.to_vec())),
+    }
+}
+
+/// The error of a guest that could not read the image.
+fn source_failed(guest: &mut Guest) -> ReadError<io::Error> {
+    match guest.store.data_mut().failed.take() {
+        Some(error) => ReadError::Source(error),
+        None => guest.lied().into(),
+    }
 }
 
 fn summary(guest: &mut Guest, handle: i32) -> Result<Summary, Error> {

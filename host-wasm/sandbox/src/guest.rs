@@ -29,6 +29,7 @@ pub(crate) mod status {
     pub(crate) const NEED_OUTPUT: i32 = 2;
     pub(crate) const FINDINGS: i32 = 3;
     pub(crate) const REFUSED: i32 = -1;
+    pub(crate) const RANGE: i32 = -4;
     pub(crate) const SOURCE: i32 = -9;
 }
 
@@ -42,6 +43,9 @@ pub struct Options {
     /// grows with the image besides; waiting for input, or for the image, does not count.
     /// Default 10 s.
     pub time: Duration,
+    /// Directory entries that a check may look at to find the paths of its findings. Default
+    /// 0: it looks for none.
+    pub path_entries: u64,
     /// Ends the work from another thread.
     pub cancel: Cancel,
 }
@@ -51,6 +55,7 @@ impl Default for Options {
         Self {
             memory: 16 << 20,
             time: Duration::from_secs(10),
+            path_entries: 0,
             cancel: Cancel::default(),
         }
     }
@@ -84,6 +89,8 @@ pub(crate) struct Host {
     late: bool,
     cancel: Cancel,
     pub(crate) source: Option<Box<dyn Source>>,
+    /// Where the source's bytes end, those of its devices included.
+    pub(crate) end: u64,
     /// What the source said when it failed.
     pub(crate) failed: Option<io::Error>,
     /// Whether the guest asked for what it must know that there is not.
@@ -146,7 +153,7 @@ fn read_at(mut caller: Caller<'_, Host>, offset: u64, address: u32, length: u32)
         return 1;
     };
     let end = offset.checked_add(length.into());
-    if end.is_none_or(|end| end > source.size()) {
+    if end.is_none_or(|end| end > host.end) {
         host.lied = true;
         return 1;
     }
@@ -212,6 +219,7 @@ impl Guest {
             late: false,
             cancel: options.cancel.clone(),
             source: None,
+            end: 0,
             failed: None,
             lied: false,
         };

@@ -30,8 +30,10 @@ mod record;
 mod ticker;
 mod words;
 
-pub use check::Source;
+pub use check::{Found, Source};
 pub use decoder::SandboxDecoder;
 pub use guest::{Cancel, Options};
 pub use layer::Stop;
-pub use load::{LoadError, Sandbox};
+#[cfg(feature = "compile")]
+pub use load::Cpu;
+pub use load::{LoadError, Room, Sandbox};

@@ -99,8 +99,8 @@ fn digest(bytes: &[u8]) -> Option<Digest> {
     Digest::parse(&format!("{}:{hex}", algorithm.name())).ok()
 }
 
-/// The finding that a record tells.
-pub(crate) fn finding(record: &[u8]) -> Option<Finding> {
+/// The finding that a record tells, and how many of its rule there were.
+pub(crate) fn finding(record: &[u8]) -> Option<(Finding, u64)> {
     let record = record.get(..FINDING)?;
     let error = error(record)?;
     let severity = match word(record, 232)? {
@@ -113,11 +113,12 @@ pub(crate) fn finding(record: &[u8]) -> Option<Finding> {
         1 => Some((number(record, 240)?, number(record, 248)?)),
         _ => return None,
     };
-    Some(Finding {
+    let finding = Finding {
         error,
         severity,
         entry,
-    })
+    };
+    Some((finding, number(record, 256)?.max(1)))
 }
 
 #[cfg(test)]
