@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod extract;
 mod read;
+mod sandbox;
 mod stream;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use doctor::Doctor;
 pub use extract::Extract;
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
+pub use sandbox::{SandboxArgs, SandboxName};
 pub use stream::Stream;
 
 /// The exit codes and what they mean.
@@ -293,6 +295,10 @@ pub struct Unpack {
     /// What is said meanwhile.
     #[command(flatten)]
     pub talk: Talk,
+
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// What a layer may ask for.
     #[command(flatten)]

@@ -9,6 +9,7 @@ use erofs_unpack_core::{Code, Error};
 
 use crate::error::HostError;
 use crate::image_file::{FileAt, ImageFile, inside};
+use crate::isolation::Isolation;
 
 /// Most places of a rule that are kept.
 const PLACES: usize = 10;
@@ -103,18 +104,44 @@ impl Place {
     }
 }
 
+/// A finding, and its path where the sandbox has found one.
+#[derive(Clone)]
+struct Kept {
+    finding: Finding,
+    path: Option<Vec<u8>>,
+}
+
 /// What is kept of the findings while a check runs: for each code how many, and the first.
 #[derive(Default)]
-struct Findings(Vec<(u64, Vec<Finding>)>);
+struct Findings(Vec<(u64, Vec<Kept>)>);
 
 impl Findings {
     fn add(&mut self, finding: &Finding) {
-        self.add_all(1, core::slice::from_ref(finding));
+        self.add_all(
+            1,
+            &[Kept {
+                finding: *finding,
+                path: None,
+            }],
+        );
+    }
+
+    /// Adds a finding that a guest tells: with the first of a rule it tells how many there are.
+    #[cfg(feature = "sandbox")]
+    fn add_told(&mut self, found: erofs_unpack_sandbox::Found) {
+        let code = found.finding.error.code();
+        let is_same = |kept: &Kept| kept.finding.error.code() == code;
+        let is_first = !self.0.iter().any(|(_, kept)| kept.iter().any(is_same));
+        let kept = Kept {
+            finding: found.finding,
+            path: found.path,
+        };
+        self.add_all(if is_first { found.of_rule } else { 0 }, &[kept]);
     }
 
     /// Adds `count` findings of one code, of which these are kept.
-    fn add_all(&mut self, count: u64, more: &[Finding]) {
-        let code = |findings: &[Finding]| findings.first().map(|first| first.error.code());
+    fn add_all(&mut self, count: u64, more: &[Kept]) {
+        let code = |kept: &[Kept]| kept.first().map(|first| first.finding.error.code());
         let same = self.0.iter_mut().find(|(_, kept)| code(kept) == code(more));
         match same {
             Some((total, kept)) => {
@@ -132,11 +159,16 @@ impl Findings {
             .0
             .into_iter()
             .filter_map(|(count, kept)| {
-                let severity = kept.first()?.severity;
-                let mut places = kept.iter().map(|finding| Place {
-                    path: path(finding),
-                    error: finding.error,
-                });
+                let severity = kept.first()?.finding.severity;
+                let mut places = kept.into_iter().map(
+                    |Kept {
+                         finding,
+                         path: told,
+                     }| Place {
+                        path: told.or_else(|| path(&finding)),
+                        error: finding.error,
+                    },
+                );
                 Some(Breach {
                     severity,
                     count,
@@ -150,7 +182,8 @@ impl Findings {
     }
 }
 
-/// Checks an image, at the full level on `jobs` threads.
+/// Checks an image, at the full level on `jobs` threads, each in a guest of its own where the
+/// check is isolated.
 ///
 /// What its superblock is refused for is a finding like others.
 ///
@@ -158,7 +191,12 @@ impl Findings {
 ///
 /// [`HostError::Environment`] when it cannot be read, [`HostError::Refused`] when a limit did
 /// not suffice. Then it was not looked at as a whole, and did not pass.
-pub fn examine(file: &ImageFile, options: &Options, jobs: usize) -> Result<Examined, HostError> {
+pub fn examine(
+    file: &ImageFile,
+    options: &Options,
+    jobs: usize,
+    isolation: &Isolation,
+) -> Result<Examined, HostError> {
     let mut options = *options;
     options.trailing &= file.has_end();
     let image = match file.image() {
@@ -168,10 +206,17 @@ pub fn examine(file: &ImageFile, options: &Options, jobs: usize) -> Result<Exami
         }
         Err(error) => return Err(error),
     };
-    let (summary, findings) = run_shares(file, &image, &options, jobs)?;
+    let (summary, findings) = run_shares(file, &image, &options, jobs, isolation)?;
     let mut paths = Paths::new(&image, PATH_ENTRIES);
-    // A path that cannot be read is left out: the finding stands without it.
-    let breaches = findings.breaches(|finding| paths.of(finding).unwrap_or_default());
+    // A path that cannot be read is left out: the finding stands without it. A guest has told
+    // those that it has found.
+    let breaches = findings.breaches(|finding| {
+        if isolation.is_none() {
+            paths.of(finding).unwrap_or_default()
+        } else {
+            None
+        }
+    });
     Ok(Examined {
         place: file.place().to_owned(),
         summary,
@@ -203,6 +248,25 @@ fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Exami
 /// What one share of a check came to.
 type Share = Result<(Summary, Findings), ReadError<std::io::Error>>;
 
+/// Runs one share of the check.
+fn run_share(
+    file: &ImageFile,
+    image: &Image<FileAt>,
+    options: &Options,
+    isolation: &Isolation,
+) -> Share {
+    let mut findings = Findings::default();
+    #[cfg(feature = "sandbox")]
+    if let Some(guard) = isolation.guard() {
+        let sink = &mut |found| findings.add_told(found);
+        let summary = guard.check(file.parts(), image.limits(), options, PATH_ENTRIES, sink)?;
+        return Ok((summary, findings));
+    }
+    let _ = (file, isolation);
+    let summary = check::check_image(image, options, &mut |finding| findings.add(finding))?;
+    Ok((summary, findings))
+}
+
 /// Runs the check, at the full level on several threads. All of them together stay within the
 /// limit of memory; where a thread's part of it is too little, one thread gets the whole of it,
 /// so that the verdict does not depend on their number.
@@ -211,24 +275,19 @@ fn run_shares(
     image: &Image<FileAt>,
     options: &Options,
     jobs: usize,
+    isolation: &Isolation,
 ) -> Result<(Summary, Findings), HostError> {
     let jobs = match options.level {
         Level::Full => jobs.clamp(1, JOBS_MAX),
         _ => 1,
     };
     if jobs > 1 {
-        match run_on_several(file, options, u32::try_from(jobs).unwrap_or(1)) {
+        match run_on_several(file, options, u32::try_from(jobs).unwrap_or(1), isolation) {
             Err(HostError::Refused { error, .. }) if error.code() == Code::CheckMemory => {}
             other => return other,
         }
     }
-    run_share(image, options).map_err(|error| file.failed(error))
-}
-
-fn run_share(image: &Image<FileAt>, options: &Options) -> Share {
-    let mut findings = Findings::default();
-    let summary = check::check_image(image, options, &mut |finding| findings.add(finding))?;
-    Ok((summary, findings))
+    run_share(file, image, options, isolation).map_err(|error| file.failed(error))
 }
 
 /// Runs the check on this many threads, each with its part of the memory.
@@ -236,6 +295,7 @@ fn run_on_several(
     file: &ImageFile,
     options: &Options,
     count: u32,
+    isolation: &Isolation,
 ) -> Result<(Summary, Findings), HostError> {
     let mut limits = *file.limits();
     limits.check_memory /= u64::from(count);
@@ -243,7 +303,7 @@ fn run_on_several(
         let image = file.image_within(&limits)?;
         let mut options = *options;
         options.share = (number, count);
-        run_share(&image, &options).map_err(|error| file.failed(error))
+        run_share(file, &image, &options, isolation).map_err(|error| file.failed(error))
     };
     thread::scope(|scope| {
         let others: Vec<_> = (1..count)

@@ -15,8 +15,9 @@ use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
 
 use crate::error::HostError;
+use crate::isolation::Isolation;
 use crate::layer::{self, Space};
-use crate::pipeline::Progress;
+use crate::pipeline::{Progress, Terms};
 use crate::publish::scratch;
 use crate::source::{BlobReader, Source, SourceOptions};
 
@@ -103,6 +104,8 @@ pub struct ImageFileOptions {
     pub devices: Vec<PathBuf>,
     /// What it may ask for.
     pub limits: Limits,
+    /// Where a layer is decoded.
+    pub isolation: Isolation,
 }
 
 /// One EROFS image to read in, and the devices that belong to it.
@@ -235,6 +238,12 @@ impl ImageFile {
         Ok(image)
     }
 
+    /// Its bytes and those of its devices, for a guest.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn parts(&self) -> crate::isolation::Parts {
+        crate::isolation::Parts::new((self.source.clone(), self.size), self.devices.clone())
+    }
+
     /// Verifies the checksum of the superblock, as the kernel does at mount. Of an image that
     /// was unpacked it has been verified then.
     ///
@@ -329,7 +338,10 @@ fn unpack(
         blob,
         Some(Space::new(&file, dir)),
         &expected,
-        &options.limits,
+        &Terms {
+            limits: &options.limits,
+            isolation: &options.isolation,
+        },
         &progress,
     )?;
     Ok((FileAt::new(file), outcome))

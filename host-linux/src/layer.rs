@@ -10,7 +10,7 @@ use erofs_unpack_core::unpack::{Expectations, Outcome};
 use erofs_unpack_core::{Code, Limits};
 
 use crate::error::HostError;
-use crate::pipeline::{self, Progress, Stop};
+use crate::pipeline::{self, Progress, Stop, Terms};
 use crate::publish::{self, SparseWriter};
 use crate::source::BlobReader;
 
@@ -41,7 +41,7 @@ pub fn unpack(
     blob: &mut BlobReader,
     output: Option<Space<'_>>,
     expectations: &Expectations,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Outcome, HostError> {
     progress.begin(blob.length());
@@ -51,19 +51,19 @@ pub fn unpack(
             blob,
             &mut io::sink(),
             expectations,
-            limits,
+            terms,
             progress,
             place,
             None,
         );
     };
-    if let Some(mut copy) = cloned(blob, &output, expectations, limits)? {
+    if let Some(mut copy) = cloned(blob, &output, expectations, terms.limits)? {
         let target = Some(output.place.as_path());
         return run(
             &mut copy,
             &mut io::sink(),
             expectations,
-            limits,
+            terms,
             progress,
             place,
             target,
@@ -74,7 +74,7 @@ pub fn unpack(
         blob,
         &mut sink,
         expectations,
-        limits,
+        terms,
         progress,
         place,
         Some(&output.place),
@@ -89,12 +89,12 @@ fn run(
     source: &mut (dyn Read + Send),
     sink: &mut dyn pipeline::Sink,
     expectations: &Expectations,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
     place: PathBuf,
     target: Option<&Path>,
 ) -> Result<Outcome, HostError> {
-    pipeline::run(source, sink, expectations, limits, progress).map_err(|stop| match stop {
+    pipeline::run(source, sink, expectations, terms, progress).map_err(|stop| match stop {
         Stop::Refused(error) => HostError::refused(place, error),
         Stop::Read(error) => HostError::environment(place, "read", error),
         Stop::Write(error) => HostError::environment(target.unwrap_or(&place), "write", error),
@@ -183,7 +183,7 @@ pub fn is_unpacked(
     file: &File,
     place: PathBuf,
     expectations: &Expectations,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Option<Outcome>, HostError> {
     let Some(diff_id) = expectations.diff_id else {
@@ -203,7 +203,7 @@ pub fn is_unpacked(
         &mut reader,
         &mut io::sink(),
         &plain,
-        limits,
+        terms,
         progress,
         place,
         None,

@@ -14,6 +14,7 @@
 //! | [`extract`] | the files of an image, created in a directory or as a tar stream |
 //! | [`image`] | from a layout to the layers of one image |
 //! | [`image_file`] | one EROFS image to read in, plain or from a blob |
+//! | [`isolation`] | where decoders and checks run: as they are, or in a sandbox |
 //! | [`layer`] | one layer, from its blob into an output file |
 //! | [`mount`] | how unpacked layers are mounted together |
 //! | [`pipeline`] | the stages of the core on threads |
@@ -39,6 +40,7 @@ pub mod extract;
 pub mod image;
 pub mod image_file;
 mod image_path;
+pub mod isolation;
 mod json;
 pub mod layer;
 pub mod mount;

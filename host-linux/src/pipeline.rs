@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use erofs_unpack_core::codec::{AnyDecoder, Decoder as _, Status};
+use erofs_unpack_core::codec::{Decoder, Status};
 use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::unpack::{
     BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, SNIFF_SIZE,
@@ -19,6 +19,7 @@ use erofs_unpack_core::unpack::{
 };
 use erofs_unpack_core::{Error, Limits};
 
+use crate::isolation::Isolation;
 use queue::{Buffer, Draining, Filling, Gone, queue};
 
 /// Takes the bytes of an image, in order. They are not verified yet.
@@ -120,6 +121,25 @@ pub enum Stop {
     Cancelled,
 }
 
+/// On what terms layers are brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// What a layer may ask for.
+    pub limits: &'a Limits,
+    /// Where it is decoded.
+    pub isolation: &'a Isolation,
+}
+
+impl<'a> From<&'a Limits> for Terms<'a> {
+    /// Within these limits, decoded as a part of the program.
+    fn from(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            isolation: &Isolation::NONE,
+        }
+    }
+}
+
 /// Brings one layer from `source` into `sink` and verifies it.
 ///
 /// What `sink` has taken is verified when this returns an [`Outcome`], and not before.
@@ -132,12 +152,14 @@ pub fn run(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     expectations: &Expectations,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
+    let Terms { limits, isolation } = *terms;
     let blob = BlobCheck::new(expectations, limits).map_err(Stop::Refused)?;
     let image = ImageCheck::new(expectations, limits);
-    let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
+    let decoder = isolation.decoder(expectations.compression, limits);
+    let decoder = decoder.map_err(Stop::Refused)?;
     let (blob, image, verdict) = stages(source, sink, blob, decoder, image, progress)?;
     Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
 }
@@ -152,22 +174,28 @@ pub fn run_stream(
     sink: &mut dyn Sink,
     expectations: &Expectations,
     tar: bool,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Streamed, Stop> {
+    let Terms { limits, isolation } = *terms;
     let blob = BlobCheck::without_digest(expectations, limits).map_err(Stop::Refused)?;
     let check = StreamCheck::new(expectations, tar, limits);
-    let decoder = AnyDecoder::new(expectations.compression, limits).map_err(Stop::Refused)?;
+    let decoder = isolation.decoder(expectations.compression, limits);
+    let decoder = decoder.map_err(Stop::Refused)?;
     let (blob, stream, verdict) = stages_of_stream(source, sink, blob, decoder, check, progress)?;
     Streamed::new(&blob, &stream, verdict).map_err(Stop::Refused)
 }
 
-/// Runs all stages, and gives what each has to say, the decoder's verdict last.
+/// What undoes a layer's compression.
+type BoxedDecoder = Box<dyn Decoder + Send>;
+
+/// Runs all stages, and gives what each has to say, the decoder's verdict last. Without a
+/// decoder the blob is the image.
 fn stages(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     blob: BlobCheck,
-    decoder: AnyDecoder,
+    decoder: Option<BoxedDecoder>,
     check: ImageCheck,
     progress: &Progress,
 ) -> Result<(BlobReport, ImageReport, Verdict), Stop> {
@@ -189,8 +217,8 @@ fn stages(
         let writer = move |from| write(sink, superblock, from, write_to);
         let (verdict, written) = match decoder {
             // What is read needs no decoding.
-            AnyDecoder::Raw(_) => (Verdict::new(), writer(decode_from)),
-            decoder => {
+            None => (Verdict::new(), writer(decode_from)),
+            Some(decoder) => {
                 let writer = spawn(scope, move || writer(write_from))?;
                 let verdict = decode(decoder, decode_from, &decode_to);
                 drop(decode_to);
@@ -210,7 +238,7 @@ fn stages_of_stream(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     blob: BlobCheck,
-    decoder: AnyDecoder,
+    decoder: Option<BoxedDecoder>,
     check: StreamCheck,
     progress: &Progress,
 ) -> Result<(BlobReport, StreamReport, Verdict), Stop> {
@@ -220,8 +248,8 @@ fn stages_of_stream(
         let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
         let writer = move |from| check_and_write(check, sink, from, progress);
         let (verdict, written) = match decoder {
-            AnyDecoder::Raw(_) => (Verdict::new(), writer(decode_from)),
-            decoder => {
+            None => (Verdict::new(), writer(decode_from)),
+            Some(decoder) => {
                 let writer = spawn(scope, move || writer(write_from))?;
                 let verdict = decode(decoder, decode_from, &decode_to);
                 drop(decode_to);
@@ -306,7 +334,7 @@ fn read_blob(
 }
 
 /// Decodes everything that is read.
-fn decode(decoder: AnyDecoder, from: Draining, to: &Filling) -> Verdict {
+fn decode(decoder: BoxedDecoder, from: Draining, to: &Filling) -> Verdict {
     let mut decoding = Decoding {
         decoder,
         decoded: 0,
@@ -345,7 +373,7 @@ fn decode(decoder: AnyDecoder, from: Draining, to: &Filling) -> Verdict {
 
 /// The decoder and the buffer that it fills.
 struct Decoding {
-    decoder: AnyDecoder,
+    decoder: BoxedDecoder,
     decoded: u64,
     output: Option<Buffer>,
     sent: bool,

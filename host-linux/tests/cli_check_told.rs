@@ -13,6 +13,7 @@ use std::process::Command;
 
 use common::device::*;
 use common::*;
+use erofs_unpack::isolation::Isolation;
 use serde_json::Value;
 
 #[test]
@@ -67,6 +68,40 @@ fn a_device_belongs_to_the_image_or_is_foreign() {
     let lines: Vec<&str> = told.text().lines().collect();
     assert!(lines[0].starts_with("error file-bounds: "), "{lines:?}");
     assert!(lines[1].starts_with("  /f: "), "{lines:?}");
+    // A guest is told of devices too, and says the same of them.
+    if Isolation::AVAILABLE {
+        for device in [&device, &short] {
+            for level in ["metadata", "full"] {
+                let [inside, native] = ["wasm", "none"].map(|sandbox| {
+                    let sandbox = format!("--sandbox={sandbox}");
+                    run(args![
+                        "check", image, "--device", device, "--level", level, sandbox
+                    ])
+                });
+                assert_eq!(inside.text(), native.text());
+                assert_eq!(inside.code(), native.code());
+            }
+        }
+    }
+}
+
+/// Where the address space is limited, a guest gets by with what it has.
+#[test]
+fn the_sandbox_keeps_to_a_limit_of_addresses() {
+    if !Isolation::AVAILABLE {
+        return;
+    }
+    let dir = Dir::new();
+    let image = dir.write("image.erofs", with_device(1));
+    let told = Command::new("sh")
+        .args(["-c", "ulimit -v 2000000 && exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_erofs-unpack"))
+        .args(["check", "--known-devices=1", "--sandbox=wasm"])
+        .arg(&image)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success(), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The program over every layer and layout of the vectors: exit code, error, and that a refused
-//! one leaves nothing.
+//! The program over every layer, layout and image of the vectors: exit code, error, and that a
+//! refused one leaves nothing. In the sandbox it must say and write the very same.
 
 #![allow(clippy::std_instead_of_core, reason = "this is a test")]
 
@@ -10,27 +10,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use erofs_unpack::isolation::Isolation;
 use erofs_unpack_conformance::blob::{Blob, Content, sha256};
 use erofs_unpack_conformance::manifest::{
-    Case, Expected, LayoutInput, Limits, Operation, Place, Policy, UnpackInput,
+    Case, CheckInput, Expected, LayoutInput, Level, Limits, Operation, Place, Policy, UnpackInput,
 };
 use erofs_unpack_conformance::run::Vectors;
 use serde_json::{Value as Json, json};
 
-/// A folder that is removed with its content.
-struct Dir(PathBuf);
+/// A folder that is removed with its content, and where the program is to decode and check.
+struct Dir {
+    path: PathBuf,
+    sandbox: &'static str,
+}
 
 impl Dir {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, sandbox: &'static str) -> Self {
         let name = format!("vectors-{}-{name}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("out")).unwrap();
-        Self(path)
+        Self { path, sandbox }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     fn output(&self) -> PathBuf {
@@ -50,7 +54,7 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -86,9 +90,51 @@ fn program(dir: &Dir) -> Command {
         .arg("--quiet")
         // The cases of this operation say nothing of the inside of an image.
         .arg("--no-check")
+        .arg(format!("--sandbox={}", dir.sandbox))
         .arg(format!("--json={}", dir.path("report.json").display()))
         .stdin(Stdio::null());
     command
+}
+
+/// An image that is checked.
+fn checked(input: &CheckInput, vectors: &Vectors, dir: &Dir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_erofs-unpack"));
+    command
+        .arg("check")
+        .arg(format!("--sandbox={}", dir.sandbox))
+        .arg(format!("--json={}", dir.path("report.json").display()))
+        .arg(match input.level {
+            Level::Superblock => "--level=superblock",
+            Level::Metadata => "--level=metadata",
+            Level::Full => "--level=full",
+            other => panic!("{other:?}"),
+        })
+        .arg(policy(input.policy))
+        .arg(format!("--known-devices={}", input.devices))
+        .args(input.allow.iter().map(|rule| format!("--allow={rule}")))
+        .arg(as_file(&input.image, vectors, dir))
+        .stdin(Stdio::null());
+    let mut flag = |name: &str, value: Option<u64>| {
+        if let Some(value) = value {
+            command.arg(format!("--max-{name}={value}"));
+        }
+    };
+    let limits = &input.limits;
+    flag("inodes", limits.inodes);
+    flag("directory-entries", limits.directory_entries);
+    flag("directory-depth", limits.directory_depth.map(u64::from));
+    flag("symlink-length", limits.symlink_length.map(u64::from));
+    flag("check-memory", limits.check_memory);
+    flag("check-work", limits.check_work);
+    command
+}
+
+fn policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Any => "--policy=any",
+        Policy::Strict => "--policy=strict",
+        _ => "--policy=containerd",
+    }
 }
 
 /// A file with the bytes of a blob.
@@ -209,11 +255,7 @@ fn layout(input: &LayoutInput, vectors: &Vectors, dir: &Dir) -> Command {
     if let Some(digest) = &input.digest {
         command.arg(format!("--digest={digest}"));
     }
-    command.arg(match input.policy {
-        Policy::Any => "--policy=any",
-        Policy::Strict => "--policy=strict",
-        _ => "--policy=containerd",
-    });
+    command.arg(policy(input.policy));
     limits(&mut command, &input.limits);
     command
 }
@@ -257,10 +299,13 @@ fn shown(place: Place) -> Json {
     }
 }
 
-/// Runs a case and says what is not as it must be. `None` for operations that are no layer's
-/// and no layout's.
-fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
-    let dir = Dir::new(&case.id.replace('/', "-"));
+/// All that came of a run: exit code, bytes on stdout, stderr, the report, and the files.
+type Said = (Option<i32>, u64, String, String, Vec<String>);
+
+/// Runs a case and says what is not as it must be, or what was said. `None` for operations that
+/// are no layer's, no layout's and no image's.
+fn answer(case: &Case, vectors: &Vectors, sandbox: &'static str) -> Option<Result<Said, String>> {
+    let dir = Dir::new(&case.id.replace('/', "-"), sandbox);
     let mut command = match &case.operation {
         Operation::Unpack(input) => {
             let flags_say_all = input.annotations.is_empty()
@@ -273,15 +318,20 @@ fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
             }
         }
         Operation::Layout(input) => layout(input, vectors, &dir),
+        Operation::Check(input) => checked(input, vectors, &dir),
         _ => return None,
     };
     let (code, stdout, said) = match finished(&mut command, &dir) {
         Ok(output) => output,
         Err(text) => return Some(Err(text)),
     };
-    let report = fs::read(dir.path("report.json")).unwrap_or_default();
-    let report: Json = serde_json::from_slice(&report).unwrap_or_default();
+    let text = fs::read_to_string(dir.path("report.json")).unwrap_or_default();
+    let report: Json = serde_json::from_str(&text).unwrap_or_default();
+    // The memory of a check is what it took: less where addresses are of 32 bits.
+    let is_memory = |line: &&str| line.trim_start().starts_with("\"memory\":");
+    let text = text.lines().filter(|line| !is_memory(line)).collect();
     let names = dir.names();
+    let is_check = matches!(case.operation, Operation::Check(_));
     let check = || {
         let equal = |what: &str, found: &Json, expected: &Json| {
             if found == expected {
@@ -289,6 +339,10 @@ fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
             }
             Err(format!("{what}: expected {expected}, got {found}: {said}"))
         };
+        if is_check {
+            let valid = matches!(case.expected, Expected::Valid { .. });
+            return equal("exit code", &json!(code), &json!(i32::from(!valid)));
+        }
         if stdout != 0 {
             return Err(format!("{stdout} bytes on stdout"));
         }
@@ -313,7 +367,8 @@ fn answer(case: &Case, vectors: &Vectors) -> Option<Result<(), String>> {
             other => Err(format!("{other:?}")),
         }
     };
-    Some(check())
+    let checked = check();
+    Some(checked.map(|()| (code, stdout, said, text, names)))
 }
 
 /// Holds the report on one layer, and its file, against what must be said.
@@ -393,12 +448,23 @@ fn run_share(share: usize, of: usize) {
     let mut failures = Vec::new();
     let mut ran = 0;
     for case in vectors.manifest.cases.iter().skip(share).step_by(of) {
-        match answer(case, &vectors) {
-            None => continue,
-            Some(Ok(())) => {}
-            Some(Err(text)) => failures.push(format!("{}: {text}", case.id)),
-        }
+        let id = &case.id;
+        let Some(native) = answer(case, &vectors, "none") else {
+            continue;
+        };
         ran += 1;
+        if Isolation::AVAILABLE {
+            match (&native, answer(case, &vectors, "wasm")) {
+                (Ok(native), Some(Ok(inside))) if *native != inside => {
+                    failures.push(format!("{id}: {inside:?}, natively {native:?}"));
+                }
+                (_, Some(Err(text))) => failures.push(format!("{id}: sandbox: {text}")),
+                _ => {}
+            }
+        }
+        if let Err(text) = native {
+            failures.push(format!("{id}: {text}"));
+        }
     }
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(ran > 100, "{ran}");

@@ -17,6 +17,7 @@ use super::{Cache, Sidecar, image_name, sidecar_name};
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
+use crate::isolation::Isolation;
 use crate::layer::{self, Space};
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Target, Unpublished};
@@ -72,7 +73,13 @@ pub fn put(
     let space = Space::new(image.file(), path.clone());
     let mut expected = *expected;
     expected.diff_id = Some(*diff_id);
-    let outcome = layer::unpack(&mut blob, Some(space), &expected, &how.limits, progress)?;
+    let outcome = layer::unpack(
+        &mut blob,
+        Some(space),
+        &expected,
+        &(&how.limits).into(),
+        progress,
+    )?;
     let examined = match how.check {
         Some(options) => Some(check(&blob, &image, &outcome, options, how)?),
         None => None,
@@ -199,7 +206,7 @@ fn check(
         outcome.image_size,
     );
     let image = ImageFile::of_layer(blob.place(), content, Vec::new(), &how.limits);
-    examine(&image, &options, how.jobs)?.verdict()
+    examine(&image, &options, how.jobs, &Isolation::NONE)?.verdict()
 }
 
 /// Appends the hash tree.

@@ -16,6 +16,7 @@ use super::{Cache, Sidecar};
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
+use crate::isolation::Isolation;
 
 /// How much is read at once, in bytes.
 const BUFFER: usize = 1 << 20;
@@ -136,7 +137,7 @@ fn check(
     options.trailing &= !is_named;
     let content = (FileAt::sharing(file, place)?, length);
     let image = ImageFile::of_layer(place, content, Vec::new(), &how.limits);
-    examine(&image, &options, how.jobs)?.verdict()
+    examine(&image, &options, how.jobs, &Isolation::NONE)?.verdict()
 }
 
 /// The digest of the first bytes of a file, and their number.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_core::check::{Level, Options, RULES};
 use erofs_unpack_core::oci::{Digest, Policy};
 
-use super::{LimitArgs, Select, Talk};
+use super::{LimitArgs, SandboxArgs, Select, Talk};
 use crate::error::HostError;
 
 /// How far a check goes.
@@ -91,6 +91,10 @@ pub struct Check {
     /// What is said besides errors.
     #[command(flatten)]
     pub talk: Talk,
+
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// What the image may ask for.
     #[command(flatten)]

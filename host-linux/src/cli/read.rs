@@ -47,6 +47,7 @@ impl ImageArgs {
             diff_id: self.diff_id,
             devices: self.devices.clone(),
             limits: self.limits.limits(),
+            ..ImageFileOptions::default()
         };
         ImageFile::open(&self.image, &options)
     }

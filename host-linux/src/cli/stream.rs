@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{CheckArgs, LimitArgs, PolicyName};
+use super::{CheckArgs, LimitArgs, PolicyName, SandboxArgs};
 
 /// `stream`
 #[derive(Debug, Args)]
@@ -33,6 +33,10 @@ pub struct Stream {
     /// Say on stderr what came through
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// What a layer may ask for.
     #[command(flatten)]

@@ -13,6 +13,7 @@ use crate::command::unpack::{Dest, How, Passed, bring, devices_of};
 use crate::error::HostError;
 use crate::examine::Examined;
 use crate::image::Image;
+use crate::isolation::Isolation;
 use crate::pipeline::Progress;
 use crate::report::{ErrorReport, FoundReport, ImageReport};
 use crate::source::ImageSource;
@@ -85,6 +86,7 @@ pub(super) fn check(
     args: &Check,
     source: &ImageSource,
     options: &Options,
+    isolation: &Isolation,
     found: &mut Found,
 ) -> Result<(), HostError> {
     let unfit = [
@@ -104,6 +106,7 @@ pub(super) fn check(
     let how = How {
         force: false,
         limits,
+        isolation: isolation.clone(),
         check: Some(*options),
         jobs: jobs(args),
         whole: true,

@@ -9,10 +9,11 @@ use erofs_unpack_core::check::Options;
 use serde::Serialize;
 
 use super::{not_for_blobs, outcome_name, source_options, write_json};
-use crate::cli::Check;
+use crate::cli::{Check, SandboxName};
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{ImageFile, ImageFileOptions};
+use crate::isolation::Isolation;
 use crate::report::{ErrorReport, FoundReport, ImageReport, VERSION, shown};
 use crate::say;
 use crate::source::{BlobReader, Source};
@@ -120,26 +121,33 @@ fn check(args: &Check, found: &mut Found) -> Result<(), HostError> {
     // What is wrong with the command line is said before anything is read.
     let mut options = args.check.options(args.select.policy.into())?;
     options.devices = args.known_devices;
+    let isolation = args.sandbox.isolation(SandboxName::None)?;
     match Source::open(&args.source, &source_options(&args.select, false))? {
         Source::Blob(blob) => {
-            found.lone = Some(lone(args, blob, &options)?);
+            found.lone = Some(lone(args, blob, &options, isolation)?);
             Ok(())
         }
-        Source::Image(source) => layers::check(args, &source, &options, found),
+        Source::Image(source) => layers::check(args, &source, &options, &isolation, found),
     }
 }
 
 /// A lone image, or the blob of a layer.
-fn lone(args: &Check, blob: BlobReader, options: &Options) -> Result<Examined, HostError> {
+fn lone(
+    args: &Check,
+    blob: BlobReader,
+    options: &Options,
+    isolation: Isolation,
+) -> Result<Examined, HostError> {
     not_for_blobs(&args.source, &args.select)?;
     let file = ImageFileOptions {
         digest: args.select.digest,
         diff_id: args.diff_id,
         devices: args.devices.clone(),
         limits: args.limits.limits(),
+        isolation,
     };
     let image = ImageFile::of_blob(&args.source, blob, &file)?;
-    examine(&image, options, jobs(args))
+    examine(&image, options, jobs(args), &file.isolation)
 }
 
 /// How many threads decode at the full level.

@@ -22,11 +22,12 @@ use erofs_unpack_core::unpack::{
 };
 use rustix::event::PollFlags;
 
-use crate::cli::Stream;
+use crate::cli::{SandboxName, Stream};
 use crate::error::HostError;
 use crate::examine::examine;
 use crate::image_file::{FileAt, ImageFile};
-use crate::pipeline::{self, Progress, Stop};
+use crate::isolation::Isolation;
+use crate::pipeline::{self, Progress, Stop, Terms};
 use crate::publish::{emit, wait};
 use crate::say;
 use crate::source::{BlobReader, Source, SourceOptions};
@@ -54,6 +55,7 @@ pub fn run(args: &Stream) -> u8 {
 fn stream(args: &Stream) -> Result<(), HostError> {
     let options = args.check.options(args.policy.into())?;
     let limits = args.limits.limits();
+    let isolation = args.sandbox.isolation(SandboxName::default())?;
     let stated = stated_type(args)?;
     let stdout = own(&io::stdout())
         .map_err(|error| HostError::environment("stdout", "open for writing", error))?;
@@ -83,14 +85,22 @@ fn stream(args: &Stream) -> Result<(), HostError> {
     let mut spool = Spool::new(stated.tar, &spool_dir, &file, &stdout);
     let progress = Progress::default();
     let ran = pipeline::run_stream(
-        &mut blob, &mut spool, &expected, stated.tar, &limits, &progress,
+        &mut blob,
+        &mut spool,
+        &expected,
+        stated.tar,
+        &Terms {
+            limits: &limits,
+            isolation: &isolation,
+        },
+        &progress,
     );
     let streamed = ran.map_err(|stop| failure(stop, &mut spool))?;
     spool
         .finish(streamed.content)
         .map_err(|error| failure(Stop::Write(error), &mut spool))?;
     if let Some(file) = file.get() {
-        check(file, streamed.size, &options, &limits)?;
+        check(file, streamed.size, &options, &limits, &isolation)?;
         emit(file, streamed.size, &stdout)
             .map_err(|error| HostError::environment("stdout", "write", error))?;
     }
@@ -101,7 +111,13 @@ fn stream(args: &Stream) -> Result<(), HostError> {
 }
 
 /// Checks the image that waits in a file.
-fn check(file: &File, size: u64, options: &Options, limits: &Limits) -> Result<(), HostError> {
+fn check(
+    file: &File,
+    size: u64,
+    options: &Options,
+    limits: &Limits,
+    isolation: &Isolation,
+) -> Result<(), HostError> {
     let mut options = *options;
     // The gate has looked.
     options.trailing = false;
@@ -109,7 +125,7 @@ fn check(file: &File, size: u64, options: &Options, limits: &Limits) -> Result<(
     let content = (FileAt::sharing(file, place)?, size);
     let image = ImageFile::of_layer(place, content, Vec::new(), limits);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    examine(&image, &options, jobs)?.verdict()?;
+    examine(&image, &options, jobs, isolation)?.verdict()?;
     Ok(())
 }
 

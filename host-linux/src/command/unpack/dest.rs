@@ -12,12 +12,13 @@ use erofs_unpack_core::check::Options;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
 
-use crate::cli::Unpack;
+use crate::cli::{SandboxName, Unpack};
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
+use crate::isolation::Isolation;
 use crate::layer::{self, Space};
-use crate::pipeline::Progress;
+use crate::pipeline::{Progress, Terms};
 use crate::publish::{Folder, Target, Unpublished, emit, scratch, sweep, sweep_name};
 use crate::report::shown;
 use crate::source::BlobReader;
@@ -116,6 +117,8 @@ impl Output {
 pub(in crate::command) struct How {
     pub(in crate::command) force: bool,
     pub(in crate::command) limits: Limits,
+    /// Where layers are decoded and images checked.
+    pub(in crate::command) isolation: Isolation,
     /// What images are checked for; `None` with `--no-check`.
     pub(in crate::command) check: Option<Options>,
     /// Threads of one check.
@@ -136,10 +139,19 @@ impl How {
         Ok(Self {
             force: args.force,
             limits: args.limits.limits(),
+            isolation: args.sandbox.isolation(SandboxName::None)?,
             check,
             jobs,
             whole,
         })
+    }
+
+    /// The terms of every layer.
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            limits: &self.limits,
+            isolation: &self.isolation,
+        }
     }
 
     /// Whether a check reads the content of this layer, at once or later.
@@ -186,7 +198,9 @@ impl How {
             options.devices = devices;
         }
         let image = ImageFile::of_layer(&passed.place, content, devices, &self.limits);
-        examine(&image, &options, self.jobs)?.verdict().map(Some)
+        examine(&image, &options, self.jobs, &self.isolation)?
+            .verdict()
+            .map(Some)
     }
 }
 
@@ -220,7 +234,7 @@ fn fetch(
     progress: &Progress,
     open: impl FnOnce() -> Result<BlobReader, HostError>,
 ) -> Result<Passed, HostError> {
-    let limits = &how.limits;
+    let terms = &how.terms();
     let passed = |outcome: Outcome, place: &Path| Passed {
         outcome,
         examined: None,
@@ -240,7 +254,7 @@ fn fetch(
         return fetch_unnamed(dest, how, expected, progress, open()?);
     };
     if !how.force
-        && let Some((file, outcome)) = there_already(folder, name, expected, limits, progress)?
+        && let Some((file, outcome)) = there_already(folder, name, expected, terms, progress)?
     {
         let place = folder.path_of(name);
         return Ok(Passed {
@@ -255,7 +269,7 @@ fn fetch(
     let file = file_shown(dest, target.folder(), target.name());
     let output = Unpublished::create(target)?;
     let space = Space::new(output.file(), output.target().path());
-    let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
+    let outcome = layer::unpack(&mut blob, Some(space), expected, terms, progress)?;
     Ok(Passed {
         content: content(output.file(), blob.place(), &outcome)?,
         output: Output::File(output),
@@ -272,7 +286,7 @@ fn fetch_unnamed(
     progress: &Progress,
     mut blob: BlobReader,
 ) -> Result<Passed, HostError> {
-    let limits = &how.limits;
+    let terms = &how.terms();
     let to_stdout = matches!(dest, Dest::Stdout);
     // What goes nowhere may be looked at where it lies, if it lies there as it is.
     let in_place = match FileAt::of_blob(&blob)? {
@@ -281,7 +295,7 @@ fn fetch_unnamed(
     };
     let is_read_again = how.is_read_again(expected);
     if !to_stdout && (in_place.is_some() || !is_read_again) {
-        let outcome = layer::unpack(&mut blob, None, expected, limits, progress)?;
+        let outcome = layer::unpack(&mut blob, None, expected, terms, progress)?;
         return Ok(Passed {
             outcome,
             examined: None,
@@ -298,7 +312,7 @@ fn fetch_unnamed(
     let dir = std::env::temp_dir();
     let file = scratch(&dir)?;
     let space = Space::new(&file, dir);
-    let outcome = layer::unpack(&mut blob, Some(space), expected, limits, progress)?;
+    let outcome = layer::unpack(&mut blob, Some(space), expected, terms, progress)?;
     let content = is_read_again
         .then(|| FileAt::sharing(&file, blob.place()))
         .transpose()?
@@ -332,13 +346,13 @@ fn there_already(
     folder: &Folder,
     name: &OsStr,
     expected: &Expectations,
-    limits: &Limits,
+    terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Option<(File, Outcome)>, HostError> {
     let Some(file) = folder.existing(name)? else {
         return Ok(None);
     };
-    let outcome = layer::is_unpacked(&file, folder.path_of(name), expected, limits, progress)?;
+    let outcome = layer::is_unpacked(&file, folder.path_of(name), expected, terms, progress)?;
     Ok(outcome.map(|outcome| (file, outcome)))
 }
 

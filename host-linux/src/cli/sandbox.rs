@@ -1,0 +1,48 @@
+//! The argument that says where decoders and checks run.
+
+use clap::{Args, ValueEnum};
+
+use crate::error::HostError;
+use crate::isolation::Isolation;
+
+/// Where decoders and checks run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum SandboxName {
+    /// As WebAssembly, which reaches nothing but the bytes of its layer
+    Wasm,
+    /// As a part of the program
+    #[default]
+    None,
+}
+
+/// `--sandbox`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SandboxArgs {
+    /// Run the decoders and the check in a sandbox [default: none]
+    ///
+    /// Then a bug in them can harm nothing but the layer that triggers it. Digests, limits and
+    /// files stay outside. The outcome and the messages are the same.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "wasm"
+    )]
+    pub sandbox: Option<SandboxName>,
+}
+
+impl SandboxArgs {
+    /// What is asked for, or what the command does by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isolation::wasm`].
+    pub fn isolation(&self, default: SandboxName) -> Result<Isolation, HostError> {
+        match self.sandbox.unwrap_or(default) {
+            SandboxName::Wasm => Isolation::wasm(),
+            SandboxName::None => Ok(Isolation::NONE),
+        }
+    }
+}
