@@ -116,6 +116,15 @@ impl Script<'_> {
     }
 }
 
+/// Where the buffers lie: input, output, answer.
+fn addresses() -> [usize; 3] {
+    [
+        abi::eu_input_address(),
+        abi::eu_output_address(),
+        abi::eu_answer_address(),
+    ]
+}
+
 /// What a sequence keeps.
 struct Run {
     handles: Vec<i32>,
@@ -135,10 +144,18 @@ impl Run {
         }
     }
 
+    /// Where a buffer lies, asked for anew: it is always there, but natively a pointer may be used
+    /// until the module next uses the buffer itself, as Miri knows.
+    fn address(&self, buffer: usize) -> usize {
+        let address = addresses()[buffer];
+        assert_eq!(address, self.addresses[buffer]);
+        address
+    }
+
     /// Fills the input buffer from its start.
     fn fill(&mut self, bytes: &[u8]) {
         let bytes = &bytes[..bytes.len().min(abi::eu_input_size() as usize)];
-        let to = std::ptr::with_exposed_provenance_mut::<u8>(self.addresses[0]);
+        let to = std::ptr::with_exposed_provenance_mut::<u8>(self.address(0));
         // SAFETY: the buffer has that size, and no call is on its way.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         self.filled = u32::try_from(bytes.len()).unwrap();
@@ -152,7 +169,7 @@ impl Run {
             abi::eu_answer_size(),
         ];
         assert!(length <= size[buffer], "{length} bytes");
-        let from = std::ptr::with_exposed_provenance::<u8>(self.addresses[buffer]);
+        let from = std::ptr::with_exposed_provenance::<u8>(self.address(buffer));
         // SAFETY: it is not more than the buffer holds, and no call is on its way.
         let bytes = unsafe { std::slice::from_raw_parts(from, length as usize) };
         std::hint::black_box(bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>());
@@ -319,13 +336,6 @@ impl Run {
 /// Makes the calls that the bytes stand for, at most so many.
 pub(crate) fn run(script: &[u8], most: usize) {
     *abi::READ_AT.write().unwrap_or_else(PoisonError::into_inner) = Some(read_at);
-    let addresses = || {
-        [
-            abi::eu_input_address(),
-            abi::eu_output_address(),
-            abi::eu_answer_address(),
-        ]
-    };
     let mut run = Run {
         handles: Vec::new(),
         addresses: addresses(),
