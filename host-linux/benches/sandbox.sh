@@ -139,8 +139,8 @@ check_full() { "$binary" check "$image" --quiet --level full --jobs 1 "--sandbox
 median() { sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 largest() { sort -n | tail -n1; }
 
-# once COMMAND KIND: its wall time in microseconds, CPU time in seconds, memory in KiB, in
-# $work/KIND.*.
+# once COMMAND SANDBOX: its wall time in microseconds, CPU time in seconds, memory in KiB, in
+# $work/SANDBOX.*.
 once() {
     local start
     start=${EPOCHREALTIME/./}
@@ -156,16 +156,16 @@ once() {
     rm -f "$work/out"
 }
 
-# rss KIND COMMAND...: the largest resident set of the program in a run.
+# rss SANDBOX COMMAND...: the largest resident set of the program in a run.
 rss() {
-    local kind=$1
+    local sandbox=$1
     shift
     local direct=$binary
-    printf '#!/bin/sh\nexec /usr/bin/time -f %%M -a -o "%s" "%s" "$@"\n' "$work/$kind.rss" "$direct" \
+    printf '#!/bin/sh\nexec /usr/bin/time -f %%M -a -o "%s" "%s" "$@"\n' "$work/$sandbox.rss" "$direct" \
         >"$work/timed"
     chmod +x "$work/timed"
     binary=$work/timed
-    "$@" "$kind" >"$work/said" 2>&1 || die "$* failed: $(tail -n3 "$work/said")"
+    "$@" "$sandbox" >"$work/said" 2>&1 || die "$* failed: $(tail -n3 "$work/said")"
     binary=$direct
     rm -f "$work/out"
 }
