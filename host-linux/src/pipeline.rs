@@ -2,7 +2,8 @@
 //!
 //! One thread reads the blob and takes its digest, one decodes, one writes, one takes the diffID
 //! and looks at the superblock. A plain layer needs no decoding, and one pass of hashing serves
-//! both digests. Where no digest is taken, there is no thread for it. What is valid is decided by the core's stages alone.
+//! both digests. Where no digest is taken, there is no thread for it. What is valid is decided by
+//! the core's stages alone.
 
 mod queue;
 
@@ -200,7 +201,6 @@ fn stages(
     progress: &Progress,
 ) -> Result<(BlobReport, ImageReport, Verdict), Stop> {
     let (read_to, decode_from) = queue();
-    let (decode_to, write_from) = queue();
     let (write_to, check_from) = queue();
 
     let superblock = OnceLock::new();
@@ -215,16 +215,7 @@ fn stages(
         // Each end of a queue is moved into its stage, which drops it when it returns: that is
         // how the neighbours learn of it, for better or worse.
         let writer = move |from| write(sink, superblock, from, write_to);
-        let (verdict, written) = match decoder {
-            // What is read needs no decoding.
-            None => (Verdict::new(), writer(decode_from)),
-            Some(decoder) => {
-                let writer = spawn(scope, move || writer(write_from))?;
-                let verdict = decode(decoder, decode_from, &decode_to);
-                drop(decode_to);
-                (verdict, join(writer))
-            }
-        };
+        let (verdict, written) = decode_and_write(scope, decoder, decode_from, writer)?;
         Ok((join(reader), verdict, written, join(checker)))
     })
     .map_err(Stop::Start)?;
@@ -243,24 +234,34 @@ fn stages_of_stream(
     progress: &Progress,
 ) -> Result<(BlobReport, StreamReport, Verdict), Stop> {
     let (read_to, decode_from) = queue();
-    let (decode_to, write_from) = queue();
     let (read, verdict, (written, report)) = thread::scope(|scope| -> io::Result<_> {
         let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
         let writer = move |from| check_and_write(check, sink, from, progress);
-        let (verdict, written) = match decoder {
-            None => (Verdict::new(), writer(decode_from)),
-            Some(decoder) => {
-                let writer = spawn(scope, move || writer(write_from))?;
-                let verdict = decode(decoder, decode_from, &decode_to);
-                drop(decode_to);
-                (verdict, join(writer))
-            }
-        };
+        let (verdict, written) = decode_and_write(scope, decoder, decode_from, writer)?;
         Ok((join(reader), verdict, written))
     })
     .map_err(Stop::Start)?;
     let of_report = |report: &StreamReport| report.verdict;
     conclude(read, verdict, written, report, of_report, progress)
+}
+
+/// Decodes here, and gives what is decoded to a thread that writes. Without a decoder what is
+/// read is written here, and there is neither that thread nor its queue.
+fn decode_and_write<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    decoder: Option<BoxedDecoder>,
+    from: Draining,
+    writer: impl FnOnce(Draining) -> T + Send + 'scope,
+) -> io::Result<(Verdict, T)> {
+    let Some(decoder) = decoder else {
+        return Ok((Verdict::new(), writer(from)));
+    };
+    let (to, write_from) = queue();
+    let writer = spawn(scope, move || writer(write_from))?;
+    let verdict = decode(decoder, from, &to);
+    // Nothing more comes for the writer.
+    drop(to);
+    Ok((verdict, join(writer)))
 }
 
 /// What counts of what the stages came to.
