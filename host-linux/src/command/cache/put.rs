@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::End;
 use crate::cache::{self, Cache, Verify, VeritySetup};
 use crate::cli::CachePut;
-use crate::command::unpack::compression;
+use crate::command::unpack::expectations;
 use crate::command::{not_for_blobs, selection, source_options};
 use crate::error::HostError;
 use crate::examine::Examined;
@@ -154,17 +154,14 @@ impl Work<'_> {
                 shown(self.path)
             )));
         };
-        let compression = compression(self.path, args.media_type.as_deref(), &mut blob)?;
-        let mut expected = Expectations::new(compression);
-        expected.blob_digest = args.select.digest;
-        expected.blob_size = blob.length();
-        if args.limits.max_expansion.is_some() && expected.blob_size.is_none() {
-            return Err(HostError::Usage(
-                "--max-expansion: the size of a stream is not known before its end: expected a \
-                 file"
-                    .into(),
-            ));
-        }
+        let expected = expectations(
+            self.path,
+            args.media_type.as_deref(),
+            args.select.digest,
+            Some(diff_id),
+            &args.limits,
+            &mut blob,
+        )?;
         self.layer(diff_id, &expected, self.report(None), || Ok(blob), done)
     }
 
@@ -230,13 +227,13 @@ impl Work<'_> {
 impl Done {
     /// Notes what a check has found that is no error.
     fn found(&mut self, examined: Option<&Examined>) {
-        for breach in examined.iter().flat_map(|examined| {
-            let place = |first: &crate::examine::Place| first.place_in(&examined.place);
-            examined.breaches.iter().map(move |breach| {
-                HostError::refused(place(&breach.first), breach.first.error).to_string()
-            })
-        }) {
-            self.warnings.push(breach);
+        let Some(examined) = examined else {
+            return;
+        };
+        for breach in &examined.breaches {
+            let place = breach.first.place_in(&examined.place);
+            let warning = HostError::refused(place, breach.first.error);
+            self.warnings.push(warning.to_string());
         }
     }
 }

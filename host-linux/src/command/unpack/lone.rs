@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread;
 
 use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::oci::{MediaKind, MediaType};
+use erofs_unpack_core::oci::{Digest, MediaKind, MediaType};
 use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, Sniffed, sniff};
 use erofs_unpack_core::{At, Code, Error};
 
 use super::dest::{Dest, How, Passed, bring};
 use super::tell::{Done, say_layer, status_of};
-use crate::cli::Unpack;
+use crate::cli::{LimitArgs, Unpack};
 use crate::command::not_for_blobs;
 use crate::error::HostError;
 use crate::pipeline::Progress;
@@ -32,19 +32,16 @@ pub(super) fn unpack(
             shown(&args.source)
         )));
     }
-    if args.limits.max_expansion.is_some() && blob.length().is_none() {
-        return Err(HostError::Usage(
-            "--max-expansion: the size of a stream is not known before its end: expected a file"
-                .into(),
-        ));
-    }
-    let compression = compression(&args.source, args.media_type.as_deref(), &mut blob)?;
-    let mut expected = Expectations::new(compression);
-    expected.blob_digest = args.select.digest;
-    expected.blob_size = blob.length();
-    expected.diff_id = args.diff_id;
+    let expected = expectations(
+        &args.source,
+        args.media_type.as_deref(),
+        args.select.digest,
+        args.diff_id,
+        &args.limits,
+        &mut blob,
+    )?;
     let mut report = LayerReport {
-        compression: Some(compression.name()),
+        compression: Some(expected.compression.name()),
         media_type: args.media_type.clone(),
         size: expected.blob_size,
         not_verified: not_verified(&expected),
@@ -156,8 +153,32 @@ fn bring_and_finish(
     say_layer(args, report, &outcome)
 }
 
+/// What a lone blob must be: what the command line states of it, and its size where that is known
+/// beforehand.
+pub(in crate::command) fn expectations(
+    source: &Path,
+    media_type: Option<&str>,
+    digest: Option<Digest>,
+    diff_id: Option<Digest>,
+    limits: &LimitArgs,
+    blob: &mut BlobReader,
+) -> Result<Expectations, HostError> {
+    let size = blob.length();
+    if limits.max_expansion.is_some() && size.is_none() {
+        return Err(HostError::Usage(
+            "--max-expansion: the size of a stream is not known before its end: expected a file"
+                .into(),
+        ));
+    }
+    let mut expected = Expectations::new(compression(source, media_type, blob)?);
+    expected.blob_digest = digest;
+    expected.blob_size = size;
+    expected.diff_id = diff_id;
+    Ok(expected)
+}
+
 /// How a lone blob is wrapped: by `--media-type`, else by its content.
-pub(in crate::command) fn compression(
+fn compression(
     source: &Path,
     media_type: Option<&str>,
     blob: &mut BlobReader,

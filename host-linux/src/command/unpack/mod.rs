@@ -14,7 +14,7 @@ use tell::{Done, is_stdout};
 
 pub(super) use dest::{Dest, How, Passed, bring};
 pub(super) use image::devices_of;
-pub(super) use lone::compression;
+pub(super) use lone::expectations;
 
 /// Runs the command and gives its exit code. Everything is said: errors on stderr, the report
 /// where it was asked for.
