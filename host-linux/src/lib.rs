@@ -43,6 +43,7 @@ mod image_path;
 pub mod isolation;
 mod json;
 pub mod layer;
+mod limit_flag;
 pub mod mount;
 pub mod pipeline;
 pub mod progress;
@@ -51,8 +52,9 @@ pub mod report;
 mod say;
 pub mod source;
 
-pub use error::{HostError, TargetFault, limit_flag};
+pub use error::{HostError, TargetFault};
 pub use escape::Escaped;
+pub use limit_flag::limit_flag;
 
 /// The example of the project's README, so that it is tested.
 #[cfg(doctest)]

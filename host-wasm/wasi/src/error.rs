@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::erofs::ReadError;
-use erofs_unpack_core::{Code, Error, Kind};
+use erofs_unpack_core::{Error, Kind};
 
 use crate::escape::Escaped;
 use crate::examine::Examined;
+use crate::limit_flag::limit_flag;
 
 /// An error of this host.
 #[derive(Debug)]
@@ -102,25 +103,6 @@ impl HostError {
             | Self::Environment { place, .. } => Some(place),
             Self::Usage(_) => None,
         }
-    }
-}
-
-/// The flag that raises the limit which this code speaks of.
-const fn limit_flag(code: Code) -> Option<&'static str> {
-    match code {
-        Code::BlobLimit => Some("--max-blob-size"),
-        Code::ImageLimit => Some("--max-image-size"),
-        Code::ZstdWindow => Some("--max-window"),
-        Code::FrameLimit => Some("--max-frames"),
-        Code::ZstdSkippable => Some("--max-skippable-size"),
-        Code::ExpansionLimit => Some("--max-expansion"),
-        Code::InodeLimit => Some("--max-inodes"),
-        Code::DirectoryEntries => Some("--max-directory-entries"),
-        Code::CheckMemory => Some("--max-check-memory"),
-        Code::CheckWork => Some("--max-check-work"),
-        Code::DirectoryDepth => Some("--max-directory-depth"),
-        Code::SymlinkLength => Some("--max-symlink-length"),
-        _ => None,
     }
 }
 

@@ -21,6 +21,12 @@ mod error;
 mod escape;
 mod examine;
 mod inspect;
+#[path = "../../../host-linux/src/limit_flag.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "it is public in the Linux program's library"
+)]
+mod limit_flag;
 mod output;
 mod report;
 mod say;

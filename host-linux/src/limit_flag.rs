@@ -1,0 +1,28 @@
+//! Which flag raises which limit. The WASI command has this file too.
+
+use erofs_unpack_core::Code;
+
+/// The command line's flag that raises the limit which this code speaks of.
+#[must_use]
+pub const fn limit_flag(code: Code) -> Option<&'static str> {
+    match code {
+        Code::BlobLimit => Some("--max-blob-size"),
+        Code::ImageLimit => Some("--max-image-size"),
+        Code::ZstdWindow => Some("--max-window"),
+        Code::FrameLimit => Some("--max-frames"),
+        Code::ZstdSkippable => Some("--max-skippable-size"),
+        Code::ExpansionLimit => Some("--max-expansion"),
+        Code::JsonSize => Some("--max-json-size"),
+        Code::JsonMembers => Some("--max-json-members"),
+        Code::JsonDepth => Some("--max-json-depth"),
+        Code::IndexDepth => Some("--max-index-depth"),
+        Code::ManifestLayers => Some("--max-layers"),
+        Code::InodeLimit => Some("--max-inodes"),
+        Code::DirectoryEntries => Some("--max-directory-entries"),
+        Code::CheckMemory => Some("--max-check-memory"),
+        Code::CheckWork => Some("--max-check-work"),
+        Code::DirectoryDepth => Some("--max-directory-depth"),
+        Code::SymlinkLength => Some("--max-symlink-length"),
+        _ => None,
+    }
+}
