@@ -64,16 +64,12 @@ impl Isolation {
     }
 
     /// Whether they run as they are.
-    #[cfg(feature = "sandbox")]
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.guard.is_none()
-    }
-
-    /// Whether they run as they are.
-    #[cfg(not(feature = "sandbox"))]
-    #[must_use]
-    pub const fn is_none(&self) -> bool {
+        #[cfg(feature = "sandbox")]
+        if self.guard.is_some() {
+            return false;
+        }
         true
     }
 
