@@ -25,6 +25,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 cache=${TMPDIR:-/tmp}/erofs-unpack-bench
 inodes=200000
 size=300
@@ -33,8 +35,6 @@ from=/usr
 runs=7
 binary=
 
-die() { printf 'check.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'check.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "unknown argument, or one without a value: $1"
@@ -67,45 +67,7 @@ trap 'rm -rf "$work"' EXIT
 
 # --- Images ---------------------------------------------------------------------------------
 
-# make FILE COMMAND...: runs the command, which writes to "$partial", unless FILE is there.
-make() {
-    local file=$1
-    shift
-    [ ! -e "$file" ] || return 0
-    say "making ${file##*/}"
-    partial=$file.partial
-    rm -f "$partial"
-    "$@"
-    mv "$partial" "$file"
-}
-
-uuid=00000000-0000-4000-8000-000000000001
-
-# Small files, 499 in a directory, with their content behind their inodes.
-many_inodes() {
-    local tree=$work/tree number
-    for ((number = 0; number < inodes / 500; number++)); do
-        mkdir -p "$tree/$((number / 20))/$number"
-        # The pipe is closed before seq is done.
-        { seq 100000 2>/dev/null || true; } | head -c 49900 |
-            split -b 100 -a 3 - "$tree/$((number / 20))/$number/file-"
-    done
-    mkfs.erofs --quiet -T0 -U "$uuid" --all-root "$partial" "$tree" >/dev/null
-    rm -rf "$tree"
-}
-
-# A tar of about so many MB: files of the folder in an order that is mixed and always the same.
-files() {
-    find "$from" -xdev -type f -readable -size +0 -printf '%s %p\0' | sort -z |
-        sort -zR --random-source=<(yes) |
-        awk -v RS='\0' -v ORS='\0' -v left="$((size * 1000000))" '
-            left <= 0 { exit }
-            { left -= $1; sub(/^[0-9]+ /, ""); print }' >"$work/list" || true
-    [ -s "$work/list" ] || die "found no files in $from"
-    tar --create --file "$partial" --no-recursion --hard-dereference --owner=0 --group=0 \
-        --null --files-from "$work/list" 2>"$work/said" ||
-        [ $? -eq 1 ] || die "tar failed: $(tail -n3 "$work/said")"
-}
+files() { tar_of "$size" "$partial"; }
 
 # packed OPTION...: an image of that tar.
 packed() { mkfs.erofs --quiet --tar=f -T0 -U "$uuid" "$@" "$partial" "$tar" >/dev/null; }
@@ -146,7 +108,6 @@ timed() {
     "$1" >"$work/said" 2>&1 || die "$1 failed on $image: $(tail -n3 "$work/said")"
     printf '%s\n' $((${EPOCHREALTIME/./} - start))
 }
-median() { sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 
 # alternate COMMAND...: the times of each, in $work/COMMAND.
 alternate() {
@@ -178,7 +139,7 @@ row() {
 # --- Tables -----------------------------------------------------------------------------------
 
 many=$cache/$inodes-inodes.erofs
-make "$many" many_inodes
+make "$many" many_inodes "$inodes" "$work/tree"
 tar=$cache/$size.tar
 make "$tar" files
 make "$cache/$size.check-plain.erofs" packed
@@ -189,7 +150,7 @@ mib=$(($(stat -c %s "$tar") >> 20))
 
 printf 'Measured %s on %s, %s CPUs, Linux %s. %s; %s.\n' \
     "$(date -u +%F)" \
-    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(processor)" \
     "$(nproc)" "$(uname -r)" \
     "$(fsck.erofs --version 2>&1 | head -n1)" \
     "$("$binary" --version)"

@@ -22,6 +22,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 memory=/dev/shm
 size=300
 files=50000
@@ -31,8 +33,6 @@ jobs="1 $(nproc)"
 binary=
 aim=1.2
 
-die() { printf 'extract.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'extract.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "unknown argument, or one without a value: $1"
@@ -117,9 +117,6 @@ timed() {
         die "$* failed"
     awk -v wall=$((${EPOCHREALTIME/./} - start)) '{ print wall / 1e6, $1 + $2 }' "$work/time"
 }
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
 
 # compare TREE OPTIONS PEER...: the rows of one image of the tree.
 compare() {
@@ -163,7 +160,7 @@ compare() {
 # --- Table ----------------------------------------------------------------------------------
 
 printf 'Measured %s on %s, %s CPUs, Linux %s, tmpfs. %s; %s; %s.\n' "$(date -u +%F)" \
-    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(processor)" \
     "$(nproc)" "$(uname -r)" "$(tar --version | head -n1)" \
     "$(fsck.erofs -V 2>&1 | head -n1)" "$("$binary" --version)"
 printf 'Medians of %s alternating runs, in seconds.\n\n' "$runs"

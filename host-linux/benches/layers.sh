@@ -24,6 +24,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 cache=${TMPDIR:-/tmp}/erofs-unpack-bench
 memory=/dev/shm
 size=320
@@ -33,8 +35,6 @@ from=/usr
 binary=
 decoder=
 
-die() { printf 'layers.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'layers.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "unknown argument, or one without a value: $1"
@@ -74,18 +74,6 @@ trap 'rm -rf "$out_memory" "$out_disk"' EXIT
 
 # --- Layers -------------------------------------------------------------------------------
 
-# make FILE COMMAND...: runs the command, which writes to "$partial", unless FILE is there.
-make() {
-    local file=$1
-    shift
-    [ ! -e "$file" ] || return 0
-    say "making ${file##*/}"
-    partial=$file.partial
-    rm -f "$partial"
-    "$@"
-    mv "$partial" "$file"
-}
-
 # A plain image of about so many MB: files of the folder in an order that is mixed and always the
 # same, as often as it takes.
 image() {
@@ -105,7 +93,7 @@ image() {
         left=$((wanted * 1000000 - $(stat -c %s "$tar")))
     done
     mkfs.erofs --quiet --tar=f -Enoinline_data -b4096 -T0 \
-        -U 00000000-0000-4000-8000-000000000001 "$partial" "$tar" >/dev/null
+        -U "$uuid" "$partial" "$tar" >/dev/null
     rm -f "$tar" "$list"
 }
 zstd_3() { zstd -q -3 "$1" -o "$partial"; }
@@ -169,7 +157,6 @@ timed() {
     printf '%s\n' $((${EPOCHREALTIME/./} - start))
     rm -f "$out"
 }
-median() { sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 
 # compare KIND PEER=AIM...: the rows of one layer at one place. An aim of - is none.
 compare() {
@@ -209,7 +196,7 @@ mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f", bytes / 1048576 }'; }
 
 printf 'Measured %s on %s, %s CPUs, Linux %s; disk: %s. %s; %s; OpenSSL %s; %s.\n' \
     "$(date -u +%F)" \
-    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(processor)" \
     "$(nproc)" "$(uname -r)" "$(stat -f -c %T "$cache")" \
     "$(zstd --version | grep -o 'v[0-9.]*[0-9]' | sed 's/^v/zstd /')" \
     "$(gzip --version | head -n1)" \

@@ -22,6 +22,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 memory=/dev/shm
 size=300
 from=/usr
@@ -29,8 +31,6 @@ inodes=200000
 runs=7
 program=
 
-die() { printf 'read.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'read.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "unknown argument, or one without a value: $1"
@@ -88,9 +88,6 @@ seconds() {
     "$@" >"$work/said" 2>&1 || die "$* failed: $(tail -n1 "$work/said")"
     awk -v us=$((${EPOCHREALTIME/./} - start)) 'BEGIN { print us / 1e6 }'
 }
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
 
 # compare WHAT AIM MKFS-OPTIONS OURS PEER...: one row.
 compare() {
@@ -117,7 +114,7 @@ compare() {
 }
 
 printf 'Measured %s on %s, %s CPUs, Linux %s, tmpfs, one thread. %s; erofs-unpack %s.\n' \
-    "$(date -u +%F)" "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(date -u +%F)" "$(processor)" \
     "$(nproc)" "$(uname -r)" "$(fsck.erofs -V 2>&1 | head -n1)" \
     "$(sed -n 's/^version = "\(.*\)"/\1/p' "$project/Cargo.toml" | head -n1)"
 printf 'Medians of %s alternating runs, in seconds.\n\n' "$runs"

@@ -24,6 +24,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 cache=${TMPDIR:-/tmp}/erofs-unpack-bench
 memory=/dev/shm
 size=300
@@ -34,8 +36,6 @@ starts=200
 binary=
 alone=
 
-die() { printf 'sandbox.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'sandbox.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "unknown argument, or one without a value: $1"
@@ -76,48 +76,12 @@ trap 'rm -rf "$work"' EXIT
 
 # --- Layers ---------------------------------------------------------------------------------
 
-# make FILE COMMAND...: runs the command, which writes to "$partial", unless FILE is there.
-make() {
-    local file=$1
-    shift
-    [ ! -e "$file" ] || return 0
-    say "making ${file##*/}"
-    partial=$file.partial
-    rm -f "$partial"
-    "$@"
-    mv "$partial" "$file"
-}
-
-uuid=00000000-0000-4000-8000-000000000001
-
-# A plain image of about so many MB, in the form of containerd's: files of the folder in an order
-# that is mixed and always the same.
+# A plain image of about so many MB, as containerd's differ makes it of a tar.
 image() {
-    find "$from" -xdev -type f -readable -size +0 -printf '%s %p\0' | sort -z |
-        sort -zR --random-source=<(yes) |
-        awk -v RS='\0' -v ORS='\0' -v left="$((size * 1000000))" '
-            left <= 0 { exit }
-            { left -= $1; sub(/^[0-9]+ /, ""); print }' >"$partial.list" || true
-    [ -s "$partial.list" ] || die "found no files in $from"
-    tar --create --file "$partial.tar" --no-recursion --hard-dereference --owner=0 --group=0 \
-        --null --files-from "$partial.list" 2>"$work/said" ||
-        [ $? -eq 1 ] || die "tar failed: $(tail -n3 "$work/said")"
+    tar_of "$size" "$partial.tar"
     mkfs.erofs --tar=f --aufs --quiet -Enoinline_data -b4096 -U "$uuid" "$partial" "$partial.tar" \
         >/dev/null
-    rm -f "$partial.list" "$partial.tar"
-}
-
-# Small files, 499 in a directory.
-many_inodes() {
-    local tree=$cache/tree number
-    for ((number = 0; number < inodes / 500; number++)); do
-        mkdir -p "$tree/$((number / 20))/$number"
-        # The pipe is closed before seq is done.
-        { seq 100000 2>/dev/null || true; } | head -c 49900 |
-            split -b 100 -a 3 - "$tree/$((number / 20))/$number/file-"
-    done
-    mkfs.erofs --quiet -T0 -U "$uuid" --all-root "$partial" "$tree" >/dev/null
-    rm -rf "$tree"
+    rm -f "$partial.tar"
 }
 
 zstd_of() { zstd -q "-$2" "$1" -o "$partial"; }
@@ -136,7 +100,6 @@ unpack_unchecked() {
 check() { "$binary" check "$image" --quiet "--sandbox=$1"; }
 check_full() { "$binary" check "$image" --quiet --level full --jobs 1 "--sandbox=$1"; }
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 largest() { sort -n | tail -n1; }
 
 # once COMMAND SANDBOX: its wall time in microseconds, CPU time in seconds, memory in KiB, in
@@ -204,12 +167,12 @@ make "$plain" image
 make "$plain.zst" zstd_of "$plain" 3
 make "$plain.gz" gzip_6 "$plain"
 many=$cache/$inodes-inodes.erofs
-make "$many" many_inodes
+make "$many" many_inodes "$inodes" "$cache/tree"
 mib=$(($(stat -c %s "$plain") >> 20))
 
 printf 'Measured %s on %s, %s CPUs, Linux %s. %s.\n' \
     "$(date -u +%F)" \
-    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(processor)" \
     "$(nproc)" "$(uname -r)" "$("$binary" --version)"
 printf 'Medians of %s alternating runs. Layers of %s MiB, decoded.\n\n' "$runs" "$mib"
 printf '| | native, s | sandbox, s | ratio | aim | | native, CPU s | sandbox, CPU s | native, MiB | sandbox, MiB |\n'

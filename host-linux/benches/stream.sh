@@ -24,6 +24,8 @@ set -euo pipefail
 export LC_ALL=C
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=host-linux/benches/common.sh
+. "$project/host-linux/benches/common.sh"
 size=300
 from=/usr
 runs=7
@@ -31,8 +33,6 @@ binary=
 decoder=
 folders=()
 
-die() { printf 'stream.sh: %s\n' "$*" >&2; exit 1; }
-say() { printf 'stream.sh: %s\n' "$*" >&2; }
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -104,9 +104,6 @@ timed() {
     "$@" || die "$* failed"
     awk -v wall=$((${EPOCHREALTIME/./} - start)) 'BEGIN { print wall / 1e6 }'
 }
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
 
 # row KIND OURS PEER WORDS AIM
 row() {
@@ -130,7 +127,7 @@ row() {
 # --- Table ----------------------------------------------------------------------------------
 
 printf 'Measured %s on %s, %s CPUs, Linux %s. zstd %s; %s. Medians of %s alternating runs, in seconds.\n\n' \
-    "$(date -u +%F)" "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" \
+    "$(date -u +%F)" "$(processor)" \
     "$(nproc)" "$(uname -r)" "$(zstd -V | grep -oE '[0-9]+(\.[0-9]+)+' | head -n1)" \
     "$("$binary" --version)" "$runs"
 printf '| stdout | file system | peer | ours | peer | ratio | aim | |\n'
