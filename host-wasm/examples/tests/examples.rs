@@ -120,6 +120,22 @@ fn python_with_wasmtime() {
 }
 
 #[test]
+fn go_with_wazero() {
+    // Go with the module wazero, as .ci/install-tools puts it together.
+    let Some(mut build) = program("go-wazero", &["build", "-o", "target/wasm/layer-go"]) else {
+        return;
+    };
+    module();
+    let built = build.arg("host-wasm/examples/go/layer.go").output();
+    let built = built.unwrap();
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    compare(|| Command::new(root().join("target/wasm/layer-go")));
+    let vetted = program("go-wazero", &["vet", "host-wasm/examples/go/layer.go"]);
+    let vetted = vetted.unwrap().output().unwrap();
+    assert!(vetted.status.success(), "{}", text(&vetted.stderr));
+}
+
+#[test]
 fn a_page_in_chromium() {
     let (Some(mut node), Some(_)) = (
         program("node", &["host-wasm/examples/javascript/test_page.js"]),
