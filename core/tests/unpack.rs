@@ -114,6 +114,17 @@ fn every_field_of_the_superblock_is_looked_at() {
     assert!(unpack(&metabox.mend().0, &plain()).is_ok());
     metabox.set(135, &[0x80]);
     assert_eq!(refusal(&metabox.mend()), (Code::SuperblockMetabox, at(128)));
+    // Without a checksum too the gate waits for the extension slot, and looks at all of it.
+    metabox.set(8, &[2]);
+    assert_eq!(refusal(&metabox), (Code::SuperblockMetabox, at(128)));
+    metabox.set(135, &[0]);
+    let outcome = unpack(&metabox.0, &plain()).unwrap();
+    assert_eq!(outcome.superblock.unwrap().metabox_nid, Some(36));
+    metabox.0.truncate(1160);
+    assert_eq!(
+        refusal(&metabox),
+        (Code::SuperblockTruncated, At::Image(1160))
+    );
 }
 
 #[test]

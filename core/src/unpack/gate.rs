@@ -75,7 +75,12 @@ impl Gate {
 
     /// Whether the gate has seen all that it looks at.
     pub(super) const fn is_open(&self) -> bool {
-        self.superblock.is_some() && self.crc.is_none() && self.table.is_none()
+        match &self.superblock {
+            Some(superblock) if !self.extension_is_missing(superblock) => {
+                self.crc.is_none() && self.table.is_none()
+            }
+            _ => false,
+        }
     }
 
     /// Takes the next bytes of the image.
@@ -151,7 +156,7 @@ impl Gate {
     }
 
     /// Whether there is an extension slot that has not passed.
-    fn extension_is_missing(&self, superblock: &Superblock) -> bool {
+    const fn extension_is_missing(&self, superblock: &Superblock) -> bool {
         superblock.extension_slots > 0 && superblock.metabox_nid.is_none()
     }
 

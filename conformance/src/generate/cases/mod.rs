@@ -25,9 +25,10 @@ use super::suite::Suite;
 use crate::manifest::{Case, Source};
 
 /// Where inputs come from.
-pub(super) const ORIGINS: [(&str, &str); 4] = [
+pub(super) const ORIGINS: [(&str, &str); 5] = [
     foreign::ORIGINS[0],
     foreign::ORIGINS[1],
+    foreign::ORIGINS[2],
     (
         "generated",
         "Made by `erofs-unpack-conformance generate`, by hand or from a base by edits of fields.",

@@ -346,6 +346,13 @@ fn wide_fields(suite: &mut Suite, small: &Image) {
         "Metadata may lie in a metabox, whose inode the extension slot names.",
         &boxed.clone().mend().0,
     );
+    let unsigned = boxed.clone().set("feature_compat", 2);
+    valid(
+        suite,
+        "superblock/metabox-unsigned",
+        "There is an extension slot, and no checksum.",
+        &unsigned.0,
+    );
     let both = |meta: u64| {
         small
             .clone()
@@ -397,6 +404,22 @@ fn wide_fields(suite: &mut Suite, small: &Image) {
             "metabox",
         ),
         (
+            "metabox-unsigned-beyond",
+            "Without a checksum, the metabox's inode lies beyond the image.",
+            unsigned.clone().set("metabox_nid", 128),
+            Code::SuperblockMetabox,
+            128,
+            "metabox-unsigned",
+        ),
+        (
+            "metabox-unsigned-root",
+            "Without a checksum, the root lies beyond the image.",
+            unsigned.clone().set("rootnid_2b", 128),
+            Code::SuperblockRoot,
+            14,
+            "metabox-unsigned",
+        ),
+        (
             "metabox-missing",
             "There is no extension slot to name the metabox.",
             boxed.set("sb_extslots", 0).mend(),
@@ -436,6 +459,18 @@ fn wide_fields(suite: &mut Suite, small: &Image) {
             draft
                 .demand(KERNEL.0, KERNEL.1)
                 .differs_from(&format!("superblock/metabox/{}", wire.name()))
+                .refused(Code::SuperblockTruncated, At::Image(1160))
+        },
+    );
+    every(
+        suite,
+        "superblock/extension-unsigned-truncated",
+        "Without a checksum, the image ends before its extension slot does.",
+        &unsigned.0[..1160],
+        |draft, wire| {
+            draft
+                .demand(KERNEL.0, KERNEL.1)
+                .differs_from(&format!("superblock/metabox-unsigned/{}", wire.name()))
                 .refused(Code::SuperblockTruncated, At::Image(1160))
         },
     );
