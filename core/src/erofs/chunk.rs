@@ -71,7 +71,8 @@ impl<R: ReadAt> Image<R> {
     }
 
     /// The extent of a chunk-based file: the chunk that holds `offset` and those that follow it
-    /// on the device, until `wanted` bytes are covered.
+    /// on the device, until `wanted` bytes are covered. Where a device that is addressed as one with
+    /// the image begins or ends, a new extent begins: the two sides are read from two sources.
     pub(super) fn chunk_extent(
         &self,
         inode: &Inode,
@@ -99,6 +100,10 @@ impl<R: ReadAt> Image<R> {
         let first = number << (table.chunk_bits & 63);
         let place = self.chunk(inode, &table, number)?;
         let mut end = first.saturating_add(chunk);
+        let border = match place {
+            Place::Raw { device: 0, offset } => self.border_behind(offset),
+            _ => u64::MAX,
+        };
         let mut merged = 1;
         while merged < MERGED_MAX && end < stop {
             let so_far = end.saturating_sub(first);
@@ -109,6 +114,9 @@ impl<R: ReadAt> Image<R> {
                 },
                 hole => hole,
             };
+            if matches!(next, Place::Raw { offset, .. } if offset >= border) {
+                break;
+            }
             number = number.saturating_add(1);
             // What is wrong with a later chunk is said when that one is asked for.
             if !self
@@ -125,6 +133,19 @@ impl<R: ReadAt> Image<R> {
             length: end.min(inode.size).saturating_sub(first),
             place,
         })
+    }
+
+    /// Where behind this byte the next device begins or ends that is addressed as one with the image.
+    fn border_behind(&self, offset: u64) -> u64 {
+        let devices = self.devices.iter().map(|device| &device.slot);
+        devices
+            .filter(|slot| slot.start != 0)
+            .flat_map(|slot| [Some(slot.start), slot.end()])
+            .flatten()
+            .map(|block| block.saturating_mul(self.superblock.block_size()))
+            .filter(|border| *border > offset)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// The place of one chunk.

@@ -207,6 +207,19 @@ fn a_device_that_was_appended_to_the_image_is_found_there() {
 }
 
 #[test]
+fn the_block_behind_a_device_is_that_of_the_next() {
+    let indexes = [index(0, 19), index(0, 20), index(0, 23)];
+    let build = with_devices(&[(4, 16), (4, 20)], 0x20, &indexes);
+    let (first, second) = ([2_u8; 2048], [3_u8; 2048]);
+    let mut image = build.open();
+    assert!(image.attach(&first, 2048) && image.attach(&second, 2048));
+    let inode = image.inode(80).unwrap();
+    let mut buf = [0; 3 * 512];
+    assert_eq!(image.read(&inode, 0, &mut buf).unwrap(), buf.len());
+    assert_eq!([buf[0], buf[512], buf[1024]], [2, 3, 3]);
+}
+
+#[test]
 fn a_device_that_is_not_in_the_table_is_refused() {
     let build = with_devices(&[(4, 0), (4, 0)], 0x20, &[index(0, 8), index(3, 1)]);
     let image = build.open();
