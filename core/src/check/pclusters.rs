@@ -117,6 +117,8 @@ mod tests {
         assert_eq!(settle(&[]), None);
         assert_eq!(settle(&[(0, 4, 1), (4, 8, 1), (4, 8, 1), (0, 8, 1)]), None);
         assert_eq!(settle(&[(8, 12, 2), (0, 4, 1), (4, 8, 2)]), None);
+        // One reaches beyond the other, and a third lies over both.
+        assert_eq!(settle(&[(0, 10, 1), (5, 20, 1), (8, 15, 1)]), None);
     }
 
     #[test]

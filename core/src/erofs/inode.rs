@@ -455,3 +455,35 @@ fn extended(record: &[u8]) -> Parsed<'_, Raw> {
 fn fault(code: Code, nid: u64) -> Error {
     Error::new(code, At::Nid(nid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_is_named_by_itself() {
+        for (layout, name) in [
+            (Layout::FlatPlain, "flat-plain"),
+            (Layout::CompressedFull, "compressed-full"),
+            (Layout::FlatInline, "flat-inline"),
+            (Layout::CompressedCompact, "compressed-compact"),
+            (Layout::ChunkBased, "chunk-based"),
+        ] {
+            assert_eq!(layout.name(), name);
+        }
+    }
+
+    #[test]
+    fn device_numbers_are_read_as_linux_packs_them() {
+        for (union, major, minor) in [
+            (0, 0, 0),
+            (0x0000_0103, 1, 3),
+            (0x0001_03ff, 259, 255),
+            (0x1230_0145, 1, 0x1_2345),
+            (u32::MAX, 0xfff, 0xf_ffff),
+        ] {
+            let read = data(1, Layout::FlatPlain, FileType::CharDevice, union, 0, false);
+            assert_eq!(read, Ok(Data::Device(major, minor)), "{union:#x}");
+        }
+    }
+}

@@ -6,8 +6,8 @@
 
 mod promise;
 
-use erofs_unpack_core::check::{Level, Options, Summary, check};
-use erofs_unpack_core::erofs::ReadError;
+use erofs_unpack_core::check::{Level, Options, Paths, RULES, Summary, check};
+use erofs_unpack_core::erofs::{Image, ReadError};
 use erofs_unpack_core::oci::Policy;
 use erofs_unpack_core::{Code, Limits};
 
@@ -112,6 +112,41 @@ fn rules_can_be_switched_off_by_their_ids_alone() {
     assert!(!options.allow("dirent-disorder"));
     // Not a rule, though an error: a limit is raised, not switched off.
     assert!(!options.allow("check-memory"));
+    for rule in RULES {
+        assert_eq!(options.allows(rule), rule.id() == "dirent-order");
+    }
+}
+
+/// What is wrong with an inode is told with the path that leads to it, not to another.
+#[test]
+fn a_file_is_named_by_its_own_path() {
+    let mut bytes = base("demo-1.erofs");
+    let limits = Limits::DEFAULT;
+    let paths = ["cache/stale", "etc/greeting", "etc/removed"];
+    let inodes = {
+        let image = Image::open(&bytes[..], bytes.len() as u64, &limits).unwrap();
+        paths.map(|path| image.resolve(path.as_bytes()).unwrap().unwrap().nid)
+    };
+    for (nid, path) in inodes.into_iter().zip(paths) {
+        let good = bytes.clone();
+        let image = Image::open(&good[..], good.len() as u64, &limits).unwrap();
+        let at = image.superblock().inode_offset(nid).unwrap() as usize;
+        // The number of links, in either form of an inode.
+        let links = if bytes[at] & 1 == 0 { 6 } else { 44 };
+        bytes[at + links] = 77;
+        mend(&mut bytes);
+        let size = bytes.len() as u64;
+        let image = Image::open(&bytes[..], size, &limits).unwrap();
+        let mut options = Options::default();
+        options.policy = Policy::Strict;
+        let mut found = Vec::new();
+        check(&bytes[..], size, &limits, &options, &mut |finding| {
+            found.push(Paths::new(&image, 100).of(finding).unwrap());
+        })
+        .unwrap();
+        assert_eq!(found, [Some(path.as_bytes().to_vec())]);
+        bytes = good;
+    }
 }
 
 /// Fields that the kernel or erofs-utils reads at the mount, whether anything uses them or not.
