@@ -2,6 +2,7 @@
 
 mod cache;
 mod check;
+mod confine;
 mod doctor;
 mod extract;
 mod read;
@@ -16,6 +17,7 @@ use erofs_unpack_core::oci::{Digest, Policy};
 
 pub use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub use check::{Check, CheckArgs, LevelName, Rules};
+pub use confine::ConfineArgs;
 pub use doctor::Doctor;
 pub use extract::Extract;
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
@@ -300,6 +302,10 @@ pub struct Unpack {
     #[command(flatten)]
     pub sandbox: SandboxArgs,
 
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
+
     /// What a layer may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -321,6 +327,10 @@ pub struct Inspect {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
 
     /// What a layer may ask for.
     #[command(flatten)]

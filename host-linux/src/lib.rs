@@ -22,6 +22,7 @@
 //! | [`publish`] | output files that are unnamed until they are complete and verified |
 //! | [`report`] | what was done, as JSON |
 //! | [`source`] | OCI layouts, OCI archives, single blobs |
+//! | [`wall`] | what the process gives up before it looks at a stranger's bytes |
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
@@ -46,11 +47,13 @@ pub mod layer;
 mod limit_flag;
 pub mod mount;
 pub mod pipeline;
+mod processors;
 pub mod progress;
 pub mod publish;
 pub mod report;
 mod say;
 pub mod source;
+pub mod wall;
 
 pub use error::{HostError, TargetFault};
 pub use escape::Escaped;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_core::check::{Level, Options, RULES};
 use erofs_unpack_core::oci::{Digest, Policy};
 
-use super::{LimitArgs, SandboxArgs, Select, Talk};
+use super::{ConfineArgs, LimitArgs, SandboxArgs, Select, Talk};
 use crate::error::HostError;
 
 /// How far a check goes.
@@ -95,6 +95,10 @@ pub struct Check {
     /// Where it is done.
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
 
     /// What the image may ask for.
     #[command(flatten)]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use erofs_unpack_core::oci::Digest;
 
-use super::LimitArgs;
+use super::{ConfineArgs, LimitArgs};
 use crate::error::HostError;
 use crate::image_file::{ImageFile, ImageFileOptions};
+use crate::wall::Openings;
 
 /// One EROFS image, and what is known of it.
 #[derive(Debug, Args)]
@@ -30,12 +31,27 @@ pub struct ImageArgs {
     #[arg(long, value_name = "DIGEST")]
     pub diff_id: Option<Digest>,
 
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
+
     /// What the image may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
 }
 
 impl ImageArgs {
+    /// The files that opening it takes.
+    #[must_use]
+    pub fn openings(&self) -> Openings {
+        let mut openings = Openings::new();
+        openings.read(&self.image);
+        self.devices.iter().for_each(|path| openings.read(path));
+        // What is compressed, or has to have a digest, is unpacked there.
+        openings.spool(&std::env::temp_dir());
+        openings
+    }
+
     /// Opens the image.
     ///
     /// # Errors

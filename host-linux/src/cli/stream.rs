@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{CheckArgs, LimitArgs, PolicyName, SandboxArgs};
+use super::{CheckArgs, ConfineArgs, LimitArgs, PolicyName, SandboxArgs};
 
 /// `stream`
 #[derive(Debug, Args)]
@@ -37,6 +37,10 @@ pub struct Stream {
     /// Where it is done.
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
 
     /// What a layer may ask for.
     #[command(flatten)]

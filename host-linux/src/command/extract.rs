@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::thread;
 
 use crate::cli::Extract;
 use crate::error::HostError;
 use crate::extract::{Options, Progress, extract, write_tar};
+use crate::processors::processors;
 use crate::progress::Bars;
 use crate::report::shown;
 use crate::say::complain;
+use crate::wall::Work;
 
 /// Size of the buffer that joins the headers and the small files of a tar stream, in bytes.
 const BUFFER: usize = 64 << 10;
@@ -42,15 +43,25 @@ fn carry_out(args: &Extract) -> Result<Vec<String>, HostError> {
             "--tar writes to stdout, which is a terminal: redirect it, or give -C DIR".into(),
         ));
     }
+    let mut openings = args.image.openings();
+    let work = match &args.directory {
+        Some(directory) => {
+            openings.extract(directory);
+            Work::Extract
+        }
+        None => Work::Verify,
+    };
+    let mut wall = args.image.confine.wall(&openings)?;
+    wall.calls(work)?;
+    if args.talk.verbose {
+        complain(&wall);
+    }
     let image = args.image.open()?;
     image.verify_checksum()?;
     let mut options = Options::new();
     options.everything &= !args.as_user;
     options.replace = args.force;
-    options.jobs = args.jobs.map_or_else(
-        || thread::available_parallelism().map_or(1, Into::into),
-        usize::from,
-    );
+    options.jobs = args.jobs.map_or_else(processors, usize::from);
     options.max_size = args.max_extracted_size;
     options.max_links = args.max_links;
     let progress = Arc::new(Progress::default());

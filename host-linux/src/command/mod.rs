@@ -20,11 +20,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cli::Select;
+use crate::cli::{ConfineArgs, Select};
 use crate::error::HostError;
 use crate::image::Selection;
 use crate::say;
 use crate::source::SourceOptions;
+use crate::wall::{Openings, Work};
 use erofs_unpack_core::oci::Platform;
 
 /// Which image the command line means.
@@ -58,6 +59,23 @@ fn not_for_blobs(source: &Path, select: &Select) -> Result<(), HostError> {
         }
     }
     Ok(())
+}
+
+/// Raises the wall around this process. `load` is done between its halves: it may make memory
+/// executable and start threads, and opens no files.
+fn confined<T>(
+    args: &ConfineArgs,
+    openings: &Openings,
+    verbose: bool,
+    load: impl FnOnce() -> Result<T, HostError>,
+) -> Result<T, HostError> {
+    let mut wall = args.wall(openings)?;
+    let loaded = load()?;
+    wall.calls(Work::Verify)?;
+    if verbose {
+        say::complain(&wall);
+    }
+    Ok(loaded)
 }
 
 /// How a source is opened.

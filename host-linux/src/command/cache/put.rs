@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use erofs_unpack_core::oci::{Digest, Layer, LayerRole};
 use erofs_unpack_core::unpack::Expectations;
@@ -17,6 +16,7 @@ use crate::error::HostError;
 use crate::examine::Examined;
 use crate::image::Image;
 use crate::pipeline::Progress;
+use crate::processors::processors;
 use crate::progress::Bars;
 use crate::report::{ErrorReport, shown};
 use crate::say;
@@ -78,7 +78,7 @@ fn put(args: &CachePut, done: &mut Done) -> Result<(), HostError> {
         Some(args.check.options(args.select.policy.into())?)
     };
     let mut how = Verify::new(check, args.limits.limits());
-    how.jobs = thread::available_parallelism().map_or(1, usize::from);
+    how.jobs = processors();
     if args.dm_verity {
         how.tree = Some(VeritySetup::find()?);
     }

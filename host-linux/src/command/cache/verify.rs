@@ -1,7 +1,5 @@
 //! `erofs-unpack cache verify`.
 
-use std::thread;
-
 use erofs_unpack_core::oci::Digest;
 use serde::Serialize;
 
@@ -9,6 +7,7 @@ use super::{End, foreign};
 use crate::cache::{self, Cache, Verify, VeritySetup};
 use crate::cli::CacheVerify;
 use crate::error::HostError;
+use crate::processors::processors;
 use crate::report::{ErrorReport, shown};
 use crate::say;
 
@@ -68,7 +67,7 @@ fn verify(
         args.diff_ids.clone()
     };
     let mut how = Verify::new(check, args.limits.limits());
-    how.jobs = thread::available_parallelism().map_or(1, usize::from);
+    how.jobs = processors();
     how.tree = (!args.no_dm_verity).then_some(VeritySetup::on_demand());
     how.converted = args.converted;
     for diff_id in &wanted {

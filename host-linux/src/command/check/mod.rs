@@ -3,20 +3,20 @@
 mod layers;
 mod text;
 
-use std::thread;
-
 use erofs_unpack_core::check::Options;
 use serde::Serialize;
 
-use super::{not_for_blobs, outcome_name, source_options, write_json};
+use super::{confined, not_for_blobs, outcome_name, source_options, write_json};
 use crate::cli::{Check, SandboxName};
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{ImageFile, ImageFileOptions};
 use crate::isolation::Isolation;
+use crate::processors::processors;
 use crate::report::{ErrorReport, FoundReport, ImageReport, VERSION, shown};
 use crate::say;
 use crate::source::{BlobReader, Source};
+use crate::wall::Openings;
 use layers::LayerFound;
 
 pub(crate) use text::findings;
@@ -121,7 +121,17 @@ fn check(args: &Check, found: &mut Found) -> Result<(), HostError> {
     // What is wrong with the command line is said before anything is read.
     let mut options = args.check.options(args.select.policy.into())?;
     options.devices = args.known_devices;
-    let isolation = args.sandbox.isolation(SandboxName::None)?;
+    let mut openings = Openings::new();
+    openings.source(&args.source);
+    // What is compressed is unpacked there.
+    openings.spool(&std::env::temp_dir());
+    args.devices.iter().for_each(|path| openings.read(path));
+    if let Some(path) = &args.json {
+        openings.report(path);
+    }
+    let isolation = confined(&args.confine, &openings, args.talk.verbose, || {
+        args.sandbox.isolation(SandboxName::None)
+    })?;
     match Source::open(&args.source, &source_options(&args.select, false))? {
         Source::Blob(blob) => {
             found.lone = Some(lone(args, blob, &options, isolation)?);
@@ -152,6 +162,5 @@ fn lone(
 
 /// How many threads decode at the full level.
 fn jobs(args: &Check) -> usize {
-    let processors = || thread::available_parallelism().map_or(1, usize::from);
     args.jobs.map_or_else(processors, usize::from)
 }

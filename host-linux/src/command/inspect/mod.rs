@@ -11,12 +11,13 @@ pub(super) use text::superblock_text;
 
 use serde::Serialize;
 
-use super::{not_for_blobs, source_options, write_json};
+use super::{confined, not_for_blobs, source_options, write_json};
 use crate::cli::Inspect;
 use crate::error::HostError;
 use crate::report::{VERSION, shown};
 use crate::say;
 use crate::source::Source;
+use crate::wall::Openings;
 
 /// Runs the command and gives its exit code.
 #[must_use]
@@ -47,6 +48,9 @@ struct Found {
 
 fn inspect(args: &Inspect) -> Result<(), HostError> {
     let limits = args.limits.limits();
+    let mut openings = Openings::new();
+    openings.source(&args.source);
+    confined(&args.confine, &openings, false, || Ok(()))?;
     let source = Source::open(&args.source, &source_options(&args.select, false))?;
     let mut found = Found {
         version: VERSION,

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 
 use serde::Serialize;
 
-use super::super::outcome_name;
+use super::super::{confined, outcome_name};
 use super::Reader;
 use crate::cli::ImageArgs;
 use crate::error::HostError;
@@ -80,6 +80,7 @@ pub(in crate::command) fn run(
         json.members(&head)
     });
     let result = started.and_then(|()| {
+        confined(&args.confine, &args.openings(), false, || Ok(()))?;
         let file = args.open()?;
         let image = file.image()?;
         if verify {

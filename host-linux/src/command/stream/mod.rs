@@ -22,15 +22,18 @@ use erofs_unpack_core::unpack::{
 };
 use rustix::event::PollFlags;
 
+use super::confined;
 use crate::cli::{SandboxName, Stream};
 use crate::error::HostError;
 use crate::examine::examine;
 use crate::image_file::{FileAt, ImageFile};
 use crate::isolation::Isolation;
 use crate::pipeline::{self, Progress, Stop, Terms};
-use crate::publish::{emit, wait};
+use crate::processors::processors;
+use crate::publish::{emit, scratch, wait};
 use crate::say;
 use crate::source::{BlobReader, Source, SourceOptions};
+use crate::wall::Openings;
 use sink::Spool;
 
 /// What the source is called in messages.
@@ -55,7 +58,13 @@ pub fn run(args: &Stream) -> u8 {
 fn stream(args: &Stream) -> Result<(), HostError> {
     let options = args.check.options(args.policy.into())?;
     let limits = args.limits.limits();
-    let isolation = args.sandbox.isolation(SandboxName::default())?;
+    let spool_dir = args.spool_dir.clone().unwrap_or_else(default_spool_dir);
+    // Made before it is known whether there is use for it: so no file at all has to be opened
+    // once a layer is read. What is wrong with the folder is said where there is use.
+    let made = scratch(&spool_dir);
+    let isolation = confined(&args.confine, &Openings::new(), args.verbose, || {
+        args.sandbox.isolation(SandboxName::default())
+    })?;
     let stated = stated_type(args)?;
     let stdout = own(&io::stdout())
         .map_err(|error| HostError::environment("stdout", "open for writing", error))?;
@@ -80,9 +89,8 @@ fn stream(args: &Stream) -> Result<(), HostError> {
         ));
     }
 
-    let spool_dir = args.spool_dir.clone().unwrap_or_else(default_spool_dir);
     let file = OnceLock::new();
-    let mut spool = Spool::new(stated.tar, &spool_dir, &file, &stdout);
+    let mut spool = Spool::new(stated.tar, &spool_dir, made, &file, &stdout);
     let progress = Progress::default();
     let ran = pipeline::run_stream(
         &mut blob,
@@ -124,8 +132,7 @@ fn check(
     let place = Path::new(STDIN);
     let content = (FileAt::sharing(file, place)?, size);
     let image = ImageFile::of_layer(place, content, Vec::new(), limits);
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    examine(&image, &options, jobs, isolation)?.verdict()?;
+    examine(&image, &options, processors(), isolation)?.verdict()?;
     Ok(())
 }
 

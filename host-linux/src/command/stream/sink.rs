@@ -12,13 +12,15 @@ use rustix::io::Errno;
 
 use crate::error::HostError;
 use crate::pipeline::Sink;
-use crate::publish::{SparseWriter, is_closed, scratch, write_all};
+use crate::publish::{SparseWriter, is_closed, write_all};
 
 /// Takes decoded bytes.
 pub(super) struct Spool<'a> {
     /// Whether it may be a tar archive.
     tar: bool,
     dir: &'a Path,
+    /// The file in it for an image, until it is taken, or why there is none.
+    made: Option<Result<File, HostError>>,
     /// Set when the bytes are those of an image: the file that they are in.
     file: &'a OnceLock<File>,
     stdout: &'a File,
@@ -38,17 +40,19 @@ enum Way<'a> {
 }
 
 impl<'a> Spool<'a> {
-    /// A sink that has nothing yet; an image goes to an unnamed file in `dir`, which is then
-    /// found in `file`.
+    /// A sink that has nothing yet; an image goes to the unnamed file that was `made` in `dir`,
+    /// which is then found in `file`.
     pub(super) const fn new(
         tar: bool,
         dir: &'a Path,
+        made: Result<File, HostError>,
         file: &'a OnceLock<File>,
         stdout: &'a File,
     ) -> Self {
         Self {
             tar,
             dir,
+            made: Some(made),
             file,
             stdout,
             way: Way::Open(Vec::new()),
@@ -89,10 +93,13 @@ impl<'a> Spool<'a> {
         self.way = match content {
             StreamContent::Tar => Way::Through,
             StreamContent::Erofs => {
-                let file = scratch(self.dir).map_err(|error| {
-                    self.fault = Some(error);
-                    io::Error::from(io::ErrorKind::Other)
-                })?;
+                let file = match self.made.take() {
+                    Some(Ok(file)) => file,
+                    made => {
+                        self.fault = made.and_then(Result::err);
+                        return Err(io::ErrorKind::Other.into());
+                    }
+                };
                 Way::Spool(SparseWriter::new(self.file.get_or_init(|| file)))
             }
         };

@@ -12,7 +12,7 @@ use erofs_unpack_core::check::Options;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
 
-use crate::cli::{SandboxName, Unpack};
+use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
@@ -130,7 +130,12 @@ pub(in crate::command) struct How {
 
 impl How {
     /// What the command line says.
-    pub(super) fn of(args: &Unpack, whole: bool, jobs: usize) -> Result<Self, HostError> {
+    pub(super) fn of(
+        args: &Unpack,
+        whole: bool,
+        jobs: usize,
+        isolation: Isolation,
+    ) -> Result<Self, HostError> {
         let check = if args.no_check {
             None
         } else {
@@ -139,7 +144,7 @@ impl How {
         Ok(Self {
             force: args.force,
             limits: args.limits.limits(),
-            isolation: args.sandbox.isolation(SandboxName::None)?,
+            isolation,
             check,
             jobs,
             whole,

@@ -19,8 +19,10 @@ use crate::command::{json, selection};
 use crate::error::{HostError, TargetFault};
 use crate::image::Image;
 use crate::image_file::FileAt;
+use crate::isolation::Isolation;
 use crate::mount::{Mount, file_name};
 use crate::pipeline::Progress;
+use crate::processors::processors;
 use crate::progress::Bars;
 use crate::publish::{Folder, Group, Target, Unpublished};
 use crate::report::{CheckReport, ErrorReport, ImageReport, LayerReport};
@@ -41,6 +43,7 @@ struct Task<'a> {
 pub(super) fn unpack(
     args: &Unpack,
     source: &ImageSource,
+    isolation: Isolation,
     done: &mut Done,
 ) -> Result<(), HostError> {
     if args.diff_id.is_some() && args.layer.is_none() {
@@ -59,7 +62,12 @@ pub(super) fn unpack(
     let layers = chosen_layers(args, &plan)?;
     let jobs = jobs(args).min(layers.len().max(1));
     // At the full level a check has the processors that the layers leave.
-    let how = How::of(args, args.layer.is_none(), processors().div_ceil(jobs))?;
+    let how = How::of(
+        args,
+        args.layer.is_none(),
+        processors().div_ceil(jobs),
+        isolation,
+    )?;
     let dest = Dest::of(args, args.layer.is_none())?;
     // The folder of a whole image, which gets an image.json too.
     let folder = match &dest {
@@ -212,11 +220,6 @@ fn chosen_layers(args: &Unpack, plan: &Plan) -> Result<Vec<Layer>, HostError> {
         layer.diff_id = Some(wanted);
     }
     Ok(vec![layer])
-}
-
-/// How many processors there are.
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How many layers are unpacked at the same time.

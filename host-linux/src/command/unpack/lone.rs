@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{Digest, MediaKind, MediaType};
@@ -15,7 +14,9 @@ use super::tell::{Done, say_layer, status_of};
 use crate::cli::{LimitArgs, Unpack};
 use crate::command::not_for_blobs;
 use crate::error::HostError;
+use crate::isolation::Isolation;
 use crate::pipeline::Progress;
+use crate::processors::processors;
 use crate::progress::Bars;
 use crate::report::{CheckReport, ErrorReport, LayerReport, shown};
 use crate::source::BlobReader;
@@ -23,6 +24,7 @@ use crate::source::BlobReader;
 pub(super) fn unpack(
     args: &Unpack,
     mut blob: BlobReader,
+    isolation: Isolation,
     done: &mut Done,
 ) -> Result<(), HostError> {
     not_for_blobs(&args.source, &args.select)?;
@@ -47,7 +49,7 @@ pub(super) fn unpack(
         not_verified: not_verified(&expected),
         ..LayerReport::default()
     };
-    let outcome = bring_and_finish(args, blob, &expected, &mut report, done);
+    let outcome = bring_and_finish(args, blob, isolation, &expected, &mut report, done);
     match &outcome {
         Ok(_) => {
             if !report.not_verified.is_empty() {
@@ -97,12 +99,12 @@ fn not_verified(expected: &Expectations) -> Vec<&'static str> {
 fn bring_and_finish(
     args: &Unpack,
     blob: BlobReader,
+    isolation: Isolation,
     expected: &Expectations,
     report: &mut LayerReport,
     done: &mut Done,
 ) -> Result<(), HostError> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let how = How::of(args, false, processors)?;
+    let how = How::of(args, false, processors(), isolation)?;
     let dest = Dest::of(args, false)?;
     let name = match (&dest, args.diff_id) {
         (Dest::Folder(_), Some(diff_id)) => format!("01-{:.12}.erofs", diff_id.hex()),

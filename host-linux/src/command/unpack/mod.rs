@@ -5,11 +5,12 @@ mod image;
 mod lone;
 mod tell;
 
-use super::source_options;
-use crate::cli::Unpack;
+use super::{confined, source_options};
+use crate::cli::{SandboxName, Unpack};
 use crate::error::HostError;
 use crate::report::shown;
 use crate::source::Source;
+use crate::wall::Openings;
 use tell::{Done, is_stdout};
 
 pub(super) use dest::{Dest, How, Passed, bring};
@@ -39,14 +40,26 @@ fn usage(args: &Unpack) -> Result<(), HostError> {
 }
 
 fn unpack(args: &Unpack, done: &mut Done) -> Result<(), HostError> {
+    let mut openings = Openings::new();
+    openings.source(&args.source);
+    match args.output.as_deref().filter(|path| !is_stdout(path)) {
+        Some(path) => openings.output(path),
+        None => openings.spool(&std::env::temp_dir()),
+    }
+    if let Some(path) = &args.json {
+        openings.report(path);
+    }
+    let isolation = confined(&args.confine, &openings, args.talk.verbose, || {
+        args.sandbox.isolation(SandboxName::None)
+    })?;
     let lone = args.media_type.is_some();
     let source = Source::open(&args.source, &source_options(&args.select, lone))?;
     match source {
-        Source::Blob(blob) => lone::unpack(args, blob, done),
+        Source::Blob(blob) => lone::unpack(args, blob, isolation, done),
         Source::Image(_) if lone => Err(HostError::Usage(format!(
             "--media-type: {} is an image layout, not one blob",
             shown(&args.source)
         ))),
-        Source::Image(source) => image::unpack(args, &source, done),
+        Source::Image(source) => image::unpack(args, &source, isolation, done),
     }
 }
