@@ -2,10 +2,12 @@
 
 mod common;
 
+use core::time::Duration;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use common::*;
 
@@ -68,6 +70,49 @@ fn every_thread_is_behind_the_wall_before_anything_is_read() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_commands_that_say_nothing_of_it_have_it_too() {
+    let (said, _) = waiting(COMMANDS[1]);
+    if !said.contains("seccomp in force") {
+        println!("skipped: needs seccomp: {said}");
+        return;
+    }
+    let dir = Dir::new();
+    let target = dir.path("target");
+    for arguments in [
+        args!["inspect", "-"],
+        args!["ls", "-"],
+        args!["tree", "-"],
+        args!["stat", "-", "/"],
+        args!["cat", "-", "/file"],
+        args!["dump", "-"],
+        args!["extract", "--tar", "-"],
+        args!["extract", "-C", target, "-"],
+    ] {
+        let mut child = program()
+            .args(&arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        // It waits for its input until then, and for as long as this test likes.
+        let begun = Instant::now();
+        loop {
+            let status = fs::read_to_string(&status).unwrap();
+            if field(&status, "Seccomp:") == "2" && field(&status, "NoNewPrivs:") == "1" {
+                break;
+            }
+            let waited = begun.elapsed();
+            assert!(waited < Duration::from_secs(60), "{arguments:?}: {status}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(child.stdin.take());
+        child.wait_with_output().unwrap();
     }
 }
 
