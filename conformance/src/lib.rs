@@ -13,6 +13,7 @@
 //! | [`kernel`] | the back end that mounts an image and reads all of it |
 //! | [`apart`] | the back end that was asked by one file, and has answered in another |
 //! | [`suite`], [`results`] | all cases on several back ends, and what came of it as text |
+//! | [`files`] | asks the core about files of other suites, in folders that say what they must be |
 //! | [`coverage`] | which case reaches which error |
 //! | [`generate`] | writes the vectors, or says whether they are what it would write |
 //! | [`seeds`] | writes the inputs of the cases as seeds for fuzzing |
@@ -29,6 +30,7 @@
 pub mod apart;
 pub mod blob;
 pub mod coverage;
+pub mod files;
 pub mod generate;
 #[cfg(feature = "wasmi")]
 pub mod interpreted;

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueHint};
 use erofs_unpack_conformance::apart;
+use erofs_unpack_conformance::files;
 use erofs_unpack_conformance::generate::{self, bases};
 use erofs_unpack_conformance::run::Vectors;
 use erofs_unpack_conformance::seeds;
@@ -54,6 +55,16 @@ enum Command {
     /// Run the cases on the core, the kernel or programs, and hold what they say against what
     /// must be said
     Run(run_command::Arguments),
+    /// Ask the core about files of other suites: every .zst, .gz and .gzip in a folder. Where a file
+    /// has the same name without that end, it is what must come out
+    Files {
+        /// A folder whose files must decode; can be given several times
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "invalid")]
+        valid: Vec<PathBuf>,
+        /// A folder whose files must be refused; can be given several times
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        invalid: Vec<PathBuf>,
+    },
     /// Write the cases that need no allocation as requests that a small program can read
     Requests {
         /// The file
@@ -90,6 +101,7 @@ fn main() -> ExitCode {
         Command::Generate { check: true, dir } => check(&dir),
         Command::Generate { check: false, dir } => generate::write(&dir).map(|()| true),
         Command::Bases { dir } => make_bases(&dir).map(|()| true),
+        Command::Files { valid, invalid } => hold_files(&valid, &invalid),
         Command::Requests { file, dir } => write_requests(&file, &dir).map(|()| true),
         Command::Seeds { corpus, dir } => write_seeds(&corpus, &dir).map(|()| true),
         Command::Run(arguments) => run_command::run(&arguments),
@@ -114,6 +126,23 @@ fn check(dir: &Path) -> io::Result<bool> {
         eprintln!("erofs-unpack-conformance: {line}");
     }
     Ok(wrong.is_empty())
+}
+
+fn hold_files(valid: &[PathBuf], invalid: &[PathBuf]) -> io::Result<bool> {
+    let folders = valid.iter().map(|folder| (folder, true));
+    let mut good = true;
+    for (folder, valid) in folders.chain(invalid.iter().map(|folder| (folder, false))) {
+        let held = files::hold(folder, valid)?;
+        for line in &held.wrong {
+            println!("{line}");
+        }
+        let (right, path) = (held.files - held.wrong.len(), folder.display());
+        let word = if valid { "decode" } else { "are refused" };
+        println!("{path}: {right} of {} files {word}", held.files);
+        // A folder without such files is most likely another than was meant.
+        good &= held.wrong.is_empty() && held.files > 0;
+    }
+    Ok(good)
 }
 
 fn write_requests(file: &Path, dir: &Path) -> io::Result<()> {

@@ -51,8 +51,13 @@ impl Native {
         if !blobs {
             return vec![Self::DEFAULT];
         }
+        Self::for_blobs(case.has_flag("large"))
+    }
+
+    /// All that a blob can be run with.
+    pub(crate) fn for_blobs(large: bool) -> Vec<Self> {
         let mut cuts = vec![(64 << 10, 64 << 10)];
-        if !case.has_flag("large") {
+        if !large {
             cuts.extend([(1, 1), (1, 4096), (7, 61), (1021, 64 << 10)]);
         }
         let libraries = [
