@@ -20,7 +20,6 @@
 //! - No symbolic link beneath DIR is followed. Names of another form are nobody's business here.
 
 mod entry;
-mod fault;
 mod gc;
 mod put;
 mod sidecar;
@@ -36,8 +35,8 @@ use erofs_unpack_core::oci::{Algorithm, Digest};
 use crate::error::HostError;
 use crate::publish::Folder;
 
+pub use crate::error::CacheFault;
 pub use entry::{Entry, Listing, Other};
-pub use fault::CacheFault;
 pub use gc::{Keep, Removed, collect, snapshot_links};
 pub use put::{Put, put};
 pub use sidecar::Sidecar;

@@ -10,10 +10,10 @@ use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::unpack::{Expectations, Outcome};
 
 use super::entry::{open_image, read_sidecar};
-use super::fault::CacheFault;
 use super::tree::VeritySetup;
 use super::verify::{Verify, verify};
 use super::{Cache, Sidecar, image_name, sidecar_name};
+use crate::error::CacheFault;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};

@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use erofs_unpack_core::oci::Digest;
 
-use super::fault::CacheFault;
 use super::sidecar::Sidecar;
+use crate::error::CacheFault;
 use crate::error::HostError;
 
 /// Where a program finds the file that it was given as stdin, whatever its name is or if it has

@@ -10,9 +10,9 @@ use erofs_unpack_core::oci::{Digest, Hasher};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use super::entry::{open_image, read_sidecar};
-use super::fault::CacheFault;
 use super::tree::VeritySetup;
 use super::{Cache, Sidecar};
+use crate::error::CacheFault;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};

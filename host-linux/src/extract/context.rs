@@ -11,10 +11,10 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
-use super::fault::ExtractFault;
 use super::node::Node;
 use super::skipped::{Loss, Skipped};
 use super::{Options, Progress};
+use crate::error::ExtractFault;
 use crate::error::HostError;
 use crate::image_file::ImageFile;
 

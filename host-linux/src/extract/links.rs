@@ -10,9 +10,9 @@ use rustix::fs::AtFlags;
 
 use super::context::Context;
 use super::directory::Directory;
-use super::fault::ExtractFault;
 use super::node::Node;
 use super::skipped::Loss;
+use crate::error::ExtractFault;
 use crate::error::HostError;
 
 /// The first name of a file with several.

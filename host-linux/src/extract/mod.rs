@@ -13,7 +13,6 @@
 mod attributes;
 mod context;
 mod directory;
-mod fault;
 mod links;
 mod make;
 mod names;
@@ -29,7 +28,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-pub use fault::ExtractFault;
+pub use crate::error::ExtractFault;
 pub use tar::write_tar;
 
 use context::Context;

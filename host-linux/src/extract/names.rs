@@ -1,6 +1,6 @@
 //! Names as they come from an image, looked at once more before they reach the system.
 
-use super::fault::ExtractFault;
+use crate::error::ExtractFault;
 
 /// The names of one directory must rise, as bytes: so that none comes twice, and so that the
 /// kernel finds each.

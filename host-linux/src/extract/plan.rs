@@ -9,13 +9,13 @@ use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt};
 
 use super::context::Context;
 use super::directory::Directory;
-use super::fault::ExtractFault;
 use super::links::{First, Links};
 use super::make::Maker;
 use super::names::Order;
 use super::node::Node;
 use super::paths::Found;
 use super::pool::{Batch, Task};
+use crate::error::ExtractFault;
 use crate::error::HostError;
 
 /// Walks over the image and makes directories and files with several names itself, so that

@@ -7,10 +7,10 @@ use erofs_unpack_core::Value;
 use erofs_unpack_core::oci::Digest;
 
 use super::blob::{BlobReader, Extent};
-use super::fault::SourceFault;
 use super::layout::blob_path;
 use super::tar::{Members, Stop, Type};
 use crate::error::HostError;
+use crate::error::SourceFault;
 
 /// A name that means something in a layout. All others are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,8 +10,8 @@ use rustix::fs::{Advice, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::blob::{BlobReader, Extent};
-use super::fault::SourceFault;
 use crate::error::HostError;
+use crate::error::SourceFault;
 
 /// How files of a layout are opened: a pipe must not make the opening wait, a terminal must
 /// not become ours.

@@ -2,7 +2,6 @@
 
 mod archive;
 mod blob;
-mod fault;
 mod layout;
 mod spool;
 mod tar;
@@ -16,11 +15,11 @@ use std::sync::Arc;
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
+pub use crate::error::SourceFault;
 pub use archive::Archive;
 use archive::Opened;
 pub use blob::BlobReader;
 use blob::Extent;
-pub use fault::SourceFault;
 pub use layout::Layout;
 
 use crate::error::HostError;

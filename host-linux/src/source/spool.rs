@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::blob::Extent;
-use super::fault::SourceFault;
 use crate::error::HostError;
+use crate::error::SourceFault;
 use crate::publish::scratch;
 use erofs_unpack_core::Value;
 

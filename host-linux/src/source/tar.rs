@@ -10,7 +10,7 @@
 use std::io;
 
 use super::blob::Extent;
-use super::fault::SourceFault;
+use crate::error::SourceFault;
 
 /// The unit of an archive, in bytes.
 pub(super) const BLOCK: usize = 512;

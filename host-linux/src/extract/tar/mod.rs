@@ -17,13 +17,13 @@ use header::{BLOCK, Member, Records};
 
 use super::attributes::each_xattr;
 use super::context::Context;
-use super::fault::ExtractFault;
 use super::links::{First, FirstNames};
 use super::names::Order;
 use super::node::Node;
 use super::paths::{self, Found};
 use super::skipped::Loss;
 use super::{Options, Progress};
+use crate::error::ExtractFault;
 use crate::error::HostError;
 use crate::image_file::ImageFile;
 

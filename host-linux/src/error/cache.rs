@@ -1,4 +1,4 @@
-//! What can be wrong with an entry besides its image.
+//! What can be wrong with an entry of a cache besides its image.
 
 /// Why an entry of a cache cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
