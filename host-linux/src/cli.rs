@@ -1,12 +1,17 @@
 //! The command line, as clap reads it.
 
+#[cfg(target_os = "linux")]
 mod cache;
 mod check;
 mod confine;
+#[cfg(target_os = "linux")]
 mod doctor;
+#[cfg(target_os = "linux")]
 mod extract;
+#[cfg(target_os = "linux")]
 mod read;
 mod sandbox;
+#[cfg(target_os = "linux")]
 mod stream;
 
 use std::path::PathBuf;
@@ -15,13 +20,18 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
 
+#[cfg(target_os = "linux")]
 pub use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub use check::{Check, CheckArgs, LevelName, Rules};
 pub use confine::ConfineArgs;
+#[cfg(target_os = "linux")]
 pub use doctor::Doctor;
+#[cfg(target_os = "linux")]
 pub use extract::Extract;
+#[cfg(target_os = "linux")]
 pub use read::{Cat, Dump, ImageArgs, Ls, Stat, Tree};
 pub use sandbox::{SandboxArgs, SandboxName};
+#[cfg(target_os = "linux")]
 pub use stream::Stream;
 
 /// The exit codes and what they mean.
@@ -85,17 +95,20 @@ pub enum Command {
     /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
     /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<Inspect>),
+    #[cfg(target_os = "linux")]
     /// Decode a layer from stdin to stdout, as a stream processor of containerd
     ///
     /// An EROFS image, plain, +zstd or +gzip, is unpacked in full and checked before its first
     /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
     /// is decoded. Digests are containerd's to verify: it does so before and after.
     Stream(Box<Stream>),
+    #[cfg(target_os = "linux")]
     /// Fill and look after a cache of layer content, from which containerd takes layers
     ///
     /// It is a folder that `layer_content_caches` of containerd's erofs snapshotter names (2.4 and
     /// newer). The image of a layer lies in it under its diffID: ALGORITHM/XX/DIGITS.erofs.
     Cache(Cache),
+    #[cfg(target_os = "linux")]
     /// Create the files of an image in a directory, or write them as a tar stream
     ///
     /// The blob of a layer is verified as a whole before anything is extracted. As root
@@ -103,29 +116,38 @@ pub enum Command {
     /// Parents of a PATH are made as `mkdir -p` does. No symbolic link in DIR is followed. After
     /// an error DIR holds a part of the files, each of them whole.
     Extract(Box<Extract>),
+    #[cfg(target_os = "linux")]
     /// List what is in an image
     Ls(Box<Ls>),
+    #[cfg(target_os = "linux")]
     /// Draw what is in an image as a tree
     Tree(Box<Tree>),
+    #[cfg(target_os = "linux")]
     /// Show all that an image says of files in it
     Stat(Box<Stat>),
+    #[cfg(target_os = "linux")]
     /// Write the content of files in an image to stdout
     Cat(Box<Cat>),
+    #[cfg(target_os = "linux")]
     /// Show how an image is laid out: its superblock, or an inode with its extents
     Dump(Box<Dump>),
+    #[cfg(target_os = "linux")]
     /// Say what this machine lacks for EROFS layers, and what to do
     ///
     /// One line for each thing: the kernel's EROFS and what it can read, dm-verity, fs-verity,
     /// programs, the file systems of folders, and containerd's configuration. Nothing is changed.
     /// It ends with exit code 3 when a line says fail.
     Doctor(Doctor),
+    #[cfg(target_os = "linux")]
     /// List the rules of the check
     Rules(Rules),
+    #[cfg(target_os = "linux")]
     /// Print the completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    #[cfg(target_os = "linux")]
     /// Write the man pages into a folder
     #[command(hide = true)]
     Man {

@@ -39,6 +39,7 @@ impl Date {
     }
 
     /// The date with hours and minutes, as `ls --time-style=long-iso` shows it.
+    #[cfg(target_os = "linux")]
     pub(crate) fn to_minute(self) -> String {
         let text = self.to_string();
         text.get(..text.len().saturating_sub(3))

@@ -6,9 +6,7 @@ mod source;
 mod target;
 
 use core::fmt;
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::oci::Platform;
@@ -23,7 +21,7 @@ pub use extract::ExtractFault;
 pub use source::SourceFault;
 pub use target::TargetFault;
 
-/// An error of the Linux host.
+/// An error of this host.
 ///
 /// Its `Display` is one line of the form `where: what: what was expected`, without control
 /// characters, whatever names it holds.
@@ -244,8 +242,11 @@ impl HostError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = self.place() {
-            let name: &OsStr = place.as_os_str();
-            write!(f, "{}: ", Escaped::name(name.as_bytes()))?;
+            write!(
+                f,
+                "{}: ",
+                Escaped::name(place.as_os_str().as_encoded_bytes())
+            )?;
         }
         match self {
             Self::Refused { error, .. } => write!(f, "{error}")?,

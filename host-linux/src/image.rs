@@ -239,6 +239,16 @@ fn refused_platform(
         .filter_map(|entry| entry.platform.clone())
         .collect();
     match error.code() {
+        // Nobody has said it, and WASI does not know on what it runs.
+        #[cfg(target_os = "wasi")]
+        Code::PlatformNone if wanted.architecture == std::env::consts::ARCH => {
+            let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
+            HostError::Usage(format!(
+                "{}: is for several platforms: choose one with --platform: {}",
+                Escaped::name(place.as_os_str().as_encoded_bytes()),
+                offered.join(", ")
+            ))
+        }
         Code::PlatformNone => HostError::platform(place, wanted, &offered),
         _ => HostError::refused(place, error),
     }

@@ -1,10 +1,7 @@
 //! One EROFS image to read in: a file, or what the blob of a layer holds.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Seek as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +14,7 @@ use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Snif
 use crate::error::HostError;
 use crate::isolation::Isolation;
 use crate::layer::{self, Space};
+use crate::os::{self, File, FileExt as _, OsStrExt as _};
 use crate::pipeline::{Progress, Terms};
 use crate::publish::scratch;
 use crate::source::{BlobReader, Source, SourceOptions};
@@ -331,7 +329,7 @@ fn unpack(
         expected.devices = Devices::Attached(devices);
     }
     // It needs a place that is not memory, and no name.
-    let dir = std::env::temp_dir();
+    let dir = os::temp_dir();
     let file = scratch(&dir)?;
     let progress = Progress::default();
     let outcome = layer::unpack(

@@ -1,8 +1,6 @@
 //! One layer from its blob into an output file, or only through the checks.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::codec::Compression;
@@ -10,8 +8,9 @@ use erofs_unpack_core::unpack::{Expectations, Outcome};
 use erofs_unpack_core::{Code, Limits};
 
 use crate::error::HostError;
+use crate::os::{File, FileExt as _};
 use crate::pipeline::{self, Progress, Stop, Terms};
-use crate::publish::{self, SparseWriter};
+use crate::publish::SparseWriter;
 use crate::source::BlobReader;
 
 /// An empty file for an image that is not verified yet.
@@ -103,8 +102,20 @@ fn run(
     })
 }
 
+/// Blocks cannot be shared.
+#[cfg(target_os = "wasi")]
+fn cloned<'a>(
+    _blob: &BlobReader,
+    _output: &Space<'a>,
+    _expectations: &Expectations,
+    _limits: &Limits,
+) -> Result<Option<FromStart<'a>>, HostError> {
+    Ok(None)
+}
+
 /// The output as a copy of a plain blob that shares the blob's blocks, where the file system
 /// can do that. It is verified by its own bytes: the blob may change meanwhile.
+#[cfg(target_os = "linux")]
 fn cloned<'a>(
     blob: &BlobReader,
     output: &Space<'a>,
@@ -118,7 +129,7 @@ fn cloned<'a>(
     if expectations.compression != Compression::None || length > limits.blob_size {
         return Ok(None);
     }
-    let shared = publish::clone_whole(file, length, output.file)
+    let shared = crate::publish::clone_whole(file, length, output.file)
         .map_err(|error| HostError::environment(&output.place, "write", error))?;
     Ok(shared.then(|| FromStart::new(output.file)))
 }

@@ -1,5 +1,5 @@
-//! The Linux side of erofs-unpack: files, OCI layouts and archives, and the publishing of
-//! what has been verified.
+//! The side of erofs-unpack that has a system under it: files, OCI layouts and archives, and the
+//! publishing of what has been verified.
 //!
 //! Nothing here judges a format of a layer: that is `erofs-unpack-core`'s work. This crate
 //! brings bytes to it and takes bytes away, so that a source can neither make it read outside
@@ -17,35 +17,45 @@
 //! | [`isolation`] | where decoders and checks run: as they are, or in a sandbox |
 //! | [`layer`] | one layer, from its blob into an output file |
 //! | [`mount`] | how unpacked layers are mounted together |
-//! | [`pipeline`] | the stages of the core on threads |
+//! | [`os`] | what Linux and WASI do not have in common |
+//! | [`pipeline`] | the stages of the core, on threads where there are any |
 //! | [`progress`] | progress bars |
 //! | [`publish`] | output files that are unnamed until they are complete and verified |
 //! | [`report`] | what was done, as JSON |
 //! | [`source`] | OCI layouts, OCI archives, single blobs |
 //! | [`wall`] | what the process gives up before it looks at a stranger's bytes |
+//!
+//! Built for WASI it is what the commands `unpack`, `check` and `inspect` need, and no more: no
+//! threads, no sandbox, no bars.
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
     reason = "this crate is the one that has std"
 )]
 
+#[cfg(target_os = "linux")]
 pub mod cache;
 pub mod cli;
 pub mod command;
 mod date;
+#[cfg(target_os = "linux")]
 pub mod doctor;
 mod error;
 mod escape;
 pub mod examine;
+#[cfg(target_os = "linux")]
 pub mod extract;
 pub mod image;
 pub mod image_file;
+#[cfg(target_os = "linux")]
 mod image_path;
 pub mod isolation;
+#[cfg(target_os = "linux")]
 mod json;
 pub mod layer;
 mod limit_flag;
 pub mod mount;
+pub mod os;
 pub mod pipeline;
 mod processors;
 pub mod progress;
@@ -53,9 +63,13 @@ pub mod publish;
 pub mod report;
 mod say;
 pub mod source;
+#[cfg(target_os = "linux")]
+pub mod wall;
+#[cfg(target_os = "wasi")]
+#[path = "wall/none.rs"]
 pub mod wall;
 
-pub use error::{HostError, TargetFault};
+pub use error::{CacheFault, ExtractFault, HostError, SourceFault, TargetFault};
 pub use escape::Escaped;
 pub use limit_flag::limit_flag;
 

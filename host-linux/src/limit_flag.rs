@@ -1,4 +1,4 @@
-//! Which flag raises which limit. The WASI command has this file too.
+//! Which flag raises which limit.
 
 use erofs_unpack_core::Code;
 

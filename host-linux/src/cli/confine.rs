@@ -2,7 +2,9 @@
 
 use clap::Args;
 
+#[cfg(target_os = "linux")]
 use crate::error::HostError;
+#[cfg(target_os = "linux")]
 use crate::wall::{Openings, Wall};
 
 /// `--no-confine`
@@ -16,6 +18,7 @@ pub struct ConfineArgs {
     pub no_confine: bool,
 }
 
+#[cfg(target_os = "linux")]
 impl ConfineArgs {
     /// The wall's first half, unless it is switched off.
     ///

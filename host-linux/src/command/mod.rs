@@ -1,18 +1,30 @@
 //! The commands of the program.
 
+#[cfg(target_os = "linux")]
 pub mod cache;
+#[cfg(target_os = "linux")]
 pub mod cat;
 pub mod check;
+#[cfg(target_os = "linux")]
 pub mod doctor;
+#[cfg(target_os = "linux")]
 pub mod documents;
+#[cfg(target_os = "linux")]
 pub mod dump;
+#[cfg(target_os = "linux")]
 pub mod extract;
 pub mod inspect;
+#[cfg(target_os = "linux")]
 pub mod ls;
+#[cfg(target_os = "linux")]
 mod read;
+#[cfg(target_os = "linux")]
 pub mod rules;
+#[cfg(target_os = "linux")]
 pub mod stat;
+#[cfg(target_os = "linux")]
 pub mod stream;
+#[cfg(target_os = "linux")]
 pub mod tree;
 pub mod unpack;
 
@@ -25,7 +37,9 @@ use crate::error::HostError;
 use crate::image::Selection;
 use crate::say;
 use crate::source::SourceOptions;
-use crate::wall::{Openings, Work};
+use crate::wall::Openings;
+#[cfg(target_os = "linux")]
+use crate::wall::Work;
 use erofs_unpack_core::oci::Platform;
 
 /// Which image the command line means.
@@ -42,6 +56,17 @@ fn selection(select: &Select) -> Result<Selection, HostError> {
         platform,
         digest: select.digest,
     })
+}
+
+/// Refuses more threads than there can be.
+#[cfg(target_os = "wasi")]
+fn refuse_jobs(jobs: Option<u16>) -> Result<(), HostError> {
+    match jobs {
+        None | Some(1) => Ok(()),
+        Some(jobs) => Err(HostError::Usage(format!(
+            "--jobs {jobs}: there are no threads in WASI"
+        ))),
+    }
 }
 
 /// Refuses what is only said of an image layout.
@@ -63,6 +88,7 @@ fn not_for_blobs(source: &Path, select: &Select) -> Result<(), HostError> {
 
 /// Raises the wall around this process. `load` is done between its halves: it may make memory
 /// executable and start threads, and opens no files.
+#[cfg(target_os = "linux")]
 fn confined<T>(
     args: &ConfineArgs,
     openings: &Openings,
@@ -76,6 +102,17 @@ fn confined<T>(
         say::complain(&wall);
     }
     Ok(loaded)
+}
+
+/// There is no wall to raise.
+#[cfg(target_os = "wasi")]
+fn confined<T>(
+    _args: &ConfineArgs,
+    _openings: &Openings,
+    _verbose: bool,
+    load: impl FnOnce() -> Result<T, HostError>,
+) -> Result<T, HostError> {
+    load()
 }
 
 /// How a source is opened.

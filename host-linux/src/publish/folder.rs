@@ -2,15 +2,15 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{HostError, TargetFault};
+use crate::os::File;
 
 /// How directories are opened: to work in, not to be inherited by other programs.
 const OPEN: OFlags = OFlags::RDONLY
@@ -43,9 +43,7 @@ impl Folder {
     /// [`HostError::Environment`] when it is missing, is no directory or may not be opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, HostError> {
         let path = path.into();
-        let place = open(&path).map_err(|error| {
-            HostError::environment(&path, "open the directory for output", error)
-        })?;
+        let place = open_place(&path)?;
         Ok(Arc::new(Self {
             path,
             place,
@@ -76,7 +74,7 @@ impl Folder {
         };
         // A symbolic link that leads nowhere is no place for a directory.
         let name = PathBuf::from(name);
-        let place = Self::open(here_if_empty(parent))?.into_place(&path)?;
+        let place = open_place(here_if_empty(parent))?;
         match rustix::fs::statat(&place, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
             Err(error) => {
@@ -98,6 +96,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`HostError::Environment`] when a part of the path is no directory or cannot be opened.
+    #[cfg(target_os = "linux")]
     pub fn below(&self, path: &Path) -> Result<Arc<Self>, HostError> {
         let shown = self.path.join(path);
         let failed =
@@ -128,18 +127,13 @@ impl Folder {
     /// # Errors
     ///
     /// [`HostError::Environment`] when the directory cannot be made or opened.
+    #[cfg(target_os = "linux")]
     pub fn lock(&self) -> Result<FolderLock, HostError> {
+        use rustix::fs::FlockOperation;
         let fd = rustix::fs::openat(self.make()?, c".", OPEN, Mode::empty())
             .map_err(|error| HostError::environment(&self.path, "open the directory", error))?;
         while rustix::fs::flock(&fd, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
         Ok(FolderLock { _fd: fd })
-    }
-
-    /// The descriptor alone.
-    fn into_place(self: Arc<Self>, path: &Path) -> Result<OwnedFd, HostError> {
-        self.place
-            .try_clone()
-            .map_err(|error| HostError::environment(path, "open the directory for output", error))
     }
 
     /// The path as it was given.
@@ -252,12 +246,14 @@ impl Folder {
 }
 
 /// Held by whoever changes the names in a directory: [`Folder::lock`].
+#[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct FolderLock {
     _fd: OwnedFd,
 }
 
 /// Opens a directory beneath another, following no symbolic link.
+#[cfg(target_os = "linux")]
 fn open_below(place: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let mut found: Option<OwnedFd> = None;
     for part in path {
@@ -270,6 +266,11 @@ fn open_below(place: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
         )?);
     }
     found.ok_or(Errno::NOENT)
+}
+
+/// Opens the directory for output files.
+fn open_place(path: &Path) -> Result<OwnedFd, HostError> {
+    open(path).map_err(|error| HostError::environment(path, "open the directory for output", error))
 }
 
 /// Opens a directory by its path.
@@ -309,6 +310,9 @@ pub(super) const fn kind_fault(kind: FileType) -> TargetFault {
 fn sync(dir: BorrowedFd<'_>, path: &Path) -> Result<(), HostError> {
     match rustix::fs::fsync(dir) {
         Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+        // A runtime that has nothing to sync there.
+        #[cfg(target_os = "wasi")]
+        Err(Errno::BADF) => Ok(()),
         Err(error) => Err(HostError::environment(path, "sync the directory", error)),
     }
 }

@@ -9,11 +9,15 @@
 //! - A file system without `O_TMPFILE` gets a file with a temporary name from the start. It
 //!   is removed when it is dropped, and by the next [`sweep`] after a kill; until it is
 //!   published nobody but its owner may open it.
+//! - Under WASI every file has a temporary name. There is no lock that would say whether its
+//!   program still runs, so no sweep takes it after a kill.
 //!
 //! [`Folder`] is where files go, [`Target`] one name in it, [`Unpublished`] a file on its way
 //! there, [`Group`] several that appear together.
 
+#[cfg(target_os = "linux")]
 mod copy;
+#[cfg(target_os = "linux")]
 mod emit;
 mod folder;
 mod group;
@@ -23,14 +27,20 @@ mod sparse;
 mod target;
 mod unpublished;
 
+#[cfg(target_os = "linux")]
 pub use copy::{Copied, Way, clone_or_copy, clone_whole};
+#[cfg(target_os = "linux")]
 pub use emit::{emit, is_closed, wait, write_all};
-pub use folder::{Folder, FolderLock};
+pub use folder::Folder;
+#[cfg(target_os = "linux")]
+pub use folder::FolderLock;
 pub use group::Group;
+#[cfg(target_os = "linux")]
 pub(crate) use partial::{is_partial, sweep_those};
 pub use partial::{sweep, sweep_name};
 pub use scratch::scratch;
 pub use sparse::SparseWriter;
+#[cfg(target_os = "linux")]
 pub(crate) use sparse::data_runs;
 pub use target::Target;
 pub use unpublished::Unpublished;

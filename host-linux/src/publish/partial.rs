@@ -4,18 +4,21 @@ use core::hash::{BuildHasher as _, Hasher as _};
 use std::ffi::{OsStr, OsString};
 use std::hash::RandomState;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+#[cfg(target_os = "linux")]
+use rustix::fs::{Dir, FileType, FlockOperation};
 use rustix::io::Errno;
 
 use super::folder::Folder;
 use crate::error::HostError;
+use crate::os::{OsStrExt as _, OsStringExt as _};
 
 /// The end of every temporary name.
 const SUFFIX: &[u8] = b".partial";
-/// The number of hex digits before it.
-const DIGITS: usize = 16;
+/// The number of hex digits before it. Under WASI there are no locks, so that a Linux program
+/// must not take such a file for one that was left.
+const DIGITS: usize = if cfg!(target_os = "wasi") { 12 } else { 16 };
 /// The longest name that Linux file systems take, in bytes.
 const NAME_MAX: usize = 255;
 
@@ -25,6 +28,7 @@ const ATTEMPTS: u32 = 64;
 /// A temporary name for `name`: `.NAME.0123456789abcdef.partial`, another one at each call.
 fn partial_name(name: &OsStr) -> OsString {
     let digits = format!("{:016x}", RandomState::new().build_hasher().finish());
+    let digits = digits.get(..DIGITS).unwrap_or(&digits);
     let room = NAME_MAX - 2 - DIGITS - SUFFIX.len();
     let kept = name.as_bytes();
     let mut partial = vec![b'.'];
@@ -36,6 +40,7 @@ fn partial_name(name: &OsStr) -> OsString {
 }
 
 /// Whether a name has the form of [`partial_name`].
+#[cfg(target_os = "linux")]
 pub(crate) fn is_partial(name: &[u8]) -> bool {
     let Some(rest) = name
         .strip_prefix(b".")
@@ -91,11 +96,38 @@ pub(super) fn create(
 
 /// Locks a file against [`sweep`]. False when another process holds it; a file system without
 /// locks counts as locked, since a sweep cannot lock there either.
+#[cfg(target_os = "linux")]
 pub(super) fn lock(file: BorrowedFd<'_>) -> bool {
     !matches!(
         rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive),
         Err(Errno::WOULDBLOCK)
     )
+}
+
+/// There are no locks.
+#[cfg(target_os = "wasi")]
+pub(super) fn lock(_file: BorrowedFd<'_>) -> bool {
+    true
+}
+
+/// Removes nothing: without locks nothing says whether a file was left.
+///
+/// # Errors
+///
+/// None; Linux has some.
+#[cfg(target_os = "wasi")]
+pub fn sweep(_folder: &Folder) -> Result<usize, HostError> {
+    Ok(0)
+}
+
+/// As [`sweep`].
+///
+/// # Errors
+///
+/// None; Linux has some.
+#[cfg(target_os = "wasi")]
+pub fn sweep_name(_folder: &Folder, _name: &OsStr) -> Result<usize, HostError> {
+    Ok(0)
 }
 
 /// Whether this very file lies under that name.
@@ -114,6 +146,7 @@ pub(super) fn is_named(dir: BorrowedFd<'_>, name: &OsStr, file: &Stat) -> bool {
 /// # Errors
 ///
 /// [`HostError::Environment`] when the folder cannot be listed.
+#[cfg(target_os = "linux")]
 pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
     sweep_those(folder, is_partial, false)
 }
@@ -124,6 +157,7 @@ pub fn sweep(folder: &Folder) -> Result<usize, HostError> {
 /// # Errors
 ///
 /// As [`sweep`].
+#[cfg(target_os = "linux")]
 pub fn sweep_name(folder: &Folder, name: &OsStr) -> Result<usize, HostError> {
     let own = partial_name(name);
     let kept = own.as_bytes().len() - SUFFIX.len() - DIGITS;
@@ -134,6 +168,7 @@ pub fn sweep_name(folder: &Folder, name: &OsStr) -> Result<usize, HostError> {
 }
 
 /// Removes the temporary files whose names are meant; with `dry_run` only counts them.
+#[cfg(target_os = "linux")]
 pub(crate) fn sweep_those(
     folder: &Folder,
     meant: impl Fn(&[u8]) -> bool,
@@ -154,6 +189,7 @@ pub(crate) fn sweep_those(
 }
 
 /// Removes one temporary file whose lock is free.
+#[cfg(target_os = "linux")]
 fn remove_if_stale(dir: BorrowedFd<'_>, name: &OsStr, dry_run: bool) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;

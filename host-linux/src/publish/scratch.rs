@@ -1,34 +1,50 @@
 //! Files that never get a name.
 
-use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use super::folder::Folder;
 use super::partial;
 use crate::error::HostError;
+use crate::os::File;
 
 /// An empty file without a name in a directory, which only this process and its owner can
 /// open. It is gone when it is closed, whatever ends the process.
+///
+/// Under WASI it may lie in memory instead.
 ///
 /// # Errors
 ///
 /// [`HostError::Environment`] when none can be made there.
 pub fn scratch(dir: &Path) -> Result<File, HostError> {
+    #[cfg(target_os = "wasi")]
+    if dir.as_os_str() == crate::os::MEMORY {
+        return Ok(File::in_memory());
+    }
     let folder = Folder::open(dir)?;
     let failed = |error: Errno| HostError::environment(dir, "make a temporary file", error);
-    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+    unnamed(&folder).map_err(failed)
+}
+
+/// A file that never had a name, where the file system has such files.
+#[cfg(target_os = "linux")]
+fn unnamed(folder: &Folder) -> Result<File, Errno> {
+    let flags = rustix::fs::OFlags::TMPFILE
+        | rustix::fs::OFlags::EXCL
+        | rustix::fs::OFlags::RDWR
+        | rustix::fs::OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     match rustix::fs::openat(folder.place(), c".", flags, mode) {
         Ok(fd) => Ok(File::from(fd)),
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-            unlinked(&folder).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => unlinked(folder),
+        Err(error) => Err(error),
     }
 }
+
+#[cfg(target_os = "wasi")]
+use unlinked as unnamed;
 
 /// The same where the file system has no such files: its name is gone as soon as it was made.
 fn unlinked(folder: &Folder) -> Result<File, Errno> {

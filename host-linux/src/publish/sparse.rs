@@ -1,11 +1,8 @@
 //! Writing that leaves runs of zeros out.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt as _;
 
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use crate::os::{File, FileExt as _};
 
 /// The unit in which zeros are looked for, in bytes: the block of most file systems. Blocks
 /// are counted from the start of the file.
@@ -49,7 +46,10 @@ impl<'a> SparseWriter<'a> {
     /// # Errors
     ///
     /// What the system says when there is not enough space.
+    #[cfg(target_os = "linux")]
     pub fn reserve(&mut self, length: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        use rustix::io::Errno;
         const TMPFS: u32 = 0x0102_1994;
         let kind = rustix::fs::fstatfs(self.file)?.f_type;
         if length == 0 || u32::try_from(kind) == Ok(TMPFS) {
@@ -64,6 +64,16 @@ impl<'a> SparseWriter<'a> {
             }
             return Ok(());
         }
+    }
+
+    /// Reserves nothing: files of WASI cannot give back what they have reserved.
+    ///
+    /// # Errors
+    ///
+    /// None; Linux has some.
+    #[cfg(target_os = "wasi")]
+    pub fn reserve(&mut self, _length: u64) -> io::Result<()> {
+        Ok(())
     }
 
     /// How many bytes the file has so far, holes included.
@@ -105,8 +115,7 @@ impl<'a> SparseWriter<'a> {
         if self.reserved && length >= PUNCH {
             // Beyond the end of a file there is nothing to give back, some file systems say.
             self.file.set_len(self.position)?;
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            rustix::fs::fallocate(self.file, flags, start, length)?;
+            punch(self.file, start, length)?;
         }
         Ok(())
     }
@@ -137,8 +146,23 @@ impl Write for SparseWriter<'_> {
     }
 }
 
+/// Gives space back.
+#[cfg(target_os = "linux")]
+fn punch(file: &File, start: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::FallocateFlags;
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(rustix::fs::fallocate(file, flags, start, length)?)
+}
+
+/// Gives back nothing, since nothing was reserved.
+#[cfg(target_os = "wasi")]
+fn punch(_file: &File, _start: u64, _length: u64) -> io::Result<()> {
+    Ok(())
+}
+
 /// The runs of bytes that are not to become holes, with their positions in the file. `bytes`
 /// start at `position`.
+#[cfg(target_os = "linux")]
 pub(crate) fn data_runs(position: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut position = position;
     runs(position, bytes).filter_map(move |(is_zero, run)| {

@@ -1,7 +1,6 @@
 //! One final name for one output file.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ impl Target {
     /// [`HostError::Usage`] for a path that does not end in a file's name,
     /// [`HostError::Environment`] when the directory cannot be opened.
     pub fn parts(path: &Path) -> Result<(Arc<Folder>, OsString), HostError> {
-        let bytes = path.as_os_str().as_bytes();
+        let bytes = path.as_os_str().as_encoded_bytes();
         let plain = !bytes.ends_with(b"/") && !bytes.ends_with(b"/.");
         let (true, Some(name)) = (plain, path.file_name()) else {
             return Err(HostError::Usage(format!(
@@ -57,7 +56,7 @@ impl Target {
     /// [`HostError::Target`] when the name is taken (unless by what `force` replaces),
     /// [`HostError::Usage`] when it is no plain name.
     pub fn inside(folder: &Arc<Folder>, name: &OsStr, force: bool) -> Result<Self, HostError> {
-        let bytes = name.as_bytes();
+        let bytes = name.as_encoded_bytes();
         if bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') {
             return Err(HostError::Usage(format!(
                 "{}: expected the name of a file",

@@ -1,16 +1,16 @@
 //! A file that has no final name yet.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use super::partial;
 use super::sparse::SparseWriter;
 use super::target::Target;
 use crate::error::{HostError, TargetFault};
+use crate::os::{self, File};
 
 /// An output file on its way to its [`Target`]. Dropping it removes it.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Unpublished {
     /// Its temporary name in the folder's place, on a file system without unnamed files.
     partial: Option<OsString>,
     /// The mode that the system gave it: 0644 less umask.
+    #[cfg(target_os = "linux")]
     mode: Mode,
 }
 
@@ -29,7 +30,10 @@ impl Unpublished {
     /// # Errors
     ///
     /// [`HostError::Environment`] when none can be made there.
+    #[cfg(target_os = "linux")]
     pub fn create(target: Target) -> Result<Self, HostError> {
+        use rustix::fs::OFlags;
+        use std::os::fd::AsRawFd as _;
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
         match rustix::fs::openat(target.folder().place(), c".", flags, mode) {
@@ -54,12 +58,32 @@ impl Unpublished {
         }
     }
 
+    /// An empty file with a temporary name.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when none can be made there.
+    #[cfg(target_os = "wasi")]
+    pub fn create(target: Target) -> Result<Self, HostError> {
+        let mode = Mode::from_raw_mode(0o600);
+        let made = partial::create(target.folder().place(), target.name(), mode);
+        let (name, fd) = made.map_err(|error| {
+            HostError::environment(target.path(), "make a temporary file for it", error)
+        })?;
+        Ok(Self {
+            file: File::from(fd),
+            target,
+            partial: Some(name),
+        })
+    }
+
     /// An empty file with a temporary name, as [`Self::create`] makes it on file systems
     /// without unnamed files.
     ///
     /// # Errors
     ///
     /// [`HostError::Environment`] when none can be made there.
+    #[cfg(target_os = "linux")]
     #[doc(hidden)]
     pub fn create_named(target: Target) -> Result<Self, HostError> {
         let failed = |error: Errno| {
@@ -84,6 +108,7 @@ impl Unpublished {
     }
 
     /// Notes the mode that the umask left, which cannot be asked for without changing it.
+    #[cfg(target_os = "linux")]
     fn with_mode(mut self) -> Result<Self, HostError> {
         let stat = rustix::fs::fstat(&self.file)
             .map_err(|error| self.failed("look at the file for it", error))?;
@@ -122,6 +147,7 @@ impl Unpublished {
     ///
     /// [`HostError::Environment`] when the disk fails.
     pub fn seal(&self) -> Result<(), HostError> {
+        #[cfg(target_os = "linux")]
         if self.partial.is_some() {
             match rustix::fs::fchmod(&self.file, self.mode) {
                 Ok(()) | Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => {}
@@ -155,8 +181,13 @@ impl Unpublished {
         let dir = self.target.folder().make()?;
         let name = self.target.name();
         let linked = match (&self.partial, self.target.force()) {
+            #[cfg(target_os = "linux")]
             (None, false) => link_unnamed(&self.file, dir, name),
+            #[cfg(target_os = "linux")]
             (None, true) => self.replace(dir, name),
+            // It has its name already.
+            #[cfg(target_os = "wasi")]
+            (None, _) => Ok(()),
             (Some(partial), false) => rename_new(self.target.folder().place(), partial, dir, name),
             (Some(partial), true) => {
                 rustix::fs::renameat(self.target.folder().place(), partial, dir, name)
@@ -176,12 +207,13 @@ impl Unpublished {
     }
 
     /// Puts an unnamed file in the place of another, through a temporary name.
+    #[cfg(target_os = "linux")]
     fn replace(&self, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
         match link_unnamed(&self.file, dir, name) {
             Err(Errno::EXIST) => {}
             other => return other,
         }
-        partial::lock(self.file.as_fd());
+        partial::lock(std::os::fd::AsFd::as_fd(&self.file));
         let (partial, ()) =
             partial::with_free_name(name, |partial| link_unnamed(&self.file, dir, partial))?;
         rustix::fs::renameat(dir, &partial, dir, name).inspect_err(|_| {
@@ -196,7 +228,7 @@ impl Unpublished {
             return;
         };
         let name = self.target.name();
-        if rustix::fs::fstat(&self.file).is_ok_and(|stat| partial::is_named(dir, name, &stat)) {
+        if os::stat(&self.file).is_ok_and(|stat| partial::is_named(dir, name, &stat)) {
             let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
         }
     }
@@ -212,12 +244,16 @@ impl Drop for Unpublished {
 }
 
 /// Where the system shows an open file as a link.
+#[cfg(target_os = "linux")]
 fn proc_path(fd: std::os::fd::RawFd) -> String {
     format!("/proc/self/fd/{fd}")
 }
 
 /// Gives an unnamed file a name that must be free.
+#[cfg(target_os = "linux")]
 fn link_unnamed(file: &File, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    use rustix::fs::CWD;
+    use std::os::fd::AsRawFd as _;
     let path = proc_path(file.as_raw_fd());
     match rustix::fs::linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW) {
         // Without /proc the descriptor itself is named, which old kernels allow to root only.
@@ -233,7 +269,14 @@ fn rename_new(
     dir: BorrowedFd<'_>,
     name: &OsStr,
 ) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(place, partial, dir, name, RenameFlags::NOREPLACE) {
+    #[cfg(target_os = "linux")]
+    match rustix::fs::renameat_with(
+        place,
+        partial,
+        dir,
+        name,
+        rustix::fs::RenameFlags::NOREPLACE,
+    ) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
         other => return other,
     }

@@ -1,11 +1,11 @@
 //! The bytes of one blob, from wherever they come.
 
 use core::fmt;
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::os::{File, FileExt as _};
 
 /// A part of a file: where it starts and how long it is, in bytes.
 #[derive(Clone, Debug)]

@@ -1,17 +1,17 @@
 //! An OCI image layout that is a directory.
 
-use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use erofs_unpack_core::oci::Digest;
-use rustix::fs::{Advice, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::blob::{BlobReader, Extent};
 use crate::error::HostError;
 use crate::error::SourceFault;
+use crate::os::File;
 
 /// How files of a layout are opened: a pipe must not make the opening wait, a terminal must
 /// not become ours.
@@ -26,7 +26,8 @@ const OPEN: OFlags = OFlags::RDONLY
 /// name beneath it (`openat2` with `RESOLVE_BENEATH`). A symbolic link that stays inside, as
 /// some deduplicating stores make them, is followed; one that leads out is refused, absolute
 /// ones included. On kernels or sandboxes without `openat2` no symbolic link is followed at
-/// all. Blobs are asked for by a parsed digest, so their path cannot be anything else.
+/// all. Under WASI it is the runtime that resolves names beneath an open directory. Blobs are
+/// asked for by a parsed digest, so their path cannot be anything else.
 #[derive(Debug)]
 pub struct Layout {
     path: PathBuf,
@@ -74,17 +75,7 @@ impl Layout {
     /// Opens a regular file beneath the directory; `None` when it is missing.
     fn open_file(&self, name: &Path) -> Result<Option<BlobReader>, HostError> {
         let place = self.path.join(name);
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let opened = loop {
-            match rustix::fs::openat2(&self.dir, name, OPEN, Mode::empty(), resolve) {
-                // A part of the path was renamed while it was resolved.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // Old kernels lack the call; filters that do not know it forbid it.
-                Err(Errno::NOSYS | Errno::PERM) => break self.open_without_links(name),
-                opened => break opened,
-            }
-        };
-        let fd = match opened {
+        let fd = match self.open_beneath(name) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::XDEV | Errno::LOOP) => {
@@ -113,8 +104,43 @@ impl Layout {
         Ok(Some(BlobReader::file_part(place, extent)))
     }
 
+    /// Opens a path beneath the directory.
+    #[cfg(target_os = "linux")]
+    fn open_beneath(&self, name: &Path) -> Result<OwnedFd, Errno> {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match rustix::fs::openat2(&self.dir, name, OPEN, Mode::empty(), resolve) {
+                // A part of the path was renamed while it was resolved.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Old kernels lack the call; filters that do not know it forbid it.
+                Err(Errno::NOSYS | Errno::PERM) => return self.open_without_links(name),
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Opens a path beneath the directory, which every runtime sees to: WASI's `path_open` lets
+    /// no name and no link lead out of the directory that it is given.
+    #[cfg(target_os = "wasi")]
+    fn open_beneath(&self, name: &Path) -> Result<OwnedFd, Errno> {
+        // Runtimes answer the one or the other where something leads out.
+        let beneath = |error| match error {
+            Errno::PERM | Errno::NOTCAPABLE => Errno::XDEV,
+            other => other,
+        };
+        // Asked before it is opened: runtimes wait at a pipe, whatever the flags say.
+        let stat = rustix::fs::statat(&self.dir, name, rustix::fs::AtFlags::empty());
+        if FileType::from_raw_mode(stat.map_err(beneath)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::NOTDIR);
+        }
+        rustix::fs::openat(&self.dir, name, OPEN, Mode::empty()).map_err(beneath)
+    }
+
     /// Opens a path part by part, following no symbolic link.
+    #[cfg(target_os = "linux")]
     fn open_without_links(&self, name: &Path) -> Result<OwnedFd, Errno> {
+        use std::os::fd::AsFd as _;
         let mut dir: Option<OwnedFd> = None;
         let mut parts = name.iter().peekable();
         while let Some(part) = parts.next() {
@@ -145,7 +171,9 @@ pub(super) fn blob_path(digest: &Digest) -> PathBuf {
 
 /// Tells the kernel that a file is read from its start to its end. Only a hint.
 pub(super) fn advise(file: &File) {
-    let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+    let _ = file;
 }
 
 #[cfg(test)]

@@ -6,9 +6,7 @@ mod layout;
 mod spool;
 mod tar;
 
-use std::fs::File;
 use std::io::{self, Read, Seek as _};
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +21,7 @@ use blob::Extent;
 pub use layout::Layout;
 
 use crate::error::HostError;
+use crate::os::{self, File};
 
 /// How a source is opened.
 #[derive(Clone, Debug)]
@@ -42,7 +41,7 @@ impl Default for SourceOptions {
     fn default() -> Self {
         Self {
             blob: false,
-            spool: std::env::temp_dir(),
+            spool: os::temp_dir(),
             archive_size: 64 << 30,
             archive_members: 1 << 16,
         }
@@ -82,10 +81,7 @@ impl Source {
     /// file that breaks its format; [`HostError::Environment`] when the system fails.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self, HostError> {
         if path == Path::new("-") {
-            let stdin = io::stdin().as_fd().try_clone_to_owned();
-            let stdin = stdin
-                .map_err(|error| HostError::environment("-", "read the standard input", error))?;
-            return Self::from_file(path, File::from(stdin), options);
+            return Self::from_stdin(path, options);
         }
         let failed = |error| HostError::environment(path, "open for reading", error);
         let file = File::open(path).map_err(failed)?;
@@ -93,6 +89,30 @@ impl Source {
             return Ok(Self::Image(ImageSource::Layout(Layout::open(path)?)));
         }
         Self::from_file(path, file, options)
+    }
+
+    /// As [`Self::open`], for the standard input, which may be a file.
+    #[cfg(target_os = "linux")]
+    fn from_stdin(path: &Path, options: &SourceOptions) -> Result<Self, HostError> {
+        use std::os::fd::AsFd as _;
+        let stdin = io::stdin().as_fd().try_clone_to_owned();
+        let stdin =
+            stdin.map_err(|error| HostError::environment("-", "read the standard input", error))?;
+        Self::from_file(path, File::from(stdin), options)
+    }
+
+    /// As [`Self::open`], for the standard input.
+    #[cfg(target_os = "wasi")]
+    fn from_stdin(path: &Path, options: &SourceOptions) -> Result<Self, HostError> {
+        let stdin = Box::new(io::stdin());
+        if options.blob {
+            return Ok(Self::Blob(BlobReader::stream(
+                path.into(),
+                Vec::new(),
+                stdin,
+            )));
+        }
+        Self::from_stream(path, stdin, options)
     }
 
     /// As [`Self::open`], for a file that is open already. What is before its position is no
@@ -107,15 +127,11 @@ impl Source {
         options: &SourceOptions,
     ) -> Result<Self, HostError> {
         let failed = |error| HostError::environment(path, "read", error);
-        let kind = file.metadata().map_err(failed)?.file_type();
-        if kind.is_dir() {
+        let found = file.metadata().map_err(failed)?;
+        if found.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        let at_random = kind.is_file() || {
-            use std::os::unix::fs::FileTypeExt as _;
-            kind.is_block_device()
-        };
-        if at_random {
+        if os::is_random(&found) {
             let offset = file.stream_position().map_err(failed)?;
             let end = file.seek(io::SeekFrom::End(0)).map_err(failed)?;
             // Other programs may share the position.

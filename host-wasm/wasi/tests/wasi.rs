@@ -1,13 +1,19 @@
-//! The WASI program in wasmtime and in Node: the vectors, and what it does with files.
-#![allow(clippy::std_instead_of_core, reason = "this is a test")]
+//! The WASI program in wasmtime and in Node: the vectors, what it does with files, and that it
+//! says and writes what the Linux program does, which here is the same crate built for Linux.
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "this is a test"
+)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use erofs_unpack_conformance::manifest::{Case, Operation};
+use erofs_unpack_conformance::manifest::{Case, LayoutInput, Operation, Policy};
 use erofs_unpack_conformance::mapping::{Mapping, READY};
 use erofs_unpack_conformance::program::Program;
 use erofs_unpack_conformance::run::{Outcome, Vectors};
@@ -80,15 +86,8 @@ fn vectors(runtime: (&str, &str), chosen: impl Fn(usize, &Case) -> bool) -> Opti
         .unwrap();
     // The words that run the program take the place of its name.
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    let mapping = mapping
-        .replace(
-            "\"erofs-unpack\", \"unpack\"",
-            &format!("{}, \"unpack\"", quoted.join(", ")),
-        )
-        .replace(
-            "\"erofs-unpack\", \"check\"",
-            &format!("{}, \"check\"", quoted.join(", ")),
-        );
+    let (ours, theirs) = ("\"erofs-unpack\", \"", format!("{}, \"", quoted.join(", ")));
+    let mapping = mapping.replace(ours, &theirs);
     let mapping = Mapping::parse(&mapping).unwrap();
     let scratch = Scratch::new(runtime.0);
     let program = Program::new(mapping, scratch.0.clone(), Duration::from_secs(120));
@@ -96,7 +95,12 @@ fn vectors(runtime: (&str, &str), chosen: impl Fn(usize, &Case) -> bool) -> Opti
     let vectors = Vectors::open(root().join("vectors").canonicalize().unwrap()).unwrap();
     let cases = vectors.manifest.cases.iter();
     let cases: Vec<&Case> = cases
-        .filter(|case| matches!(case.operation, Operation::Unpack(_) | Operation::Check(_)))
+        .filter(|case| {
+            matches!(
+                case.operation,
+                Operation::Unpack(_) | Operation::Check(_) | Operation::Layout(_)
+            )
+        })
         .enumerate()
         .filter(|(place, case)| chosen(*place, case))
         .map(|(_, case)| case)
@@ -219,6 +223,211 @@ fn files_are_published_whole_or_not_at_all() {
     }
 }
 
+/// Exit code, stdout, stderr, and the files that it left, reports among them.
+type Said = (Option<i32>, String, String, BTreeMap<String, String>);
+
+/// What a program says and leaves in an empty folder that it is told as OUT.
+fn said(words: &[String], arguments: &[String], out: &Path) -> Said {
+    fs::create_dir_all(out).unwrap();
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|word| word.replace("OUT", out.to_str().unwrap()))
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = run(words, &arguments, None);
+    let mut files = BTreeMap::new();
+    let mut folders = vec![out.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files.insert(path.display().to_string(), text(&fs::read(&path).unwrap()));
+        }
+    }
+    // What a check keeps is less where addresses are of 32 bits.
+    // WASI has no wall to speak of.
+    let is_same = |line: &&str| {
+        !line.contains("\"memory\":")
+            && !line.ends_with(" kept meanwhile")
+            && !line.starts_with("erofs-unpack: confinement: ")
+    };
+    let same = |text: &str| text.lines().filter(is_same).collect::<Vec<_>>().join("\n");
+    for content in files.values_mut() {
+        *content = same(content);
+    }
+    fs::remove_dir_all(out).unwrap();
+    (
+        output.status.code(),
+        same(&text(&output.stdout)),
+        same(&text(&output.stderr)),
+        files,
+    )
+}
+
+/// Holds what the WASI program says and leaves against the Linux program.
+fn agree(name: &str, commands: &[Vec<String>]) -> Vec<Said> {
+    let linux = [env!("CARGO_BIN_EXE_erofs-unpack-wasi").to_owned()];
+    let scratch = Scratch::new(name);
+    let out = scratch.0.join("out");
+    let all: Vec<Said> = commands
+        .iter()
+        .map(|command| said(&linux, command, &out))
+        .collect();
+    for runtime in RUNTIMES {
+        let Some(words) = words(runtime) else {
+            continue;
+        };
+        for (command, expected) in commands.iter().zip(&all) {
+            let found = said(&words, command, &out);
+            let name = format!("{}: {command:?}", runtime.0);
+            assert_eq!(found.0, expected.0, "{name}: {}", found.2);
+            assert_eq!((&found.1, &found.2), (&expected.1, &expected.2), "{name}");
+            assert!(found.3.keys().eq(expected.3.keys()), "{name}: names");
+            assert!(found.3 == expected.3, "{name}: files");
+        }
+    }
+    all
+}
+
+fn vectors_folder() -> PathBuf {
+    root().join("vectors").canonicalize().unwrap()
+}
+
+/// The flags of a case that is a layout.
+fn layout_flags(input: &LayoutInput) -> Vec<String> {
+    let mut flags = vec![match input.policy {
+        Policy::Any => "--policy=any".to_owned(),
+        Policy::Strict => "--policy=strict".to_owned(),
+        _ => "--policy=containerd".to_owned(),
+    }];
+    // Without one it is the host's, and WASI has none.
+    let platform = input.platform.as_deref();
+    flags.extend(platform.map(|platform| format!("--platform={platform}")));
+    flags.extend(
+        input
+            .digest
+            .iter()
+            .map(|digest| format!("--digest={digest}")),
+    );
+    let limits = &input.limits;
+    let mut flag = |name: &str, value: Option<u64>| {
+        flags.extend(value.map(|value| format!("--max-{name}={value}")));
+    };
+    flag("json-size", limits.json_size);
+    flag("json-depth", limits.json_depth.map(u64::from));
+    flag("json-members", limits.json_members.map(u64::from));
+    flag("index-depth", limits.index_depth.map(u64::from));
+    flag("layers", limits.layers.map(u64::from));
+    flags
+}
+
+#[test]
+fn layouts_get_the_words_and_files_of_the_linux_program() {
+    let vectors = Vectors::open(vectors_folder()).unwrap();
+    let mut commands = Vec::new();
+    for case in &vectors.manifest.cases {
+        let Operation::Layout(input) = &case.operation else {
+            continue;
+        };
+        let folder = vectors.folder.join(&input.folder).display().to_string();
+        for command in [
+            "unpack -o OUT/image --json=OUT/report",
+            "check --json=OUT/report",
+        ] {
+            let words = command.split(' ').map(str::to_owned);
+            let mut words: Vec<String> = words.chain(layout_flags(input)).collect();
+            words.push(folder.clone());
+            commands.push(words);
+        }
+    }
+    assert!(commands.len() >= 30, "only {} commands", commands.len());
+    let all = agree("layouts", &commands);
+    // Some were unpacked: a layer, image.json and the report.
+    let unpacked = all.iter().filter(|said| said.3.len() == 3).count();
+    assert!(unpacked > 0);
+}
+
+#[test]
+fn layers_archives_and_devices_are_served_as_on_linux() {
+    let scratch = Scratch::new("served");
+    let vectors = vectors_folder();
+    let layout = vectors.join("layouts/small");
+    let archive = scratch.0.join("small.tar");
+    let tar = Command::new("tar")
+        .arg("-cf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(&layout)
+        .arg(".")
+        .status();
+    assert!(tar.unwrap().success());
+    let bases = vectors.join("bases");
+    // What leads out of a layout, and what lies in it and is none of its files.
+    let odd = scratch.0.join("odd");
+    fs::create_dir_all(odd.join("folder/index.json")).unwrap();
+    fs::create_dir_all(odd.join("out")).unwrap();
+    fs::create_dir_all(odd.join("in")).unwrap();
+    for folder in ["folder", "out", "in"] {
+        fs::copy(
+            layout.join("oci-layout"),
+            odd.join(folder).join("oci-layout"),
+        )
+        .unwrap();
+    }
+    let link = |target: &Path, name: &str| {
+        std::os::unix::fs::symlink(target, odd.join(name)).unwrap();
+    };
+    link(&layout.join("index.json"), "out/index.json");
+    fs::copy(layout.join("index.json"), odd.join("in/other.json")).unwrap();
+    link(Path::new("other.json"), "in/index.json");
+    link(Path::new("index.json"), "folder/blobs");
+    let chunks = vectors.join("cases/check-clean/chunks.erofs");
+    let chunks = chunks.display();
+    let device = scratch.0.join("device");
+    let file = fs::File::create(&device).unwrap();
+    file.set_len(1 << 20).unwrap();
+    let device = device.display();
+    let commands: Vec<Vec<String>> = [
+        format!(
+            "check {0} {0} {0} {0} {chunks}",
+            format_args!("--device={device}")
+        ),
+        format!("unpack -v {} -o OUT/image", archive.display()),
+        format!("check -v {}", archive.display()),
+        format!("inspect --json {}", layout.display()),
+        format!("inspect {}", archive.display()),
+        format!("unpack --layer 1 {} -o OUT/one.erofs", layout.display()),
+        format!("unpack --layer 7 {} -o OUT/one.erofs", layout.display()),
+        format!("unpack --ref none {} -o OUT/image", layout.display()),
+        format!("unpack --keep-going {} -o OUT/image", layout.display()),
+        format!("unpack {} -o -", layout.display()),
+        format!("unpack {}/small.erofs.zst -o OUT/image/", bases.display()),
+        format!("unpack {}/small.erofs.zst -o OUT/a/b/c", bases.display()),
+        format!(
+            "check --device {0}/small.erofs {0}/small.erofs",
+            bases.display()
+        ),
+        format!("check --device {0}/none {0}/small.erofs", bases.display()),
+        format!("check -v {chunks}"),
+        format!("check --device {device} {chunks}"),
+        format!("check {}", bases.display()),
+        format!("check {}", odd.join("folder").display()),
+        format!("check {}", odd.join("out").display()),
+        format!("check {}", odd.join("in").display()),
+        "check /no/such/file".to_owned(),
+        "unpack --allow none x -o OUT/x".to_owned(),
+    ]
+    .iter()
+    .map(|command| command.split(' ').map(str::to_owned).collect())
+    .collect();
+    let all = agree("served", &commands);
+    let codes: Vec<Option<i32>> = all.iter().map(|said| said.0).collect();
+    assert_eq!(codes[..6], [Some(0); 6], "{all:?}");
+}
+
 #[test]
 fn what_wasi_cannot_serve_is_wrong_usage_and_says_so() {
     for runtime in RUNTIMES {
@@ -230,15 +439,22 @@ fn what_wasi_cannot_serve_is_wrong_usage_and_says_so() {
         let image = image.to_str().unwrap();
         for (flag, why) in [
             ("--jobs=2", "there are no threads in WASI"),
-            ("--ref=x", "takes one layer or image, no layout"),
+            ("--sandbox", "built without the sandbox"),
         ] {
             let refused = run(&words, &["unpack", "--verify-only", flag, image], None);
             assert_eq!(refused.status.code(), Some(2), "{flag}");
             let said = text(&refused.stderr);
             assert!(said.contains(why), "{flag}: {said}");
         }
-        let folder = run(&words, &["check", bases.to_str().unwrap()], None);
-        assert_eq!(folder.status.code(), Some(2), "{}", text(&folder.stderr));
+        let other = run(&words, &["ls", image], None);
+        assert_eq!(other.status.code(), Some(2));
+        // Nobody knows on what it runs.
+        let layout = vectors_folder().join("layouts/indexes");
+        let layout = layout.to_str().unwrap();
+        let several = run(&words, &["check", layout], None);
+        assert_eq!(several.status.code(), Some(2));
+        let said = text(&several.stderr);
+        assert!(said.contains("choose one with --platform: "), "{said}");
         let absent = run(&words, &["check", "/no/such/file"], None);
         assert_eq!(absent.status.code(), Some(3));
         assert_eq!(

@@ -119,12 +119,14 @@ impl Report {
 
 fn check(args: &Check, found: &mut Found) -> Result<(), HostError> {
     // What is wrong with the command line is said before anything is read.
+    #[cfg(target_os = "wasi")]
+    super::refuse_jobs(args.jobs)?;
     let mut options = args.check.options(args.select.policy.into())?;
     options.devices = args.known_devices;
     let mut openings = Openings::new();
     openings.source(&args.source);
     // What is compressed is unpacked there.
-    openings.spool(&std::env::temp_dir());
+    openings.spool(&crate::os::temp_dir());
     args.devices.iter().for_each(|path| openings.read(path));
     if let Some(path) = &args.json {
         openings.report(path);

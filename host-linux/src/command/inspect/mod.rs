@@ -7,6 +7,7 @@ mod blob;
 mod layout;
 mod text;
 
+#[cfg(target_os = "linux")]
 pub(super) use text::superblock_text;
 
 use serde::Serialize;

@@ -135,6 +135,7 @@ fn describe_blob(blob: &blob::Found, lines: &mut Lines) {
 }
 
 /// A superblock, in lines as [`describe`] has them.
+#[cfg(target_os = "linux")]
 pub(in crate::command) fn superblock_text(superblock: &SuperblockReport) -> String {
     let mut lines = Lines::default();
     describe_superblock(superblock, 0, &mut lines);

@@ -1,9 +1,7 @@
 //! Where layers go, and how one gets there.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +16,9 @@ use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
 use crate::isolation::Isolation;
 use crate::layer::{self, Space};
+use crate::os::{self, File};
 use crate::pipeline::{Progress, Terms};
-use crate::publish::{Folder, Target, Unpublished, emit, scratch, sweep, sweep_name};
+use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
 use crate::report::shown;
 use crate::source::BlobReader;
 
@@ -314,7 +313,7 @@ fn fetch_unnamed(
         });
     }
     // It needs a place that is not memory, and no name.
-    let dir = std::env::temp_dir();
+    let dir = os::temp_dir();
     let file = scratch(&dir)?;
     let space = Space::new(&file, dir);
     let outcome = layer::unpack(&mut blob, Some(space), expected, terms, progress)?;
@@ -361,8 +360,20 @@ fn there_already(
     Ok(outcome.map(|outcome| (file, outcome)))
 }
 
-/// Gives a verified file to stdout, past the buffer that Rust keeps for lines of text.
+/// Gives a verified file to stdout.
+#[cfg(target_os = "wasi")]
 fn copy_to_stdout(file: &File) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut stdout = io::stdout().lock();
+    io::copy(&mut layer::FromStart::new(file), &mut stdout)?;
+    stdout.flush()
+}
+
+/// Gives a verified file to stdout, past the buffer that Rust keeps for lines of text.
+#[cfg(target_os = "linux")]
+fn copy_to_stdout(file: &File) -> io::Result<()> {
+    use crate::publish::emit;
+    use std::os::fd::AsFd as _;
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     emit(file, file.metadata()?.len(), &stdout)?;
     Ok(())

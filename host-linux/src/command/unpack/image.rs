@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -21,6 +21,7 @@ use crate::image::Image;
 use crate::image_file::FileAt;
 use crate::isolation::Isolation;
 use crate::mount::{Mount, file_name};
+use crate::os::FileExt as _;
 use crate::pipeline::Progress;
 use crate::processors::processors;
 use crate::progress::Bars;
@@ -391,9 +392,8 @@ fn image_json(
     }
     // What it replaces is about the same image, or --force was given.
     let file = Unpublished::create(Target::inside(folder, name, true)?)?;
-    let mut writer = file.file();
-    writer
-        .write_all(text.as_bytes())
+    file.file()
+        .write_all_at(text.as_bytes(), 0)
         .map_err(|error| HostError::environment(folder.path_of(name), "write", error))?;
     Ok(Some(file))
 }

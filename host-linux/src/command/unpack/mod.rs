@@ -15,6 +15,7 @@ use tell::{Done, is_stdout};
 
 pub(super) use dest::{Dest, How, Passed, bring};
 pub(super) use image::devices_of;
+#[cfg(target_os = "linux")]
 pub(super) use lone::expectations;
 
 /// Runs the command and gives its exit code. Everything is said: errors on stderr, the report
@@ -30,6 +31,8 @@ pub fn run(args: &Unpack) -> u8 {
 
 /// What clap cannot say of the arguments.
 fn usage(args: &Unpack) -> Result<(), HostError> {
+    #[cfg(target_os = "wasi")]
+    super::refuse_jobs(args.jobs)?;
     let to_stdout = |path: &Option<std::path::PathBuf>| path.as_deref().is_some_and(is_stdout);
     if to_stdout(&args.output) && to_stdout(&args.json) {
         return Err(HostError::Usage(
@@ -44,7 +47,7 @@ fn unpack(args: &Unpack, done: &mut Done) -> Result<(), HostError> {
     openings.source(&args.source);
     match args.output.as_deref().filter(|path| !is_stdout(path)) {
         Some(path) => openings.output(path),
-        None => openings.spool(&std::env::temp_dir()),
+        None => openings.spool(&crate::os::temp_dir()),
     }
     if let Some(path) = &args.json {
         openings.report(path);
