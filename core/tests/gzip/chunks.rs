@@ -1,10 +1,51 @@
 //! How input and output are cut never changes what comes out, nor how it ends.
 
-use erofs_unpack_core::Limits;
 use erofs_unpack_core::codec::{Backend, Decoder, Gzip, Raw, Status, Step};
+use erofs_unpack_core::{Error, Limits};
 use proptest::prelude::*;
 
 use crate::support::{Random, compress, content, decode_all, decode_in};
+
+/// A decoder whose user takes the CRC.
+struct CrcOfUser {
+    gzip: Gzip,
+    crc: flate2::Crc,
+}
+
+impl CrcOfUser {
+    fn new(backend: Backend) -> Self {
+        Self {
+            gzip: Gzip::with_backend(backend, &Limits::DEFAULT).with_crc_of_user(),
+            crc: flate2::Crc::new(),
+        }
+    }
+}
+
+impl Decoder for CrcOfUser {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        let step = self.gzip.decode(input, output)?;
+        self.crc.update(&output[..step.produced]);
+        if self.gzip.awaits_crc() {
+            assert_eq!(step.status, Status::NeedOutput);
+            let unanswered = self.gzip.decode(&input[step.consumed..], &mut [0; 9]);
+            assert_eq!(
+                unanswered,
+                Ok(Step {
+                    consumed: 0,
+                    produced: 0,
+                    status: Status::NeedOutput
+                })
+            );
+            self.gzip.give_crc(self.crc.sum());
+            self.crc.reset();
+        }
+        Ok(step)
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.gzip.finish()
+    }
+}
 
 fn same_in_all_pieces(blob: &[u8]) {
     let whole = decode_all(blob);
@@ -17,6 +58,12 @@ fn same_in_all_pieces(blob: &[u8]) {
                 (give, if take == 0 { turn % 2 } else { take })
             });
             assert!(pieces == whole, "{backend:?} {give} {take}");
+            let mut turn = 0;
+            let pieces = decode_in(&mut CrcOfUser::new(*backend), blob, || {
+                turn += 1;
+                (give, if take == 0 { turn % 2 } else { take })
+            });
+            assert!(pieces == whole, "{backend:?} {give} {take}, the user's CRC");
         }
     }
 }
@@ -83,6 +130,13 @@ proptest! {
                 if turn % 16 == 0 { (give + 1, take + 1) } else { (give, take) }
             });
             prop_assert!(cut == whole, "{:?}", backend);
+            let mut turn = 0;
+            let cut = decode_in(&mut CrcOfUser::new(*backend), &blob, || {
+                turn += 1;
+                let (give, take) = pieces[turn % pieces.len()];
+                if turn % 16 == 0 { (give + 1, take + 1) } else { (give, take) }
+            });
+            prop_assert!(cut == whole, "{:?}, the user's CRC", backend);
         }
     }
 }
@@ -114,4 +168,23 @@ fn a_plain_blob_may_be_empty_and_asks_for_output_when_there_is_none() {
         })
     );
     assert_eq!(Raw.finish(), Ok(()));
+}
+
+#[test]
+fn a_crc_of_the_user_counts_and_is_taken_only_when_it_is_awaited() {
+    let blob = compress(b"some content", 6);
+    for (given, id) in [(crate::support::crc32(b"some content"), "ok"), (7, "gzip-crc")] {
+        let mut gzip = Gzip::new(&Limits::DEFAULT).with_crc_of_user();
+        gzip.give_crc(7);
+        let mut output = [0; 64];
+        let step = gzip.decode(&blob, &mut output).unwrap();
+        assert!(gzip.awaits_crc());
+        assert_eq!(&output[..step.produced], b"some content");
+        assert_eq!(gzip.finish().unwrap_err().id(), "finished");
+        gzip.give_crc(given);
+        gzip.give_crc(7);
+        let end = gzip.decode(&blob[step.consumed..], &mut output);
+        assert_eq!(end.map_or_else(|error| error.id(), |_| "ok"), id);
+        assert_eq!(gzip.finish().map_or_else(|error| error.id(), |()| "ok"), id);
+    }
 }

@@ -31,6 +31,15 @@ fn crc32(crc: u32, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// Who takes the CRC-32 of a member's content.
+#[derive(Debug)]
+enum Crc {
+    /// This decoder; so far it is this.
+    Own(u32),
+    /// Its user, who has given it for the member whose content has ended, or has yet to.
+    Given(Option<u32>),
+}
+
 /// Where in the blob the next byte of input stands.
 #[derive(Debug)]
 enum State {
@@ -92,8 +101,8 @@ pub struct Gzip {
     members: u64,
     /// The most members.
     limit: u64,
-    /// CRC-32 of this member's content so far.
-    crc: u32,
+    /// CRC-32 of this member's content.
+    crc: Crc,
     /// Length of this member's content so far, modulo 2^32 as ISIZE is.
     size: u32,
     /// A byte of content that the inflater gave when it was asked whether it had more.
@@ -135,12 +144,42 @@ impl Gzip {
             offset: 0,
             members: 0,
             limit: limits.frames,
-            crc: 0,
+            crc: Crc::Own(0),
             size: 0,
             ahead: None,
             fault: None,
             unfetched: false,
             inflater: Inflater::new(backend),
+        }
+    }
+
+    /// Leaves the CRC-32 of the content to the user, who may have faster means: where a decoder
+    /// runs in a sandbox, the instructions for it are outside.
+    ///
+    /// At the end of each member's content, when all of it has been delivered, the decoder then
+    /// stops with [`Status::NeedOutput`], [`Self::awaits_crc`] is true, and it goes on when
+    /// [`Self::give_crc`] was called. It is for a decoder that has not started.
+    #[must_use]
+    pub fn with_crc_of_user(mut self) -> Self {
+        self.crc = Crc::Given(None);
+        self
+    }
+
+    /// Whether the content of a member has ended, all of it has been delivered, and its CRC-32
+    /// is to be given. Never without [`Self::with_crc_of_user`].
+    #[must_use]
+    pub const fn awaits_crc(&self) -> bool {
+        matches!(self.crc, Crc::Given(None))
+            && matches!(self.state, State::Trailer(_))
+            && self.ahead.is_none()
+            && self.fault.is_none()
+    }
+
+    /// Takes the CRC-32 of all that was delivered of the member whose content has ended. Without
+    /// effect when it is not awaited.
+    pub fn give_crc(&mut self, crc: u32) {
+        if self.awaits_crc() {
+            self.crc = Crc::Given(Some(crc));
         }
     }
 
@@ -160,7 +199,7 @@ impl Gzip {
     /// also when an error comes back.
     fn run(&mut self, at: &mut Progress<'_>) -> Result<Status, Error> {
         loop {
-            if self.ahead.is_some() {
+            if self.ahead.is_some() || self.awaits_crc() {
                 return Ok(Status::NeedOutput);
             }
             let taken = match &mut self.state {
@@ -174,7 +213,10 @@ impl Gzip {
                 State::Header(header) => {
                     let taken = header.push(at.input(), self.offset)?;
                     if header.is_complete() {
-                        self.crc = 0;
+                        self.crc = match self.crc {
+                            Crc::Own(_) => Crc::Own(0),
+                            Crc::Given(_) => Crc::Given(None),
+                        };
                         self.size = 0;
                         self.inflater.start();
                         self.state = State::Deflate(self.offset.saturating_add(taken as u64));
@@ -302,7 +344,9 @@ impl Gzip {
 
     /// Adds a piece of content to the sums that the trailer states.
     fn account(&mut self, content: &[u8]) {
-        self.crc = crc32(self.crc, content);
+        if let Crc::Own(crc) = &mut self.crc {
+            *crc = crc32(*crc, content);
+        }
         // ISIZE is modulo 2^32, and so is this: the upper half of the length is cut off.
         let [.., a, b, c, d] = (content.len() as u64).to_be_bytes();
         self.size = self.size.wrapping_add(u32::from_be_bytes([a, b, c, d]));
@@ -333,11 +377,16 @@ impl Gzip {
             .filled()
             .chunks_exact(4)
             .map(|bytes| bytes.try_into().map_or(0, u32::from_le_bytes));
+        let crc = match self.crc {
+            Crc::Own(crc) | Crc::Given(Some(crc)) => crc,
+            // It is asked for before the trailer is looked at.
+            Crc::Given(None) => 0,
+        };
         if let Some(stated) = numbers.next()
-            && stated != self.crc
+            && stated != crc
         {
             return Err(Error::new(Code::GzipCrc, At::Blob(start))
-                .found(Value::Hex(self.crc.into()))
+                .found(Value::Hex(crc.into()))
                 .expected(Value::Hex(stated.into())));
         }
         if let Some(stated) = numbers.next() {
