@@ -173,7 +173,10 @@ fn a_plain_blob_may_be_empty_and_asks_for_output_when_there_is_none() {
 #[test]
 fn a_crc_of_the_user_counts_and_is_taken_only_when_it_is_awaited() {
     let blob = compress(b"some content", 6);
-    for (given, id) in [(crate::support::crc32(b"some content"), "ok"), (7, "gzip-crc")] {
+    for (given, id) in [
+        (crate::support::crc32(b"some content"), "ok"),
+        (7, "gzip-crc"),
+    ] {
         let mut gzip = Gzip::new(&Limits::DEFAULT).with_crc_of_user();
         gzip.give_crc(7);
         let mut output = [0; 64];

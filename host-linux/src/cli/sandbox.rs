@@ -6,21 +6,29 @@ use crate::error::HostError;
 use crate::isolation::Isolation;
 
 /// Where decoders and checks run.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum SandboxName {
     /// As WebAssembly, which reaches nothing but the bytes of its layer
     Wasm,
     /// As a part of the program
-    #[default]
     None,
+}
+
+impl SandboxName {
+    /// The sandbox, where this program was built with it.
+    pub const BEST: Self = if Isolation::AVAILABLE {
+        Self::Wasm
+    } else {
+        Self::None
+    };
 }
 
 /// `--sandbox`
 #[derive(Clone, Copy, Debug, Args)]
 pub struct SandboxArgs {
-    /// Run the decoders and the check in a sandbox [default: none]
+    /// Run the decoders and the check in a sandbox [default: wasm for unpack and stream, none for check]
     ///
-    /// Then a bug in them can harm nothing but the layer that triggers it. Digests, limits and
+    /// There a bug in them can harm nothing but the layer that triggers it. Digests, limits and
     /// files stay outside. The outcome and the messages are the same.
     #[arg(
         long,

@@ -1,7 +1,7 @@
 //! The module that `build.rs` has compiled for this target, and the one place that makes code
 //! of it.
 
-use erofs_unpack_sandbox::{LoadError, Room, Sandbox};
+use erofs_unpack_sandbox::{Late, LoadError, Room, Sandbox};
 use rustix::process::{Resource, getrlimit};
 
 /// For every processor of the target.
@@ -12,18 +12,18 @@ const HASWELL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/haswell.cwasm")
 const TIGHT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tight.cwasm"));
 
 /// The sandbox, in the form that suits this machine and this process.
-pub(super) fn load() -> Result<Sandbox, LoadError> {
+pub(super) fn load(late: &Late) -> Result<Sandbox, LoadError> {
     // Where addresses are counted, four gigabytes for each guest are too many.
     if getrlimit(Resource::As).current.is_some() {
-        return sandbox(TIGHT, Room::Tight);
+        return sandbox(TIGHT, Room::Tight, late);
     }
     // wasmtime refuses code for another processor.
-    sandbox(HASWELL, Room::Reserved).or_else(|_| sandbox(ANY, Room::Reserved))
+    sandbox(HASWELL, Room::Reserved, late).or_else(|_| sandbox(ANY, Room::Reserved, late))
 }
 
 #[allow(unsafe_code, reason = "the machine code is the program's own")]
-fn sandbox(code: &'static [u8], room: Room) -> Result<Sandbox, LoadError> {
+fn sandbox(code: &'static [u8], room: Room, late: &Late) -> Result<Sandbox, LoadError> {
     // SAFETY: this function is private, and called with the constants above alone: what
     // `Sandbox::precompile` gave while this program was built.
-    unsafe { Sandbox::precompiled(code, room) }
+    unsafe { Sandbox::precompiled(code, room, Some(late.clone())) }
 }

@@ -11,15 +11,28 @@ mod guarded;
 use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder};
 use erofs_unpack_core::{Error, Limits};
 #[cfg(feature = "sandbox")]
+use erofs_unpack_sandbox::Late;
+#[cfg(feature = "sandbox")]
 pub(crate) use guarded::{Guard, Parts};
 
 use crate::error::HostError;
+#[cfg(feature = "sandbox")]
+use crate::say::complain;
 
 /// Where the decoders and the check run. Cheap to clone; every layer has a guest of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Isolation {
     #[cfg(feature = "sandbox")]
     guard: Option<Guard>,
+}
+
+/// Ends the program because of a guest that does not come back, which nothing else can end.
+/// Whatever is on its way has no name yet. It is the only refusal without a report.
+#[cfg(feature = "sandbox")]
+fn end(error: Error) {
+    let error = HostError::refused(PLACE, error);
+    complain(&error);
+    std::process::exit(error.exit_code().into());
 }
 
 /// What messages call it.
@@ -43,7 +56,7 @@ impl Isolation {
     /// when the system does not give what it needs: a thread, and memory for code.
     #[cfg(feature = "sandbox")]
     pub fn wasm() -> Result<Self, HostError> {
-        let sandbox = embedded::load().map_err(|error| {
+        let sandbox = embedded::load(&Late::new(end)).map_err(|error| {
             HostError::environment(PLACE, "start it", std::io::Error::other(error))
         })?;
         Ok(Self {

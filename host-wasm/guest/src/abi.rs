@@ -1,7 +1,7 @@
 //! The entry points, the one global and the one import: all unsafe code of this crate.
 //!
 //! - `no_mangle`: the names begin with `eu_`, which nothing else here or in the libraries does.
-//! - The global: one atomic flag gives it to one call at a time, on any number of threads. A call
+//! - The globals: one atomic flag gives them to one call at a time, on any number of threads. A call
 //!   that comes while another is on its way (from within `read_at`) gets an error.
 //! - The import: it gets a place and a length of this module's own memory, which stays borrowed
 //!   until it returns.
@@ -13,7 +13,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::instance::Instance;
+use crate::instance::{Buffers, Instance};
 use crate::status;
 
 /// The version of the interface. It is raised with every change that a host could notice, but
@@ -25,6 +25,15 @@ struct Global {
     taken: AtomicBool,
     instance: UnsafeCell<Option<Instance>>,
 }
+
+/// Its buffers. They are all zeros, and nothing but zeros is in this static, so that it takes no
+/// place in the module's file, and that of memory only as far as it is used.
+struct Memory(UnsafeCell<Buffers>);
+
+// SAFETY: as for `GLOBAL`.
+unsafe impl Sync for Memory {}
+
+static MEMORY: Memory = Memory(UnsafeCell::new(Buffers::ZERO));
 
 /// What is in the cell may go from thread to thread.
 const _: () = {
@@ -72,7 +81,10 @@ fn with<T>(failed: impl FnOnce(i32) -> T, call: impl FnOnce(&mut Instance) -> T)
     // reference into the cell.
     let slot = unsafe { &mut *GLOBAL.instance.get() };
     if slot.is_none() {
-        *slot = Instance::new();
+        // SAFETY: nothing else refers to the buffers: this is the only place that does, and what
+        // it makes stays.
+        let buffers = unsafe { &mut *MEMORY.0.get() };
+        *slot = Instance::new(buffers);
     }
     match slot {
         Some(instance) => call(instance),
@@ -183,6 +195,12 @@ pub extern "C" fn eu_consumed() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn eu_produced() -> u32 {
     with(|_| 0, |instance| instance.produced())
+}
+
+/// Takes the CRC-32 of the content that `eu_push` has given of the member that has ended.
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_crc(handle: i32, crc: u32) -> i32 {
+    status(|instance| instance.crc(handle, crc))
 }
 
 /// Says that there is no more input.

@@ -8,31 +8,22 @@ use erofs_unpack_core::check::{Finding, Severity};
 use erofs_unpack_core::erofs::{Data, DirEntry, FileType, Inode};
 use erofs_unpack_core::{At, Error, Kind, Value};
 
-/// A buffer of zeros; `None` when there is no memory.
-pub(crate) fn buffer(size: u32) -> Option<Box<[u8]>> {
-    let size = usize::try_from(size).ok()?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).ok()?;
-    bytes.resize(size, 0);
-    Some(bytes.into_boxed_slice())
-}
-
 /// What a record's texts and digests have room for, in bytes.
 const FIELD: usize = 64;
 
 /// The buffer.
 pub(crate) struct Answer {
-    bytes: Box<[u8]>,
+    bytes: &'static mut [u8],
     used: usize,
 }
 
 impl Answer {
-    pub(crate) const fn new(bytes: Box<[u8]>) -> Self {
+    pub(crate) const fn new(bytes: &'static mut [u8]) -> Self {
         Self { bytes, used: 0 }
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes
     }
 
     /// Puts bytes there and gives their number; `None` when they are too many.
@@ -251,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_off() {
-        let mut answer = Answer::new(vec![0; 4].into_boxed_slice());
+        let mut answer = Answer::new(vec![0; 4].leak());
         assert_eq!(answer.text(&"four"), 4);
         assert_eq!(answer.text(&"five!"), 0);
         let error = Error::new(Code::BlobSize, At::Whole);

@@ -49,7 +49,13 @@ impl Decoding {
     pub(crate) fn start(&mut self, settings: &Settings) -> Result<(), Error> {
         let limits = settings.limits();
         let expected = settings.expectations();
-        let decoder = AnyDecoder::new(expected.compression, limits)?;
+        let decoder = match AnyDecoder::new(expected.compression, limits)? {
+            // Of an unpacker the host sees no members.
+            AnyDecoder::Gzip(gzip) if self.bare && settings.crc_of_host() => {
+                AnyDecoder::Gzip(Box::new(gzip.with_crc_of_user()))
+            }
+            decoder => decoder,
+        };
         self.state = if self.bare {
             State::Decoder(decoder)
         } else {
@@ -68,6 +74,22 @@ impl Decoding {
             }
         };
         Ok(step)
+    }
+
+    /// Whether the host is to give a CRC-32 now.
+    pub(crate) const fn awaits_crc(&self) -> bool {
+        matches!(&self.state, State::Decoder(AnyDecoder::Gzip(gzip)) if gzip.awaits_crc())
+    }
+
+    /// Takes it.
+    pub(crate) fn give_crc(&mut self, crc: u32) -> Result<(), Refusal> {
+        match &mut self.state {
+            State::Decoder(AnyDecoder::Gzip(gzip)) if gzip.awaits_crc() => {
+                gzip.give_crc(crc);
+                Ok(())
+            }
+            _ => Err(Refusal::Status(status::ORDER)),
+        }
     }
 
     pub(crate) fn finish(&mut self) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 
 use erofs_unpack_core::Error;
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
 use crate::decoding::Decoding;
 #[cfg(feature = "check")]
 use crate::image::Checking;
@@ -40,13 +40,28 @@ struct Entry {
     error: Option<Error>,
 }
 
+/// The module's buffers.
+pub(crate) struct Buffers {
+    input: [u8; INPUT_SIZE as usize],
+    output: [u8; OUTPUT_SIZE as usize],
+    answer: [u8; ANSWER_SIZE as usize],
+}
+
+impl Buffers {
+    pub(crate) const ZERO: Self = Self {
+        input: [0; INPUT_SIZE as usize],
+        output: [0; OUTPUT_SIZE as usize],
+        answer: [0; ANSWER_SIZE as usize],
+    };
+}
+
 /// All that the module keeps.
 pub(crate) struct Instance {
     entries: Vec<Entry>,
     /// Handles are never used again.
     last_handle: i32,
-    input: Box<[u8]>,
-    output: Box<[u8]>,
+    input: &'static mut [u8],
+    output: &'static mut [u8],
     answer: Answer,
     consumed: u32,
     produced: u32,
@@ -69,15 +84,15 @@ impl From<Error> for Refusal {
 
 impl Instance {
     /// `None` when there is no memory.
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn new(buffers: &'static mut Buffers) -> Option<Self> {
         let mut entries = Vec::new();
         entries.try_reserve_exact(HANDLES).ok()?;
         Some(Self {
             entries,
             last_handle: 0,
-            input: answer::buffer(INPUT_SIZE)?,
-            output: answer::buffer(OUTPUT_SIZE)?,
-            answer: Answer::new(answer::buffer(ANSWER_SIZE)?),
+            input: &mut buffers.input,
+            output: &mut buffers.output,
+            answer: Answer::new(&mut buffers.answer),
             consumed: 0,
             produced: 0,
             value: 0,
@@ -85,11 +100,11 @@ impl Instance {
     }
 
     pub(crate) fn input(&mut self) -> &mut [u8] {
-        &mut self.input
+        self.input
     }
 
     pub(crate) fn output(&mut self) -> &mut [u8] {
-        &mut self.output
+        self.output
     }
 
     pub(crate) fn answer(&mut self) -> &mut [u8] {
@@ -200,11 +215,21 @@ impl Instance {
             // Neither is larger than its buffer.
             *consumed = u32::try_from(step.consumed).unwrap_or(u32::MAX);
             *produced = u32::try_from(step.produced).unwrap_or(u32::MAX);
+            if decoding.awaits_crc() {
+                return Ok(status::NEED_CRC);
+            }
             Ok(match step.status {
                 erofs_unpack_core::codec::Status::Done => status::OK,
                 erofs_unpack_core::codec::Status::NeedInput => status::NEED_INPUT,
                 erofs_unpack_core::codec::Status::NeedOutput => status::NEED_OUTPUT,
             })
+        })
+    }
+
+    pub(crate) fn crc(&mut self, handle: i32, crc: u32) -> i32 {
+        called(&mut self.entries, handle, |entry| {
+            entry.sort.decoding()?.give_crc(crc)?;
+            Ok(status::OK)
         })
     }
 

@@ -28,6 +28,8 @@ pub mod status {
     pub const NEED_INPUT: i32 = 1;
     /// `eu_push`: call again, with what is left of the input; there is more output.
     pub const NEED_OUTPUT: i32 = 2;
+    /// `eu_push`: a member's content has ended, and `eu_crc` is to be called before the next.
+    pub const NEED_CRC: i32 = 4;
     /// `eu_check`: the check has come to its end, and the image is refused by its findings.
     pub const FINDINGS: i32 = 3;
     /// Refused: `eu_error` says why.

@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     expectations: Expectations,
     verity: VerityTree,
     has_verity: bool,
+    crc_of_host: bool,
     options: Options,
     image_size: u64,
     /// Sizes of the devices that lie behind the image.
@@ -98,6 +99,7 @@ impl Default for Settings {
                 digest_size: 32,
             },
             has_verity: false,
+            crc_of_host: false,
             options: Options::default(),
             image_size: 0,
             devices: Vec::new(),
@@ -130,6 +132,10 @@ impl Settings {
         let mut expected = self.expectations;
         expected.verity = self.has_verity.then_some(self.verity);
         expected
+    }
+
+    pub(crate) const fn crc_of_host(&self) -> bool {
+        self.crc_of_host
     }
 
     #[cfg(feature = "check")]
@@ -179,6 +185,7 @@ impl Settings {
             6 => self.verity.block_size = value,
             7 => self.verity.digest_size = value,
             8 => expected.chunk_index = Some(value),
+            9 => self.crc_of_host = choice(value, &[false, true])?,
 
             16 => self.image_size = value,
             17 => {

@@ -11,7 +11,7 @@
 mod host;
 
 use erofs_unpack_wasm::status::{
-    BUSY, FINDINGS, HANDLE, KEY, MEMORY, OK, ORDER, RANGE, REFUSED, SOURCE, VALUE,
+    BUSY, FINDINGS, HANDLE, KEY, MEMORY, NEED_CRC, OK, ORDER, RANGE, REFUSED, SOURCE, VALUE,
 };
 use erofs_unpack_wasm::{HANDLES, INPUT_SIZE, abi};
 
@@ -230,6 +230,34 @@ fn a_host_that_fails_or_calls_again_is_told_so() {
     for read_at in [(|_, _| false) as abi::ReadAt, calls_again] {
         let (handle, status) = checked(read_at);
         assert_eq!(status, SOURCE);
+        assert_eq!(abi::eu_close(handle), OK);
+    }
+}
+
+#[test]
+fn the_host_may_take_the_crc_of_members() {
+    let _host = lock();
+    let blob = base("small.erofs.gz");
+    for (change, end) in [(0, OK), (1, REFUSED)] {
+        let handle = abi::eu_open(DECODER);
+        assert_eq!(abi::eu_set(handle, 1, 1), OK);
+        assert_eq!(abi::eu_set(handle, 9, 2), VALUE);
+        assert_eq!(abi::eu_set(handle, 9, 1), OK);
+        assert_eq!(abi::eu_start(handle), OK);
+        assert_eq!(abi::eu_crc(handle, 0), ORDER);
+        let length = put(&blob);
+        assert_eq!(abi::eu_push(handle, 0, length), NEED_CRC);
+        let image = base("small.erofs");
+        assert_eq!(abi::eu_produced() as usize, image.len());
+        let start = abi::eu_consumed();
+        // Until it has it, nothing goes on.
+        assert_eq!(abi::eu_push(handle, start, length - start), NEED_CRC);
+        assert_eq!((abi::eu_consumed(), abi::eu_produced()), (0, 0));
+        let crc = u32::from_le_bytes(blob[blob.len() - 8..blob.len() - 4].try_into().unwrap());
+        assert_eq!(abi::eu_crc(handle, crc ^ change), OK);
+        assert_eq!(abi::eu_crc(handle, crc), ORDER);
+        assert_eq!(abi::eu_push(handle, start, length - start), end);
+        assert_eq!(abi::eu_finish(handle), end);
         assert_eq!(abi::eu_close(handle), OK);
     }
 }

@@ -16,6 +16,11 @@ pub struct SandboxDecoder {
     guest: Guest,
     calls: DebugCalls,
     handle: i32,
+    /// The CRC-32 of what the guest has given of a gzip member. It is taken here, where there are
+    /// instructions for it.
+    crc: Option<crc32fast::Hasher>,
+    /// Whether the last call ended with the wish for it.
+    gave_crc: bool,
     /// What lies in the guest's output buffer and was not taken: start and end.
     pending: (usize, usize),
     /// What the guest needs next.
@@ -58,6 +63,7 @@ impl Sandbox {
         if handle <= 0 {
             return Err(guest.lied());
         }
+        let crc = (compression == Compression::Gzip).then(crc32fast::Hasher::new);
         let compression = match compression {
             Compression::None => 0,
             Compression::Gzip => 1,
@@ -66,6 +72,7 @@ impl Sandbox {
         };
         for (key, value) in [
             (1, compression),
+            (9, crc.is_some().into()),
             (34, limits.zstd_window),
             (35, limits.frames),
             (36, limits.skippable_size),
@@ -77,6 +84,8 @@ impl Sandbox {
             guest,
             calls: DebugCalls(calls),
             handle,
+            crc,
+            gave_crc: false,
             pending: (0, 0),
             status: Status::NeedInput,
             fault: None,
@@ -150,6 +159,7 @@ impl SandboxDecoder {
             status::OK => Status::Done,
             status::NEED_INPUT => Status::NeedInput,
             status::NEED_OUTPUT => Status::NeedOutput,
+            status::NEED_CRC if self.crc.is_some() => Status::NeedOutput,
             status::REFUSED => return Err(self.guest.error(self.handle)),
             _ => return Err(self.guest.lied()),
         };
@@ -157,14 +167,34 @@ impl SandboxDecoder {
         let produced = self.guest.call(&self.calls.0.produced, ())? as usize;
         // It must not use or give what is not there, nor go on for ever without doing anything,
         // nor leave input for no reason.
-        let idle = consumed == 0 && produced == 0 && (given > 0 || status == Status::NeedOutput);
+        // With the wish for a CRC a call may end that did nothing else, but not twice in a row.
+        let wants_crc = called == status::NEED_CRC;
+        let may_wait = status != Status::NeedOutput && given == 0 || wants_crc && !self.gave_crc;
+        let idle = consumed == 0 && produced == 0 && !may_wait;
         let rest = consumed < given && status != Status::NeedOutput;
         if consumed > given || produced > self.guest.output.size || idle || rest {
             return Err(self.guest.lied());
         }
         self.status = status;
         self.pending = (0, produced);
+        self.give_crc(wants_crc)?;
         Ok(consumed as usize)
+    }
+
+    /// Goes on with the CRC, and gives it when it is wanted.
+    fn give_crc(&mut self, wanted: bool) -> Result<(), Error> {
+        self.gave_crc = wanted;
+        let Some(mut crc) = self.crc.take() else {
+            return Ok(());
+        };
+        crc.update(self.pending());
+        if wanted {
+            let value = core::mem::take(&mut crc).finalize();
+            let give = &self.calls.0.crc;
+            self.guest.expect(self.handle, give, (self.handle, value))?;
+        }
+        self.crc = Some(crc);
+        Ok(())
     }
 
     /// Moves what is pending to the output, as far as there is room, and gives how much.

@@ -15,7 +15,7 @@ use wasmtime::{
 use crate::check::Source;
 use crate::load::Sandbox;
 use crate::record;
-use crate::ticker::{TICK, Ticker};
+use crate::ticker::{TICK, Ticker, Watched};
 
 /// The version of the interface that is spoken here.
 const VERSION: i32 = 1;
@@ -27,6 +27,7 @@ pub(crate) mod status {
     pub(crate) const OK: i32 = 0;
     pub(crate) const NEED_INPUT: i32 = 1;
     pub(crate) const NEED_OUTPUT: i32 = 2;
+    pub(crate) const NEED_CRC: i32 = 4;
     pub(crate) const FINDINGS: i32 = 3;
     pub(crate) const REFUSED: i32 = -1;
     pub(crate) const RANGE: i32 = -4;
@@ -61,7 +62,8 @@ impl Default for Options {
     }
 }
 
-/// A way to end what a guest does, within some hundredths of a second.
+/// A way to end what a guest does, within some hundredths of a second; where it cannot be ended
+/// (`Interruption::Watchdog`), when its call comes back.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -87,6 +89,8 @@ pub(crate) struct Host {
     /// Ticks that are left to the call.
     ticks: u64,
     late: bool,
+    /// The same, where the guest does not look at the clock.
+    watched: Option<Arc<Watched>>,
     cancel: Cancel,
     pub(crate) source: Option<Box<dyn Source>>,
     /// Where the source's bytes end, those of its devices included.
@@ -138,13 +142,24 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Reads from the image that is checked into the guest's memory; 0 when that worked.
+/// Reads from the image that is checked into the guest's memory; 0 when that worked. The time
+/// of that is not the guest's.
 fn read_at(mut caller: Caller<'_, Host>, offset: u64, address: u32, length: u32) -> i32 {
+    let watched = caller.data().watched.clone();
+    let left = watched.as_ref().map(|watched| watched.pause());
+    let status = read_for(&mut caller, offset, address, length);
+    if let (Some(watched), Some(left)) = (watched, left) {
+        watched.resume(left);
+    }
+    status
+}
+
+fn read_for(caller: &mut Caller<'_, Host>, offset: u64, address: u32, length: u32) -> i32 {
     let memory = caller.get_export("memory");
     let Some(memory) = memory.and_then(wasmtime::Extern::into_memory) else {
         return 1;
     };
-    let (bytes, host) = memory.data_and_store_mut(&mut caller);
+    let (bytes, host) = memory.data_and_store_mut(caller);
     let room = bytes
         .get_mut(address as usize..)
         .and_then(|rest| rest.get_mut(..length as usize));
@@ -204,6 +219,7 @@ pub(crate) struct Calls {
     pub(crate) push: TypedFunc<(i32, u32, u32), i32>,
     pub(crate) consumed: TypedFunc<(), u32>,
     pub(crate) produced: TypedFunc<(), u32>,
+    pub(crate) crc: TypedFunc<(i32, u32), i32>,
     pub(crate) finish: TypedFunc<i32, i32>,
     pub(crate) error: TypedFunc<i32, i32>,
 }
@@ -217,6 +233,7 @@ impl Guest {
             time: options.time,
             ticks: 0,
             late: false,
+            watched: sandbox.watched.then(|| sandbox.ticker.watch()),
             cancel: options.cancel.clone(),
             source: None,
             end: 0,
@@ -225,21 +242,15 @@ impl Guest {
         };
         let mut store = Store::new(sandbox.module.module().engine(), host);
         store.limiter(|host| host);
-        store.epoch_deadline_callback(|mut context| {
-            let host = context.data_mut();
-            host.ticks = host.ticks.saturating_sub(1);
-            host.late = host.ticks == 0;
-            Ok(if host.late || host.cancel.is_cancelled() {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Continue(1)
-            })
-        });
+        if !sandbox.watched {
+            look_at_clock(&mut store);
+        }
         arm(&mut store, options.time);
         // A module may run code of its own when it is made.
         let running = sandbox.ticker.run();
         let made = sandbox.module.instantiate(&mut store);
         drop(running);
+        disarm(&mut store);
         let instance = match made {
             Ok(instance) => instance,
             Err(_) => return Err(broken(store.data())),
@@ -253,6 +264,7 @@ impl Guest {
             push: entry(&instance, &mut store, "eu_push")?,
             consumed: entry(&instance, &mut store, "eu_consumed")?,
             produced: entry(&instance, &mut store, "eu_produced")?,
+            crc: entry(&instance, &mut store, "eu_crc")?,
             finish: entry(&instance, &mut store, "eu_finish")?,
             error: entry(&instance, &mut store, "eu_error")?,
         };
@@ -355,12 +367,13 @@ impl Guest {
         let running = self.ticker.run();
         let called = function.call(&mut self.store, arguments);
         drop(running);
+        disarm(&mut self.store);
         if self.store.data().lied {
             return Err(self.lied());
         }
         match called {
-            Ok(answer) => Ok(answer),
-            Err(_) => {
+            Ok(answer) if !self.store.data().late => Ok(answer),
+            _ => {
                 let error = broken(self.store.data());
                 Err(self.fail(error))
             }
@@ -440,12 +453,41 @@ impl Guest {
     }
 }
 
+/// Lets the guest look at the clock.
+fn look_at_clock(store: &mut Store<Host>) {
+    store.epoch_deadline_callback(|mut context| {
+        let host = context.data_mut();
+        host.ticks = host.ticks.saturating_sub(1);
+        host.late = host.ticks == 0;
+        Ok(if host.late || host.cancel.is_cancelled() {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Continue(1)
+        })
+    });
+}
+
 /// Gives the next call its time.
 fn arm(store: &mut Store<Host>, time: Duration) {
     let ticks = time.as_nanos().div_ceil(TICK.as_nanos()).max(1);
     // One more, because the first may come at once.
-    store.data_mut().ticks = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
-    store.set_epoch_deadline(1);
+    let ticks = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+    match &store.data().watched {
+        Some(watched) => watched.arm(ticks, time),
+        None => {
+            store.data_mut().ticks = ticks;
+            store.set_epoch_deadline(1);
+        }
+    }
+}
+
+/// The call has come back.
+fn disarm(store: &mut Store<Host>) {
+    let host = store.data_mut();
+    if let Some(watched) = &host.watched {
+        watched.pause();
+        host.late |= watched.is_late();
+    }
 }
 
 /// Why a call did not come back.

@@ -35,5 +35,5 @@ pub use decoder::SandboxDecoder;
 pub use guest::{Cancel, Options};
 pub use layer::Stop;
 #[cfg(feature = "compile")]
-pub use load::Cpu;
-pub use load::{LoadError, Room, Sandbox};
+pub use load::{Cpu, Interruption};
+pub use load::{Late, LoadError, Room, Sandbox};

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use erofs_unpack_core::Error;
 use wasmtime::{Config, Engine, InstancePre, Linker, Module};
 
 use crate::guest::{self, Host};
-use crate::ticker::Ticker;
+use crate::ticker::{Beat, Ticker};
 
 /// Why there is no sandbox.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ impl std::error::Error for LoadError {}
 pub struct Sandbox {
     pub(crate) module: InstancePre<Host>,
     pub(crate) ticker: Arc<Ticker>,
+    /// Whether the guests do not look at a clock.
+    pub(crate) watched: bool,
 }
 
 impl fmt::Debug for Sandbox {
@@ -58,11 +61,46 @@ pub enum Cpu {
     Haswell,
 }
 
+/// How a call is ended that takes too long.
+#[cfg(feature = "compile")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Interruption {
+    /// The guest looks at a clock in each of its loops, and ends itself with a trap. It costs a
+    /// sixth of the speed.
+    #[default]
+    Epochs,
+    /// The guest cannot be ended: a [`Late`] is told, which ends the process.
+    Watchdog,
+}
+
+/// What is told of a call that takes too long, where the guest cannot be ended
+/// (`Interruption::Watchdog`): the error `guest-time`, on a thread of its own. It is to end the
+/// process. When it returns, the call goes on, and is refused if it ever comes back.
+#[derive(Clone)]
+pub struct Late(pub(crate) Arc<dyn Fn(Error) + Send + Sync>);
+
+impl Late {
+    /// Calls this function.
+    pub fn new(told: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+}
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Late")
+    }
+}
+
 /// How modules are compiled and run. It must be the same in the program that compiles and in
 /// the one that runs, which wasmtime tests when a compiled module is loaded.
-fn config(room: Room) -> Config {
+fn config(room: Room, epochs: bool) -> Config {
     let mut config = Config::new();
-    config.epoch_interruption(true);
+    config.epoch_interruption(epochs);
+    // Nobody asks where in the module a trap was.
+    config.generate_address_map(false);
+    config.wasm_backtrace_max_frames(None);
     // A guest's recursion ends in a trap here, well within a thread's stack.
     config.max_wasm_stack(512 << 10);
     if room == Room::Tight {
@@ -79,17 +117,33 @@ fn failed(what: &str) -> impl Fn(wasmtime::Error) -> LoadError {
 }
 
 impl Sandbox {
-    /// Compiles a module, which takes about a second.
+    /// Compiles a module, which takes about a second. Calls that take too long are ended by
+    /// epochs.
     ///
     /// # Errors
     ///
     /// When it is none, or wants imports that a guest does not get.
     #[cfg(feature = "compile")]
     pub fn compile(wasm: &[u8]) -> Result<Self, LoadError> {
-        let engine =
-            Engine::new(&config(Room::Reserved)).map_err(failed("cannot start the sandbox"))?;
+        Self::compile_for(wasm, None)
+    }
+
+    /// The same, with guests that do not look at a clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::compile`].
+    #[cfg(feature = "compile")]
+    pub fn compile_watched(wasm: &[u8], late: Late) -> Result<Self, LoadError> {
+        Self::compile_for(wasm, Some(late))
+    }
+
+    #[cfg(feature = "compile")]
+    fn compile_for(wasm: &[u8], late: Option<Late>) -> Result<Self, LoadError> {
+        let config = config(Room::Reserved, late.is_none());
+        let engine = Engine::new(&config).map_err(failed("cannot start the sandbox"))?;
         let module = Module::new(&engine, wasm).map_err(failed("cannot compile the module"))?;
-        Self::of(&engine, &module)
+        Self::of(&engine, &module, late)
     }
 
     /// Compiles a module for [`Self::precompiled`], for processors of this target.
@@ -103,8 +157,9 @@ impl Sandbox {
         target: &str,
         cpu: Cpu,
         room: Room,
+        interruption: Interruption,
     ) -> Result<Vec<u8>, LoadError> {
-        let mut config = config(room);
+        let mut config = config(room, interruption == Interruption::Epochs);
         // Naming a target keeps the abilities of this machine out.
         config
             .target(target)
@@ -118,7 +173,8 @@ impl Sandbox {
             .map_err(failed("cannot compile the module"))
     }
 
-    /// Loads what `precompile` (feature `compile`) gave, for the same room.
+    /// Loads what `precompile` (feature `compile`) gave, for the same room: with a [`Late`] what it
+    /// gave for `Interruption::Watchdog`, without for `Interruption::Epochs`.
     ///
     /// # Errors
     ///
@@ -130,25 +186,33 @@ impl Sandbox {
     /// Bytes that were embedded at build time are; those of a file are when nobody else can
     /// write it.
     #[allow(unsafe_code, reason = "the caller vouches for the machine code")]
-    pub unsafe fn precompiled(bytes: &[u8], room: Room) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config(room)).map_err(failed("cannot start the sandbox"))?;
+    pub unsafe fn precompiled(
+        bytes: &[u8],
+        room: Room,
+        late: Option<Late>,
+    ) -> Result<Self, LoadError> {
+        let config = config(room, late.is_none());
+        let engine = Engine::new(&config).map_err(failed("cannot start the sandbox"))?;
         // SAFETY: the caller says that these bytes come from `precompile`.
         let module = unsafe { Module::deserialize(&engine, bytes) }
             .map_err(failed("cannot load the compiled module"))?;
-        Self::of(&engine, &module)
+        Self::of(&engine, &module, late)
     }
 
-    fn of(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
+    fn of(engine: &Engine, module: &Module, late: Option<Late>) -> Result<Self, LoadError> {
         let mut linker = Linker::new(engine);
         guest::link(&mut linker).map_err(failed("cannot start the sandbox"))?;
         let module = linker
             .instantiate_pre(module)
             .map_err(failed("the module does not fit"))?;
-        let ticker = Ticker::start(engine.clone())
+        let watched = late.is_some();
+        let beat = late.map_or_else(|| Beat::Epoch(engine.clone()), Beat::Watch);
+        let ticker = Ticker::start(beat)
             .map_err(|error| LoadError(format!("cannot start the sandbox's clock: {error}")))?;
         Ok(Self {
             module,
             ticker: Arc::new(ticker),
+            watched,
         })
     }
 }

@@ -16,9 +16,9 @@ use erofs_unpack_core::erofs::ReadError;
 use erofs_unpack_core::oci::Algorithm;
 use erofs_unpack_core::unpack::{Content, Expectations};
 use erofs_unpack_core::{Code, Error, Limits};
-use erofs_unpack_sandbox::{Options, Sandbox, SandboxDecoder, Stop};
+use erofs_unpack_sandbox::{Late, Options, Sandbox, SandboxDecoder, Source, Stop};
 
-use module::{Module, sandbox};
+use module::{Module, sandbox, watched};
 
 /// Little memory and time.
 fn options() -> Options {
@@ -158,6 +158,81 @@ fn endless_loops() {
     // At the end.
     let mut decoder = decoder(&Module::new().with("eu_finish", endless)).unwrap();
     assert_eq!(decoder.finish().unwrap_err().code(), Code::GuestTime);
+}
+
+#[test]
+fn a_loop_that_nothing_can_end_is_told_once_and_its_answer_is_not_taken() {
+    // Until the number has gone around, in a second or more; then it answers as if all were well.
+    let long = "(loop $again
+        (global.set $n (i32.add (global.get $n) (i32.const 4)))
+        (br_if $again (global.get $n))) i32.const 0";
+    let (told, heard) = std::sync::mpsc::channel();
+    let late = Late::new(move |error| told.send(error.code()).unwrap());
+    let module = Module::new().with("eu_push", long);
+    let sandbox = watched(&module, late);
+    let limits = Limits::DEFAULT;
+    let mut decoder = sandbox
+        .decoder(Compression::Gzip, &limits, &options())
+        .unwrap();
+    let error = decoder.decode(&[7; 100], &mut [0; 16]).unwrap_err();
+    assert_eq!(error.code(), Code::GuestTime);
+    assert_eq!(decoder.finish(), Err(error));
+    assert_eq!(heard.try_recv(), Ok(Code::GuestTime));
+    assert!(heard.try_recv().is_err());
+}
+
+/// An image that is slow to read.
+struct Slow;
+
+impl Source for Slow {
+    fn size(&self) -> u64 {
+        1 << 20
+    }
+
+    fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> std::io::Result<()> {
+        std::thread::sleep(Duration::from_millis(600));
+        Ok(())
+    }
+}
+
+#[test]
+fn waiting_for_the_image_is_not_the_guests_time() {
+    let body = "i64.const 0 i32.const 131072 i32.const 4096 call $read_at drop i32.const 0";
+    let module = Module::new().with("eu_check", body);
+    let (told, heard) = std::sync::mpsc::channel();
+    let late = Late::new(move |error| told.send(error).unwrap());
+    for sandbox in [sandbox(&module), watched(&module, late)] {
+        let checked = sandbox.check(
+            Box::new(Slow),
+            &Limits::DEFAULT,
+            &check::Options::default(),
+            &options(),
+            &mut |_| {},
+        );
+        assert!(checked.is_ok());
+    }
+    assert!(heard.try_recv().is_err());
+}
+
+#[test]
+fn a_crc_that_is_wanted_again_and_again() {
+    let wish = Module::new()
+        .with("eu_push", "i32.const 4")
+        .with("eu_consumed", "i32.const 0");
+    assert_eq!(refused(&wish), Code::GuestAnswer);
+    // It is the CRC of nothing here, and the answer to it is none that there is.
+    let body = "(if (result i32) (local.get 1) (then i32.const -3) (else i32.const 7))";
+    let odd = Module::new()
+        .with("eu_push", "i32.const 4")
+        .with("eu_crc", body);
+    assert_eq!(refused(&odd), Code::GuestAnswer);
+    // Of a decoder that has no CRC.
+    let limits = Limits::DEFAULT;
+    let mut decoder = sandbox(&Module::new().with("eu_push", "i32.const 4"))
+        .decoder(Compression::Zstd, &limits, &options())
+        .unwrap();
+    let error = decoder.decode(&[7; 100], &mut [0; 16]).unwrap_err();
+    assert_eq!(error.code(), Code::GuestAnswer);
 }
 
 #[test]

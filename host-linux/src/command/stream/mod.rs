@@ -63,7 +63,7 @@ fn stream(args: &Stream) -> Result<(), HostError> {
     // once a layer is read. What is wrong with the folder is said where there is use.
     let made = scratch(&spool_dir);
     let isolation = confined(&args.confine, &Openings::new(), args.verbose, || {
-        args.sandbox.isolation(SandboxName::default())
+        args.sandbox.isolation(SandboxName::BEST)
     })?;
     let stated = stated_type(args)?;
     let stdout = own(&io::stdout())

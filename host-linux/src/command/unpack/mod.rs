@@ -53,7 +53,7 @@ fn unpack(args: &Unpack, done: &mut Done) -> Result<(), HostError> {
         openings.report(path);
     }
     let isolation = confined(&args.confine, &openings, args.talk.verbose, || {
-        args.sandbox.isolation(SandboxName::None)
+        args.sandbox.isolation(SandboxName::BEST)
     })?;
     let lone = args.media_type.is_some();
     let source = Source::open(&args.source, &source_options(&args.select, lone))?;

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use erofs_unpack_wasm::abi;
-use erofs_unpack_wasm::status::{BUSY, HANDLE, NEED_OUTPUT, OK, SOURCE};
+use erofs_unpack_wasm::status::{BUSY, HANDLE, NEED_CRC, NEED_OUTPUT, OK, SOURCE};
 
 /// What `read_at` reads, and what it does besides: fails, or calls the module.
 struct Host {
@@ -250,13 +250,21 @@ impl Run {
                 for _ in 0..1000 {
                     let status = self.push(handle, start, self.filled - start);
                     start += abi::eu_consumed();
+                    if status == NEED_CRC {
+                        self.status(abi::eu_crc(handle, script.word()), 0);
+                        continue;
+                    }
                     if status < 0 || (start == self.filled && status != NEED_OUTPUT) {
                         break;
                     }
                 }
                 self.status(abi::eu_finish(handle), 0);
             }
-            13 => self.status(abi::eu_finish(self.handle(script)), 0),
+            13 => {
+                let handle = self.handle(script);
+                self.status(abi::eu_crc(handle, script.word()), 0);
+                self.status(abi::eu_finish(handle), 0);
+            }
             14 => {
                 let (handle, key) = (self.handle(script), u32::from(script.byte() % 32));
                 if abi::eu_get(handle, key) != OK {

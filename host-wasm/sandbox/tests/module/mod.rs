@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use erofs_unpack_sandbox::Sandbox;
+use erofs_unpack_sandbox::{Late, Sandbox};
 
 /// Where the answer buffer lies.
 pub(crate) const ANSWER: u32 = 196_608;
 
 /// Every entry point that the host asks for: name, parameters, result, and a body that is right
 /// for a guest to which all is well.
-const ENTRIES: [(&str, &str, &str, &str); 19] = [
+const ENTRIES: [(&str, &str, &str, &str); 20] = [
     ("eu_version", "", "i32", "i32.const 1"),
     ("eu_input_address", "", "i32", "i32.const 65536"),
     ("eu_input_size", "", "i32", "i32.const 4096"),
@@ -24,6 +24,7 @@ const ENTRIES: [(&str, &str, &str, &str); 19] = [
     ("eu_push", "i32 i32 i32", "i32", "i32.const 0"),
     ("eu_consumed", "", "i32", "global.get $given"),
     ("eu_produced", "", "i32", "i32.const 0"),
+    ("eu_crc", "i32 i32", "i32", "i32.const 0"),
     ("eu_finish", "i32", "i32", "i32.const 0"),
     ("eu_error", "i32", "i32", "i32.const 232"),
     ("eu_check", "i32", "i32", "i32.const 0"),
@@ -111,13 +112,22 @@ impl Module {
         }
         text + ")"
     }
+
+    /// Its bytes.
+    fn binary(&self) -> Vec<u8> {
+        let text = self.text();
+        wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
 }
 
 /// A sandbox with a module.
 pub(crate) fn sandbox(module: &Module) -> Sandbox {
-    let text = module.text();
-    let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    Sandbox::compile(&wasm).unwrap()
+    Sandbox::compile(&module.binary()).unwrap()
+}
+
+/// The same, with guests that do not look at a clock.
+pub(crate) fn watched(module: &Module, late: Late) -> Sandbox {
+    Sandbox::compile_watched(&module.binary(), late).unwrap()
 }
 
 /// The record of an error without a place.
