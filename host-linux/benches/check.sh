@@ -86,9 +86,9 @@ full_one() { "$binary" check "$image" --quiet --level full --jobs 1; }
 full_jobs() { "$binary" check "$image" --quiet --level full --jobs "$jobs"; }
 fsck() { fsck.erofs "$image"; }
 fsck_extract() { fsck.erofs --extract "$image"; }
-unpack() { "$binary" unpack "$layer" --digest "$digest" -o "$work/out" --force --quiet; }
+unpack() { "$binary" unpack "$layer" --digest "$digest" -o "$work/out" --force --quiet --sandbox=none; }
 unpack_unchecked() {
-    "$binary" unpack "$layer" --digest "$digest" -o "$work/out" --force --quiet --no-check
+    "$binary" unpack "$layer" --digest "$digest" -o "$work/out" --force --quiet --no-check --sandbox=none
 }
 
 words() {

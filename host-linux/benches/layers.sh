@@ -123,7 +123,7 @@ layer() {
 
 ours() {
     "$binary" unpack "$blob" --media-type "$type" --digest "$blob_digest" \
-        --diff-id "$diff_id" -o "$out" --force --quiet
+        --diff-id "$diff_id" -o "$out" --force --quiet --sandbox=none
 }
 zstd_alone() { zstd -dqf "$blob" -o "$out"; }
 decoder_alone() { "$decoder" "$blob" >/dev/null; }
@@ -234,7 +234,7 @@ for kind in plain 'gzip -6' 'zstd -3' 'zstd -19'; do
         layer "$megabytes" "$kind"
         rm -f "$out"
         /usr/bin/time -f %M -o "$out_disk/rss" "$binary" unpack "$blob" --media-type "$type" \
-            --digest "$blob_digest" --diff-id "$diff_id" -o "$out" --force --quiet --jobs 1 >&2
+            --digest "$blob_digest" --diff-id "$diff_id" -o "$out" --force --quiet --jobs 1 --sandbox=none >&2
         printf ' %s |' "$(mib "$(($(tail -n1 "$out_disk/rss") * 1024))")"
         case $kind in
         zstd*) window=$(zstd -lv "$blob" 2>/dev/null | sed -n 's/^Window Size: *\([^(]*[^( ]\).*/\1/p') ;;
