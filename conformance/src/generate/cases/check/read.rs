@@ -4,7 +4,8 @@ use erofs_unpack_core::{At, Code};
 use serde_json::json;
 
 use super::super::super::suite::Suite;
-use super::trees::Trees;
+use super::trees::{Trees, devices, forged};
+use crate::blob::sha256;
 
 /// Where the limits are stated.
 const LIMITS: (&str, &str) = ("security", "Limits");
@@ -15,13 +16,45 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
     let valid = suite
         .read("read/tree", "A file of each kind.", image)
         .demand("linux", "fs/erofs/dir.c, erofs_readdir");
+    // Both names of d/f, forged, the hole, two blocks, x.
+    let content = [
+        &b"hello\nhello\n"[..],
+        &forged(),
+        &[0; 700],
+        &[b'p'; 512],
+        &[b'q'; 512],
+        b"extended\n",
+    ]
+    .concat();
     suite.add(valid.valid(json!({
         "paths": [
             ".what", "d", "d/f", "d/g", "fifo", "forged", "hole", "null", "p", "q", "s", "sock",
             "x", "y",
         ],
-        // Both names of d/f, forged, the hole, two blocks, x.
-        "bytes": 2 * 6 + 32 + 700 + 2 * 512 + 9,
+        "bytes": content.len(),
+        "sha256": sha256(&content),
+    })));
+    // Both devices are appended, each with bytes of its own.
+    let mut appended = devices().write().image.0;
+    for letter in b"fghij" {
+        appended.resize(appended.len() + 512, *letter);
+    }
+    let valid = suite
+        .read(
+            "read/devices",
+            "Chunks go on from the image into two devices that follow it.",
+            &appended,
+        )
+        .demand("linux", "fs/erofs/data.c, erofs_map_dev");
+    // By number the second block of the first device and the third of the second.
+    let content: Vec<u8> = b"gjefghi"
+        .iter()
+        .flat_map(|letter| [*letter; 512])
+        .collect();
+    suite.add(valid.valid(json!({
+        "paths": ["numbers", "one-space"],
+        "bytes": 7 * 512,
+        "sha256": sha256(&content),
     })));
     let looped = tree
         .edit()

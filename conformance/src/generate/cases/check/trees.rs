@@ -113,6 +113,14 @@ impl Trees {
                 0,
             ),
         };
+        add(
+            "devices",
+            "Chunks that follow each other from the image into one device and into the next, by one \
+             address space, and by numbers and blocks of devices.",
+            &devices(),
+            [3, 1],
+            2,
+        );
         for tree in [
             &mut trees.compressed,
             &mut trees.extents,
@@ -146,7 +154,7 @@ fn tree() -> Tree {
 }
 
 /// A compact inode of an empty file.
-fn forged() -> [u8; 32] {
+pub(super) fn forged() -> [u8; 32] {
     let mut inode = [0; 32];
     inode[4..6].copy_from_slice(&0o10_0644_u16.to_le_bytes());
     inode[6] = 1;
@@ -222,6 +230,39 @@ fn chunks() -> Tree {
     .incompat(incompat::CHUNKED_FILE | incompat::DEVICE_TABLE);
     // The last two hold nothing.
     tree.devices = vec![(2, 64), (2, 66), (1, 68), (1, 69)];
+    tree
+}
+
+/// Two devices, of two and of three blocks, follow the image in the one address space, and chunks go on from
+/// one to the next: what is read from each must still come from there.
+pub(super) fn devices() -> Tree {
+    let in_one_space = (0..5).map(|block| Some((0, block))).collect();
+    let mut tree = Tree::new(vec![
+        Node::dir(""),
+        Node::chunks(
+            "numbers",
+            BLOCK as u64 * 2,
+            0,
+            true,
+            vec![Some((1, 1)), Some((2, 2))],
+            Vec::new(),
+        ),
+        // Its one block in the image is the last.
+        Node::chunks(
+            "one-space",
+            BLOCK as u64 * 5,
+            0,
+            true,
+            in_one_space,
+            vec![b'e'; BLOCK],
+        ),
+    ])
+    .incompat(incompat::CHUNKED_FILE | incompat::DEVICE_TABLE);
+    tree.devices = vec![(2, 0), (3, 0)];
+    // Where they start depends on how long the image is, which does not depend on that.
+    let blocks = tree.write().image.0.len() / BLOCK;
+    let end = u32::try_from(blocks).expect("small");
+    tree.devices = vec![(2, end), (3, end + 2)];
     tree
 }
 
