@@ -17,9 +17,8 @@ use crate::error::CacheFault;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{FileAt, ImageFile};
-use crate::isolation::Isolation;
 use crate::layer::{self, Space};
-use crate::pipeline::Progress;
+use crate::pipeline::{Progress, Terms};
 use crate::publish::{Folder, Target, Unpublished};
 use crate::source::BlobReader;
 
@@ -53,7 +52,7 @@ pub fn put(
     cache: &Cache,
     diff_id: &Digest,
     expected: &Expectations,
-    how: &Verify,
+    how: &Verify<'_>,
     force: bool,
     progress: &Progress,
     open: impl FnOnce() -> Result<BlobReader, HostError>,
@@ -77,7 +76,10 @@ pub fn put(
         &mut blob,
         Some(space),
         &expected,
-        &(&how.limits).into(),
+        &Terms {
+            limits: &how.limits,
+            isolation: how.isolation,
+        },
         progress,
     )?;
     let examined = match how.check {
@@ -169,7 +171,7 @@ pub(super) fn remove(folder: &Folder, name: &str) -> Result<bool, HostError> {
 fn there_already(
     cache: &Cache,
     diff_id: &Digest,
-    how: &Verify,
+    how: &Verify<'_>,
     force: bool,
 ) -> Result<Option<Put>, HostError> {
     let mut again = *how;
@@ -197,7 +199,7 @@ fn check(
     image: &Unpublished,
     outcome: &Outcome,
     mut options: Options,
-    how: &Verify,
+    how: &Verify<'_>,
 ) -> Result<Examined, HostError> {
     // The gate has looked, and knew what else belongs to the layer.
     options.trailing = false;
@@ -206,7 +208,7 @@ fn check(
         outcome.image_size,
     );
     let image = ImageFile::of_layer(blob.place(), content, Vec::new(), &how.limits);
-    examine(&image, &options, how.jobs, &Isolation::NONE)?.verdict()
+    examine(&image, &options, how.jobs, how.isolation)?.verdict()
 }
 
 /// Appends the hash tree.

@@ -27,7 +27,7 @@ const BLOCK: u64 = 4096;
 /// What is verified of an entry besides its digest.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Verify {
+pub struct Verify<'a> {
     /// What the image is checked for; `None` for not at all.
     pub check: Option<Options>,
     /// Threads of one check.
@@ -39,18 +39,21 @@ pub struct Verify {
     pub converted: bool,
     /// What an image may ask for.
     pub limits: Limits,
+    /// Where layers are decoded and images are checked.
+    pub isolation: &'a Isolation,
 }
 
-impl Verify {
+impl<'a> Verify<'a> {
     /// Verifies the digest, and what the check is asked for, on one thread.
     #[must_use]
-    pub const fn new(check: Option<Options>, limits: Limits) -> Self {
+    pub const fn new(check: Option<Options>, limits: Limits, isolation: &'a Isolation) -> Self {
         Self {
             check,
             jobs: 1,
             tree: None,
             converted: false,
             limits,
+            isolation,
         }
     }
 }
@@ -80,7 +83,7 @@ pub struct Verified {
 pub fn verify(
     cache: &Cache,
     diff_id: &Digest,
-    how: &Verify,
+    how: &Verify<'_>,
 ) -> Result<Option<Verified>, HostError> {
     let folder = cache.shard(diff_id)?;
     if folder.made().is_none() {
@@ -131,13 +134,13 @@ fn check(
     mut options: Options,
     is_named: bool,
     place: &Path,
-    how: &Verify,
+    how: &Verify<'_>,
 ) -> Result<Examined, HostError> {
     // What a layer's digest covers behind its image is the layer's: a chunk index, a hash tree.
     options.trailing &= !is_named;
     let content = (FileAt::sharing(file, place)?, length);
     let image = ImageFile::of_layer(place, content, Vec::new(), &how.limits);
-    examine(&image, &options, how.jobs, &Isolation::NONE)?.verdict()
+    examine(&image, &options, how.jobs, how.isolation)?.verdict()
 }
 
 /// The digest of the first bytes of a file, and their number.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use erofs_unpack_core::oci::Digest;
 
-use super::{CheckArgs, LimitArgs, PolicyName, Select, Talk};
+use super::{CheckArgs, LimitArgs, PolicyName, SandboxArgs, Select, Talk};
 
 /// `cache`
 #[derive(Debug, Args)]
@@ -89,6 +89,10 @@ pub struct CachePut {
     #[command(flatten)]
     pub talk: Talk,
 
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+
     /// What a layer may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -150,6 +154,10 @@ pub struct CacheVerify {
     /// What is said besides errors.
     #[command(flatten)]
     pub talk: Talk,
+
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// What an image may ask for.
     #[command(flatten)]

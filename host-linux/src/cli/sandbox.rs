@@ -26,7 +26,7 @@ impl SandboxName {
 /// `--sandbox`
 #[derive(Clone, Copy, Debug, Args)]
 pub struct SandboxArgs {
-    /// Run the decoders and the check in a sandbox [default: wasm for unpack and stream, none for check]
+    /// Run the decoders and the check in a sandbox [default: wasm; none for check]
     ///
     /// There a bug in them can harm nothing but the layer that triggers it. Digests, limits and
     /// files stay outside. The outcome and the messages are the same.
