@@ -3,14 +3,15 @@
 //!
 //! It runs where `EROFS_UNPACK_CONTAINERD` and `EROFS_UNPACK_CTR` name the two programs, of 2.3 or
 //! newer, as root and with `mkfs.erofs` (containerd's erofs differ asks for it). The configuration
-//! is that of `integrations/containerd`, with paths of this machine.
+//! is that of `integrations/containerd`, with paths of this machine, and with a script around the
+//! program that keeps what it says.
 
 mod common;
 
 use core::time::Duration;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -64,16 +65,25 @@ struct Containerd {
     /// Paths of sockets are short.
     socket: PathBuf,
     log: PathBuf,
+    /// What the stream processors have said.
+    processors: PathBuf,
 }
 
 impl Containerd {
     /// Starts it, and waits until it answers.
     fn start(programs: &(OsString, OsString), dir: &Dir, more: &str) -> Self {
-        let mut config = CONFIG_FILE
-            .replace(
-                "/usr/local/bin/erofs-unpack",
+        let processors = dir.write("processors", "");
+        let script = dir.write(
+            "processor",
+            format!(
+                "#!/bin/sh\nexec '{}' \"$@\" --verbose 2>>'{}'\n",
                 env!("CARGO_BIN_EXE_erofs-unpack"),
-            )
+                processors.display()
+            ),
+        );
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut config = CONFIG_FILE
+            .replace("/usr/local/bin/erofs-unpack", script.to_str().unwrap())
             .replace("/var/lib/containerd", dir.0.to_str().unwrap())
             .replace("amd64", architecture());
         config.push_str(more);
@@ -103,6 +113,7 @@ impl Containerd {
             root,
             socket,
             log,
+            processors,
         };
         let start = Instant::now();
         while containerd.ctr(args!["version"]).status.code() != Some(0) {
@@ -118,6 +129,22 @@ impl Containerd {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What the stream processors have said since this was asked last, sorted. Each says first
+    /// what it has given up, which is left out here.
+    fn processors_said(&self) -> Vec<String> {
+        let said = fs::read_to_string(&self.processors).unwrap();
+        fs::write(&self.processors, "").unwrap();
+        let lines = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("erofs-unpack: "));
+        let (confined, mut said): (Vec<_>, Vec<_>) =
+            lines.partition(|line| line.starts_with("confinement: "));
+        assert_eq!(confined.len(), said.len(), "{said:?}");
+        println!("{}", confined.first().unwrap_or(&"no processor ran"));
+        said.sort_unstable();
+        said.into_iter().map(ToOwned::to_owned).collect()
+    }
+
     fn ctr(&self, arguments: Vec<OsString>) -> Run {
         let mut ctr = Command::new(&self.ctr);
         run_with(ctr.arg("--address").arg(&self.socket).args(arguments), b"")
@@ -125,17 +152,16 @@ impl Containerd {
 
     /// Imports an archive, which unpacks its image.
     fn import(&self, archive: &Path) -> Run {
-        self.ctr(args![
-            "images",
-            "import",
-            "--base-name",
-            "example.com/test",
-            "--platform",
-            format!("linux(+erofs)/{}", architecture()),
-            "--snapshotter",
-            "erofs",
-            archive
-        ])
+        self.import_with(&["--snapshotter", "erofs"], archive)
+    }
+
+    fn import_with(&self, flags: &[&str], archive: &Path) -> Run {
+        let mut all = args!["images", "import", "--base-name", "example.com/test"];
+        all.push("--platform".into());
+        all.push(format!("linux(+erofs)/{}", architecture()).into());
+        all.extend(flags.iter().map(Into::into));
+        all.push(archive.into());
+        self.ctr(all)
     }
 
     fn snapshotter(&self) -> PathBuf {
@@ -222,6 +248,12 @@ fn layers_through_the_stream_processor_and_out_of_a_cache() {
     let mut stated: Vec<String> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
     stated.sort();
     assert_eq!(committed, stated);
+    let mut expected = [300, 3000].map(|size| {
+        let size = image(1, size).len();
+        format!("stdin: EROFS image, checked: {size} bytes from zstd")
+    });
+    expected.sort();
+    assert_eq!(containerd.processors_said(), expected);
 
     // A layer that the check refuses: containerd tells that it got nothing.
     let mut bad = image(4, 300);
@@ -237,6 +269,16 @@ fn layers_through_the_stream_processor_and_out_of_a_cache() {
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
     assert_eq!(containerd.layers().len(), 3);
     assert_eq!(containerd.committed(), 3);
+    // The processor has said why, once, and went on with nothing.
+    let said = containerd.processors_said();
+    assert!(said.len() == 1 && said[0].starts_with("stdin:"), "{said:?}");
+    assert!(!said[0].contains("checked"), "{said:?}");
+    // The README's way to see why: content that is only fetched stays in the content store.
+    let kept = containerd.import_with(&["--no-unpack"], &dir.path("bad.tar"));
+    assert_eq!(kept.code(), 0, "{}", kept.stderr);
+    let blob = containerd.ctr(args!["content", "get", sha256(&bad.blob)]);
+    let why = run_with(program().arg("stream"), &blob.stdout);
+    assert_eq!(why.line(1), said[0]);
 
     // A tar layer goes through it as well, to mkfs.erofs.
     let tar = [tar_member("file", &noise(7, 9000)), vec![0; 1024]].concat();
@@ -251,6 +293,8 @@ fn layers_through_the_stream_processor_and_out_of_a_cache() {
     );
     assert_eq!(containerd.layers().len(), 4);
     assert_eq!(containerd.committed(), 4);
+    let expected = "stdin: tar archive, passed through: 10752 bytes from zstd";
+    assert_eq!(containerd.processors_said(), [expected]);
     drop(containerd);
 
     // With a cache that `cache put` filled, containerd links to it. Up to 2.4 that is so for
