@@ -6,6 +6,54 @@ use erofs_unpack_core::{At, Code, Limits};
 
 use super::builder::*;
 
+/// An LZ4 block that decodes to one byte, `length` times.
+fn lz4_run(byte: u8, length: usize) -> Vec<u8> {
+    // One literal, a match of the rest but for the five literals that a block ends with.
+    let mut block = vec![0x1f, byte, 1, 0];
+    let more = length - 1 - 5 - 4 - 15;
+    block.resize(block.len() + more / 255, 255);
+    block.push((more % 255) as u8);
+    block.push(0x50);
+    block.extend([byte; 5]);
+    block
+}
+
+#[test]
+fn shares_are_dealt_out_by_the_mebibyte() {
+    const PIECE: u64 = 1 << 20;
+    // Five extents of one piece each, all of them one pcluster of two blocks.
+    let address = u64::from(DATA) * BLOCK as u64;
+    let mut made = Made::new(1, 5 * PIECE);
+    // Records of 16 bytes: 4 bytes doubled twice.
+    made.header(5, EXTENTS | 2 << 1, 0, 0);
+    for extent in 0..5 {
+        let at = HEADER + 16 + extent * 16;
+        // LZ4 is format 1.
+        made.put(at, &((2 * BLOCK as u32) | (1 << 28)).to_le_bytes())
+            .put(at + 4, &address.to_le_bytes())
+            .put(at + 12, &(extent as u32 * PIECE as u32).to_le_bytes());
+    }
+    let block = lz4_run(b'p', PIECE as usize);
+    let start = DATA as usize * BLOCK;
+    made.put(start, &[0; 2 * BLOCK])
+        .put(start + 2 * BLOCK - block.len(), &block);
+    assert_eq!(made.read(3 * PIECE - 1, 2), b"pp");
+    made.0.set(96, &NID.to_le_bytes());
+    let bytes = made.0.0.as_slice();
+    for count in 1..=6 {
+        for number in 0..count {
+            let mut options = Options::default();
+            options.level = Level::Full;
+            options.share = (number, count);
+            let size = bytes.len() as u64;
+            let summary = check(bytes, size, &Limits::DEFAULT, &options, &mut |_| ());
+            let mine = (0..5).filter(|piece| piece % count == number).count() as u64;
+            let decoded = summary.unwrap().decoded;
+            assert_eq!(decoded, mine * PIECE, "{number} of {count}");
+        }
+    }
+}
+
 /// What the check says of the inode.
 fn findings(made: &mut Made) -> Vec<(Code, At)> {
     made.0.set(96, &NID.to_le_bytes());

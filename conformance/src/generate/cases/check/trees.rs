@@ -39,6 +39,7 @@ pub(super) struct Trees {
     pub(super) extents: Clean,
     pub(super) fragments: Clean,
     pub(super) metabox: Clean,
+    pub(super) long_map: Clean,
 }
 
 impl Trees {
@@ -112,7 +113,22 @@ impl Trees {
                 [4, 2],
                 0,
             ),
+            long_map: add(
+                "long-map",
+                "The indexes of a compressed file fill a block.",
+                &long_map(),
+                [3, 1],
+                0,
+            ),
         };
+        add(
+            "compressed-empty",
+            "An empty file in the compact compressed layout, whose map header, which nobody needs, has \
+             big pclusters for one algorithm alone.",
+            &compressed_empty(),
+            [2, 1],
+            0,
+        );
         add(
             "devices",
             "Chunks that follow each other from the image into one device and into the next, by one \
@@ -366,6 +382,33 @@ fn compressed() -> Tree {
         ),
     ])
     .incompat(incompat::ZTAILPACKING)
+}
+
+/// One pcluster of so many logical clusters that their indexes cover a whole block.
+fn long_map() -> Tree {
+    let clusters = 130;
+    let rest = (1..clusters).map(|back| Index::Rest(back, clusters - back));
+    let map = [Index::Head(HEAD, 0, 0)].into_iter().chain(rest).collect();
+    let size = usize::from(clusters) * BLOCK;
+    lz4_tree(vec![
+        Node::dir(""),
+        Node::compressed(
+            "long",
+            1,
+            size as u64,
+            full(header(0, 0, 0, 0), map),
+            pcluster(b'm', size, 1),
+        ),
+        Node::plain("p", &[b'p'; BLOCK]),
+    ])
+}
+
+fn compressed_empty() -> Tree {
+    let map = compact(header(0, advise::BIG_PCLUSTER_1, 0, 0), false, Vec::new());
+    lz4_tree(vec![
+        Node::dir(""),
+        Node::compressed("empty", 3, 0, map, Vec::new()),
+    ])
 }
 
 fn with_extents() -> Tree {

@@ -41,6 +41,17 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
         suite,
         &tree.edit().inode("p", "i_u", metadata as u64).mended(),
     );
+    let long = &trees.long_map;
+    // A block of nothing but indexes.
+    let map = long.made.at("behind long").div_ceil(long.made.block);
+    long.breaks(
+        "check-overlap/data-map",
+        "The content of a file lies over the indexes of another.",
+        DATA,
+        Code::OverlapData,
+        image(map * long.made.block),
+    )
+    .container(suite, &long.edit().inode("p", "i_u", map as u64).mended());
     let shared = tree.made.at("blocks q");
     tree.breaks(
         "check-overlap/content",
