@@ -11,7 +11,6 @@ use erofs_unpack_core::{Error, Limits};
 use erofs_unpack_sandbox::{Options, Sandbox};
 use serde_json::Map;
 
-use crate::interpreted::Interpreted;
 use crate::manifest::{Case, Operation, UnpackInput};
 use crate::native::layer::{expectations, push_all, said};
 use crate::native::{check, limits, refusal};
@@ -34,10 +33,11 @@ impl Sandboxed {
     /// When it cannot be read or is none.
     pub fn open(module: &Path) -> io::Result<Self> {
         let wasm = std::fs::read(module)?;
+        let sandbox = Sandbox::compile(&wasm).map_err(io::Error::other)?;
+        let version = sandbox.version(&Options::default());
         Ok(Self {
-            sandbox: Sandbox::compile(&wasm).map_err(io::Error::other)?,
-            // The sandbox does not ask for it.
-            version: Interpreted::open(module)?.version().to_owned(),
+            sandbox,
+            version: version.map_err(io::Error::other)?,
             cut: (64 << 10, 64 << 10),
         })
     }

@@ -21,6 +21,7 @@
     reason = "this crate is for hosts"
 )]
 
+mod about;
 mod check;
 mod decoder;
 mod guest;

@@ -107,6 +107,33 @@ fn errors_that_there_are_not() {
 }
 
 #[test]
+fn versions_that_are_none() {
+    let told = |text: &[u8], length: i32| {
+        let module = Module::new()
+            .with_data(module::ANSWER, text)
+            .with("eu_get_text", &format!("i32.const {length}"));
+        let version = sandbox(&module).version(&options());
+        version.map_err(|error| error.code())
+    };
+    let longest = [b'v'; 256];
+    assert_eq!(told(b"1.0 (x)", 7), Ok("1.0 (x)".to_owned()));
+    assert_eq!(told(&longest, 256), Ok("v".repeat(256)));
+    for (text, length) in [
+        (&b"1.0"[..], 0),
+        (b"1.0", -1),
+        (b"1.0", -2),
+        (b"1.0", 4097),
+        (b"1.0", 4),
+        (b"1\n2", 3),
+        (b"\x1b[2J", 4),
+        (b"1.\xff", 3),
+        (&[b'v'; 257], 257),
+    ] {
+        assert_eq!(told(text, length), Err(Code::GuestAnswer), "{text:?}");
+    }
+}
+
+#[test]
 fn buffers_that_are_not_there() {
     for (name, value) in [
         ("eu_input_address", "0"),
