@@ -29,3 +29,22 @@ fn calls_without_sense_do_no_harm() {
         sequence::run(&bytes(seed, length), 500);
     }
 }
+
+/// Random bytes hardly ever come to the end of a gzip member whose CRC-32 the host takes.
+#[test]
+fn a_crc_is_asked_for() {
+    let layer = include_bytes!("../../../vectors/bases/small.erofs.gz");
+    let right = layer.last_chunk::<8>().unwrap().first_chunk::<4>().unwrap();
+    for crc in [*right, [1, 2, 3, 4]] {
+        let mut script = vec![0, 1]; // A decoder,
+        script.extend([3, 0, 1, 1]); // of gzip,
+        script.extend([3, 0, 9, 1]); // without its own CRC-32,
+        script.extend([6, 0, 8, 1]); // is started, and given a layer
+        script.extend([12, 0]); // to its end, with this answer:
+        script.extend(crc);
+        // Once more at the wrong time.
+        script.extend([13, 0]);
+        script.extend(crc);
+        sequence::run(&script, 500);
+    }
+}
