@@ -7,8 +7,9 @@ use super::miniz::Miniz;
 /// The library that undoes deflate behind [`Gzip`](super::Gzip).
 ///
 /// Both take the same streams and give the same content. Of a stream that is corrupt and cut off
-/// behind its fault, `zlib-rs` may say that it is cut off: it finds some faults in a block's code
-/// lengths only behind all of them.
+/// behind its fault, one may say that it is cut off. `zlib-rs` finds some faults in a block's code
+/// lengths only behind all of them; `miniz_oxide` misses a code for the end of the block, where
+/// there is none, only at bits that are no code, with the literals before them delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
