@@ -336,21 +336,23 @@ fn files_that_the_configuration_imports() {
         "imports = [\"config.toml\", \"one.toml\"]\n",
     );
     machine.expect("containerd-processor", "warn", "");
-    for place in [
-        "etc/containerd/more/x.toml",
-        "etc/containerd/conf.d/erofs.toml",
-    ] {
-        machine.write(place, CONFIG_FILE);
-        machine.expect(
-            "containerd-processor",
-            "ok",
-            "runs /usr/local/bin/erofs-unpack",
-        );
-        machine.expect("containerd-differ", "ok", "erofs, walking");
-        machine.remove(place);
-    }
+    let place = "etc/containerd/more/x.toml";
+    machine.write(place, CONFIG_FILE);
+    let runs = "runs /usr/local/bin/erofs-unpack";
+    machine.expect("containerd-processor", "ok", runs);
+    machine.expect("containerd-differ", "ok", "erofs, walking");
+    machine.remove(place);
+    // containerd reads no file by itself but the first.
     machine.write("etc/containerd/conf.d/erofs.conf", CONFIG_FILE);
+    machine.write("etc/containerd/conf.d/erofs.toml", CONFIG_FILE);
     machine.expect("containerd-processor", "warn", "");
+    let missed = "/etc/containerd/conf.d/erofs.toml: not imported";
+    machine.expect("containerd-imports", "warn", missed);
+    let imports = "imports = [\"/etc/containerd/conf.d/*.toml\"]\n";
+    machine.write(path, format!("version = 4\n{imports}"));
+    machine.expect("containerd-processor", "ok", runs);
+    assert!(!machine.run(&[]).text().contains("containerd-imports"));
+    machine.remove("etc/containerd/conf.d/erofs.toml");
     // Named elsewhere, and not there at all.
     machine.write("srv/containerd.toml", CONFIG_FILE);
     let named = machine.run(&["--containerd", "/srv/containerd.toml"]);
@@ -363,7 +365,10 @@ fn files_that_the_configuration_imports() {
     assert_eq!(absent.code(), 3);
     machine.remove(path);
     let without = machine.run(&[]);
-    assert!(!without.done().contains("containerd-processor"));
+    assert!(!without.done().contains("containerd"));
+    // A file for it to import is of no use without it.
+    machine.write("etc/containerd/conf.d/erofs.toml", CONFIG_FILE);
+    machine.expect("containerd", "fail", "config.toml: cannot be read");
 }
 
 #[test]
@@ -377,4 +382,16 @@ fn the_machine_that_runs_this() {
     );
     assert!(report["probes"].as_array().unwrap().len() >= 9);
     run(args!["doctor", "--root", "/absent"]).line(3);
+    // A path without a slash is one from here on.
+    let dir = Dir::new();
+    dir.write("config.toml", CONFIG_FILE);
+    let mut command = program();
+    command.current_dir(&dir.0);
+    let arguments = ["doctor", "--containerd", "config.toml"];
+    let said = run_with(command.args(arguments), b"");
+    let line = format!(
+        "ok   containerd: {}, version 4\n",
+        dir.path("config.toml").display()
+    );
+    assert!(said.text().contains(&line), "{}", said.text());
 }

@@ -340,7 +340,11 @@ fn layers_through_the_stream_processor_and_out_of_a_cache() {
         "--snapshots",
         containerd.snapshotter()
     ]);
-    let end = format!("; {} entries stay\n", linked.len());
+    let stay = match linked.len() {
+        1 => "1 entry stays".to_owned(),
+        more => format!("{more} entries stay"),
+    };
+    let end = format!("; {stay}\n");
     assert!(gc.done().ends_with(&end), "{}", gc.text());
     assert!(linked.iter().all(|layer| layer.exists()));
 }

@@ -56,9 +56,13 @@ impl Cache {
     ///
     /// [`HostError::Environment`] when it is missing, is no directory or may not be opened.
     pub fn open(path: &Path) -> Result<Self, HostError> {
-        Ok(Self {
-            folder: Folder::open(path)?,
-        })
+        let folder = Folder::open(path).map_err(|error| match error {
+            HostError::Environment { place, error, .. } => {
+                HostError::environment(place, "open the cache", error)
+            }
+            other => other,
+        })?;
+        Ok(Self { folder })
     }
 
     /// Opens a cache, which is made if it is missing, though not its parents.

@@ -1,6 +1,6 @@
 //! `erofs-unpack doctor`: what a machine lacks for EROFS layers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -44,11 +44,16 @@ fn examine(args: &Doctor) -> Result<u8, HostError> {
         .map_err(|error| HostError::environment(&args.root, "open the directory", error))?;
     let mut machine = Machine::new(&args.root);
     machine.folders.clone_from(&args.folders);
-    let default = Path::new(CONTAINERD);
-    machine.containerd = args.containerd.clone().or_else(|| {
-        let below = args.root.join(default.strip_prefix("/").unwrap_or(default));
-        below.exists().then(|| PathBuf::from(default))
-    });
+    match &args.containerd {
+        None => machine.look_for_containerd(Path::new(CONTAINERD)),
+        // Of this system it is named as any file is, of another from its / on.
+        Some(path) if args.root == Path::new("/") => {
+            let path = std::path::absolute(path)
+                .map_err(|error| HostError::environment(path, "find", error))?;
+            machine.containerd = Some(path);
+        }
+        Some(path) => machine.containerd = Some(path.clone()),
+    }
     let probes = machine.examine();
     let failed = probes.iter().any(|probe| probe.health == Health::Fail);
     let code = if failed { 3 } else { 0 };

@@ -19,9 +19,10 @@ const DIFFER: &str = "io.containerd.differ.v1.erofs";
 const DIFF_SERVICE: &str = "io.containerd.service.v1.diff-service";
 const TRANSFER: &str = "io.containerd.transfer.v1.local";
 
-/// The files that are read besides, also when nothing says so (2.2 and newer:
-/// `DefaultConfigIncludePattern` in `defaults/defaults_unix.go`).
-const INCLUDED: &str = "/etc/containerd/conf.d/*.toml";
+/// The files that the configuration imports which `containerd config default` writes (2.2 and newer:
+/// `DefaultConfigIncludePattern` in `defaults/defaults_unix.go`). Where the file that is there does
+/// not say so, they are not read (`LoadConfig` in `cmd/containerd/server/config/config.go`).
+const DROP_INS: &str = "/etc/containerd/conf.d/*.toml";
 
 /// Most files that are read.
 const FILES_MAX: usize = 256;
@@ -33,6 +34,12 @@ struct Config {
     plugins: Table,
     disabled: Vec<String>,
     version: i64,
+    files: Vec<PathBuf>,
+}
+
+/// The files that look as if they were a part of the configuration.
+pub(super) fn drop_ins(machine: &Machine) -> Vec<PathBuf> {
+    resolve(machine, Path::new("/"), DROP_INS)
 }
 
 pub(super) fn probes(machine: &Machine, path: &Path) -> Vec<Probe> {
@@ -59,6 +66,7 @@ pub(super) fn probes(machine: &Machine, path: &Path) -> Vec<Probe> {
         )
     };
     let mut probes = vec![first, config.enabled(), config.processor(machine)];
+    probes.extend(config.left_out(machine));
     probes.push(config.differ_order());
     probes.push(config.unpack());
     probes.extend(config.snapshotter(machine));
@@ -69,12 +77,11 @@ pub(super) fn probes(machine: &Machine, path: &Path) -> Vec<Probe> {
 fn read(machine: &Machine, path: &Path) -> Result<Config, (PathBuf, String)> {
     let mut config = Config::default();
     let mut waiting = vec![path.to_owned()];
-    let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(path) = waiting.pop() {
-        if seen.contains(&path) {
+        if config.files.contains(&path) {
             continue;
         }
-        if seen.len() >= FILES_MAX {
+        if config.files.len() >= FILES_MAX {
             return Err((path, format!("more than {FILES_MAX} files are imported")));
         }
         let Some(text) = machine.text(&path) else {
@@ -87,14 +94,12 @@ fn read(machine: &Machine, path: &Path) -> Result<Config, (PathBuf, String)> {
                 return Err((path, error.message().to_owned()));
             }
         };
-        let is_first = seen.is_empty();
-        let mut imports = strings(table.get("imports"));
-        if is_first {
+        let imports = strings(table.get("imports"));
+        if config.files.is_empty() {
             config.version = table
                 .get("version")
                 .and_then(Value::as_integer)
                 .unwrap_or(1);
-            imports.push(INCLUDED.to_owned());
         }
         let mut found: Vec<PathBuf> = imports
             .iter()
@@ -111,7 +116,7 @@ fn read(machine: &Machine, path: &Path) -> Result<Config, (PathBuf, String)> {
         config
             .disabled
             .extend(strings(table.get("disabled_plugins")));
-        seen.push(path);
+        config.files.push(path);
     }
     Ok(config)
 }
@@ -201,6 +206,17 @@ impl Config {
             return Probe::fail(NAME, format!("{name}: returns {returns}"), advice);
         }
         Probe::ok(NAME, format!("{name} runs {}", shown(path)))
+    }
+
+    /// Files that look as if they were read.
+    fn left_out(&self, machine: &Machine) -> Option<Probe> {
+        let drop_ins = drop_ins(machine);
+        let missed = drop_ins.iter().find(|path| !self.files.contains(path))?;
+        Some(Probe::warn(
+            "containerd-imports",
+            format!("{}: not imported, so not read", shown(missed)),
+            format!("imports = [\"{DROP_INS}\"]"),
+        ))
     }
 
     fn differ_order(&self) -> Probe {

@@ -114,6 +114,14 @@ impl Machine {
         }
     }
 
+    /// Looks at containerd's configuration at this path too, if it or a file that it might import
+    /// is there.
+    pub fn look_for_containerd(&mut self, path: &Path) {
+        if self.exists(path) || !containerd::drop_ins(self).is_empty() {
+            self.containerd = Some(path.to_owned());
+        }
+    }
+
     /// Looks at everything.
     #[must_use]
     pub fn examine(&self) -> Vec<Probe> {

@@ -81,13 +81,21 @@ fn gc(args: &CacheGc, found: &mut Found, warnings: &mut Vec<String>) -> Result<(
         text.push_str(&format!("{verb} {path}\n"));
     }
     text.push_str(&format!(
-        "{verb} {} entries of {} bytes, {} temporary files; {} entries stay\n",
-        removed.entries.len(),
+        "{verb} {} of {} bytes, {}; {}\n",
+        some(removed.entries.len(), "entry", "entries"),
         found.freed,
-        removed.temporary,
-        removed.kept
+        some(removed.temporary, "temporary file", "temporary files"),
+        match removed.kept {
+            1 => "1 entry stays".to_owned(),
+            kept => format!("{kept} entries stay"),
+        }
     ));
     say::print(&text)
+}
+
+/// A number of things.
+fn some(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 /// What the command line keeps; `None` when it does not speak of entries at all.
