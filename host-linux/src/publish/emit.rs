@@ -20,8 +20,8 @@ const BUFFER: usize = 256 << 10;
 /// Writes the first `length` bytes of `source` to `to`, in the cheapest way that there is.
 ///
 /// An empty regular file gets shared blocks or a copy inside the kernel, with holes, and stands
-/// at its end afterwards. Into a pipe the kernel moves the pages; nobody may write to `source`
-/// until they have been read.
+/// at its end afterwards. Into a pipe the kernel moves the pages: nobody may write to `source`, nor
+/// free a part of it, until they have been read (of a large page the kernel clears that part).
 ///
 /// # Errors
 ///
