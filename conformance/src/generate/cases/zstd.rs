@@ -14,9 +14,38 @@ pub(super) const SMALL: &str = "image/small/zstd";
 pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     let image = bases.get("small.erofs");
     valid(suite, image);
+    match_across_blocks(suite, image);
     headers(suite, image);
     windows(suite, image);
     frames(suite, image);
+}
+
+/// A compressed block without literals: one match of 512 bytes, 512 bytes back, with codes that are
+/// each the only one (section 3.1.1.3.2). The extra bits of offset (3 of 9) and length (253 of 8)
+/// are read from the highest on, behind a one.
+const MATCH: [u8; 9] = [0, 1, 0b01_01_01_00, 0, 9, 44, 0xfd, 0x03, 0x02];
+
+/// A block that needs what a decoder has given out already.
+fn match_across_blocks(suite: &mut Suite, image: &[u8]) {
+    let mut image = image.to_vec();
+    // What is before the superblock is free.
+    for (place, byte) in image.iter_mut().take(1024).enumerate() {
+        *byte = (place % 512 / 3) as u8;
+    }
+    let blob = [
+        Header::PLAIN.bytes(),
+        zstd::block(false, zstd::RAW, 512, &image[..512]),
+        zstd::block(false, zstd::COMPRESSED, MATCH.len(), &MATCH),
+        zstd::blocks(&image[1024..], true),
+    ]
+    .concat();
+    let description = "A match reaches back into the block before.";
+    let draft = suite.layer("zstd/match-across-blocks", description, Wire::Zstd, &blob);
+    suite.add(
+        draft
+            .demand("rfc8878", "3.1.1.4 Sequence Execution")
+            .valid(said(&image, 1)),
+    );
 }
 
 fn valid(suite: &mut Suite, image: &[u8]) {
