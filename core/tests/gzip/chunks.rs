@@ -14,8 +14,10 @@ struct CrcOfUser {
 
 impl CrcOfUser {
     fn new(backend: Backend) -> Self {
+        let mut gzip = Gzip::with_backend(backend, &Limits::DEFAULT);
+        gzip.leave_crc_to_user();
         Self {
-            gzip: Gzip::with_backend(backend, &Limits::DEFAULT).with_crc_of_user(),
+            gzip,
             crc: flate2::Crc::new(),
         }
     }
@@ -177,7 +179,8 @@ fn a_crc_of_the_user_counts_and_is_taken_only_when_it_is_awaited() {
         (crate::support::crc32(b"some content"), "ok"),
         (7, "gzip-crc"),
     ] {
-        let mut gzip = Gzip::new(&Limits::DEFAULT).with_crc_of_user();
+        let mut gzip = Gzip::new(&Limits::DEFAULT);
+        gzip.leave_crc_to_user();
         gzip.give_crc(7);
         let mut output = [0; 64];
         let step = gzip.decode(&blob, &mut output).unwrap();

@@ -49,13 +49,14 @@ impl Decoding {
     pub(crate) fn start(&mut self, settings: &Settings) -> Result<(), Error> {
         let limits = settings.limits();
         let expected = settings.expectations();
-        let decoder = match AnyDecoder::new(expected.compression, limits)? {
-            // Of an unpacker the host sees no members.
-            AnyDecoder::Gzip(gzip) if self.bare && settings.crc_of_host() => {
-                AnyDecoder::Gzip(Box::new(gzip.with_crc_of_user()))
-            }
-            decoder => decoder,
-        };
+        let mut decoder = AnyDecoder::new(expected.compression, limits)?;
+        // Of an unpacker the host sees no members.
+        if let AnyDecoder::Gzip(gzip) = &mut decoder
+            && self.bare
+            && settings.crc_of_host()
+        {
+            gzip.leave_crc_to_user();
+        }
         self.state = if self.bare {
             State::Decoder(decoder)
         } else {

@@ -59,12 +59,13 @@ pub(super) struct Turn {
 }
 
 /// An inflater of raw deflate streams, RFC 1951.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "miniz_oxide must work where there is no allocator that could hold it"
-)]
 pub(super) enum Inflater {
+    #[cfg(not(feature = "fast-gzip"))]
     Miniz(Miniz),
+    /// Made at the first use, and not in here: every decoder would be of its size, whose back end
+    /// is nearly always the other.
+    #[cfg(feature = "fast-gzip")]
+    Miniz(Option<alloc::boxed::Box<Miniz>>),
     #[cfg(feature = "fast-gzip")]
     ZlibRs(Fast),
 }
@@ -72,7 +73,10 @@ pub(super) enum Inflater {
 impl Inflater {
     pub(super) const fn new(backend: Backend) -> Self {
         match backend {
+            #[cfg(not(feature = "fast-gzip"))]
             Backend::Miniz => Self::Miniz(Miniz::new()),
+            #[cfg(feature = "fast-gzip")]
+            Backend::Miniz => Self::Miniz(None),
             #[cfg(feature = "fast-gzip")]
             Backend::ZlibRs => Self::ZlibRs(Fast::new()),
         }
@@ -89,7 +93,10 @@ impl Inflater {
     /// Makes ready for a new stream. To be called before each, the first included.
     pub(super) fn start(&mut self) {
         match self {
+            #[cfg(not(feature = "fast-gzip"))]
             Self::Miniz(miniz) => miniz.start(),
+            #[cfg(feature = "fast-gzip")]
+            Self::Miniz(miniz) => miniz.get_or_insert_with(Miniz::on_heap).start(),
             #[cfg(feature = "fast-gzip")]
             Self::ZlibRs(fast) => fast.start(),
         }
@@ -98,7 +105,12 @@ impl Inflater {
     /// Inflates until the input is used up, the output is full, or the stream ends or breaks.
     pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Turn {
         match self {
+            #[cfg(not(feature = "fast-gzip"))]
             Self::Miniz(miniz) => miniz.inflate(input, output),
+            #[cfg(feature = "fast-gzip")]
+            Self::Miniz(miniz) => miniz
+                .get_or_insert_with(Miniz::on_heap)
+                .inflate(input, output),
             #[cfg(feature = "fast-gzip")]
             Self::ZlibRs(fast) => fast.inflate(input, output),
         }

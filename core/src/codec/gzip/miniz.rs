@@ -33,6 +33,11 @@ impl Miniz {
         }
     }
 
+    #[cfg(feature = "fast-gzip")]
+    pub(super) fn on_heap() -> alloc::boxed::Box<Self> {
+        alloc::boxed::Box::new(Self::new())
+    }
+
     pub(super) fn start(&mut self) {
         if let Some(state) = &mut self.state {
             state.init();

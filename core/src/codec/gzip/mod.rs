@@ -71,10 +71,11 @@ enum State {
 ///
 /// # Memory
 ///
-/// With [`Backend::Miniz`] nothing is allocated: the window and the tables are inside this
-/// struct, which therefore has about 43 KiB. It can be made in a `static`. With
-/// `Backend::ZlibRs` about 48 KiB more are allocated at the first member; that library panics
-/// when the allocator has none. It also may write into the output beyond what it produced.
+/// Without the feature `fast-gzip` nothing is allocated: the window and the tables are inside this
+/// struct, which therefore has about 43 KiB. It can be made in a `static`. With the feature, as
+/// much is allocated at the first member for [`Backend::Miniz`], and about 48 KiB for
+/// `Backend::ZlibRs`; that library panics when the allocator has none. It also may write into the
+/// output beyond what it produced.
 ///
 /// ```
 /// use erofs_unpack_core::Limits;
@@ -159,14 +160,12 @@ impl Gzip {
     /// At the end of each member's content, when all of it has been delivered, the decoder then
     /// stops with [`Status::NeedOutput`], [`Self::awaits_crc`] is true, and it goes on when
     /// [`Self::give_crc`] was called. It is for a decoder that has not started.
-    #[must_use]
-    pub fn with_crc_of_user(mut self) -> Self {
+    pub const fn leave_crc_to_user(&mut self) {
         self.crc = Crc::Given(None);
-        self
     }
 
     /// Whether the content of a member has ended, all of it has been delivered, and its CRC-32
-    /// is to be given. Never without [`Self::with_crc_of_user`].
+    /// is to be given. Never without [`Self::leave_crc_to_user`].
     #[must_use]
     pub const fn awaits_crc(&self) -> bool {
         matches!(self.crc, Crc::Given(None))
