@@ -10,7 +10,7 @@ struct Listing {
     dir: Inode,
     parent: u64,
     depth: u32,
-    /// The name of the entry before, for the order.
+    /// The last name of the block before, for the order.
     last: LastName,
     dot: bool,
     dot_dot: bool,
@@ -93,13 +93,18 @@ impl<R: ReadAt> Checker<'_, R> {
                     .into());
             }
             let mut end = 0;
+            // The name before this one. It is copied only where it lies in another block.
+            let mut last = None;
             for index in 0..parsed.count {
                 let position = parsed.position(index);
                 self.entry = Some((dir.nid, position));
                 match parsed.entry(index) {
                     Ok((dirent, name)) => {
                         end = dirent.name_start().saturating_add(name.len());
-                        self.name(listing, &dirent, name, position);
+                        let before = last.or_else(|| listing.last.get());
+                        let follows = before.is_none_or(|before| before < name);
+                        last = Some(name);
+                        self.name(listing, &dirent, name, follows, position);
                         self.target(listing, &dirent, name, position)?;
                     }
                     Err(error) => {
@@ -119,21 +124,30 @@ impl<R: ReadAt> Checker<'_, R> {
             if length == 0 {
                 return Ok(false);
             }
+            if let Some(last) = last {
+                listing.last.set(last);
+            }
             offset = offset.saturating_add(length as u64);
         }
         Ok(true)
     }
 
-    /// Rules of a name.
-    fn name(&mut self, listing: &mut Listing, dirent: &Dirent, name: &[u8], position: u64) {
+    /// Rules of a name, which follows the one before in order or does not.
+    fn name(
+        &mut self,
+        listing: &Listing,
+        dirent: &Dirent,
+        name: &[u8],
+        follows: bool,
+        position: u64,
+    ) {
         let at = At::File(listing.dir.nid, position);
         if !is_name(name) {
             self.report(Error::new(Code::DirentCharacter, at));
         }
-        if listing.last.get().is_some_and(|last| last >= name) {
+        if !follows {
             self.report(Error::new(Code::DirentOrder, at));
         }
-        listing.last.set(name);
         if dirent.reserved != 0 {
             self.report(
                 Error::new(Code::DirentReserved, at).found(Value::Hex(dirent.reserved.into())),

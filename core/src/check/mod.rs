@@ -9,8 +9,10 @@
 //! of the inode table (512 bytes where inodes lie far apart), 24 bytes for each directory that
 //! is still to be entered, 8 bytes for each of several links, 16 bytes for each run of metadata or
 //! content that does not go on where the one before ended, and 24 bytes for each of pclusters of
-//! one size and encoding; all of it within [`Limits::check_memory`]. With images of mkfs.erofs that comes to 20 to 35 bytes for each
-//! inode, lists that have grown to twice their items included.
+//! one size and encoding; all of it within [`Limits::check_memory`]. With images of mkfs.erofs that
+//! comes to 2 bytes for each inode, where files are small and lie behind their inodes, up to 60, where
+//! they are compressed, or lie in blocks of their own; lists that have grown to twice their items
+//! included.
 //!
 //! [`Limits::check_memory`]: crate::Limits::check_memory
 
@@ -36,7 +38,9 @@ use self::budget::Budget;
 use self::pclusters::Pclusters;
 use self::runs::Runs;
 use self::slots::Slots;
-use crate::erofs::{FileType, Image, Inode, ReadAt, ReadError, ReadResult, Space};
+use crate::erofs::{
+    COMPACT_INODE_SIZE, FileType, Image, Incompat, Inode, ReadAt, ReadError, ReadResult, Space,
+};
 use crate::oci::Policy;
 use crate::{At, Code, Error, Kind, Value};
 
@@ -272,6 +276,14 @@ impl<'a, R: ReadAt> Checker<'a, R> {
         sink: &'a mut dyn FnMut(&Finding),
     ) -> ReadResult<Self, R> {
         let block = usize::try_from(image.superblock().block_size()).unwrap_or(usize::MAX);
+        // Where compressed data has addresses in bytes, or lies behind an inode's own tables, it
+        // might fit in what slots leave over.
+        let incompat = image.superblock().incompat;
+        let metadata = if incompat.has(Incompat::BIT48) || incompat.has(Incompat::ZTAILPACKING) {
+            Default::default()
+        } else {
+            [(); 2].map(|()| Runs::in_slots(COMPACT_INODE_SIZE as u64))
+        };
         Ok(Self {
             image,
             options: *options,
@@ -281,7 +293,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             seen: Default::default(),
             pending: Vec::new(),
             links: Vec::new(),
-            metadata: Default::default(),
+            metadata,
             content: Runs::default(),
             shared: Runs::default(),
             pclusters: Pclusters::default(),
@@ -330,14 +342,25 @@ impl<'a, R: ReadAt> Checker<'a, R> {
     }
 
     /// What was read, or `None` when a rule was broken, which is then said.
+    ///
+    /// Inline, so that nothing is moved that was read: an error is large.
+    #[inline]
     fn take<T>(&mut self, result: ReadResult<T, R>) -> ReadResult<Option<T>, R> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(ReadError::Refused(error)) if !stops(&error) => {
+            Err(error) => self.take_error(error).map(|()| None),
+        }
+    }
+
+    /// Says that a rule was broken, or gives back an error that ends the check.
+    #[cold]
+    fn take_error(&mut self, error: ReadError<R::Error>) -> ReadResult<(), R> {
+        match error {
+            ReadError::Refused(error) if !stops(&error) => {
                 self.report(error);
-                Ok(None)
+                Ok(())
             }
-            Err(error) => Err(error),
+            error => Err(error),
         }
     }
 

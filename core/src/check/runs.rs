@@ -12,19 +12,37 @@ use crate::Error;
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: Vec<(u64, u64)>,
+    /// The bits of a slot, for runs that start at slots.
+    within_slot: u64,
 }
 
 impl Runs {
+    /// Runs that go on at the next slot of this size too, a power of two, and so take what is left
+    /// over between two.
+    ///
+    /// For metadata that is the same as without: every inode starts at a slot and goes on from
+    /// there, so that who has a part of a slot has its first byte, and the same is true of blocks.
+    /// Two that would share what is left over share that byte. It does not hold for what is
+    /// addressed in bytes: then there must be no slots here.
+    pub(super) const fn in_slots(size: u64) -> Self {
+        Self {
+            runs: Vec::new(),
+            within_slot: size.saturating_sub(1),
+        }
+    }
+
     /// Adds a run; one without bytes is none.
+    #[inline]
     pub(super) fn add(&mut self, start: u64, end: u64, budget: &mut Budget) -> Result<(), Error> {
         if start >= end {
             return Ok(());
         }
-        if let Some((_, last)) = self.runs.last_mut()
-            && *last == start
-        {
-            *last = end;
-            return Ok(());
+        if let Some((_, last)) = self.runs.last_mut() {
+            let next = last.saturating_add(self.within_slot) & !self.within_slot;
+            if *last <= start && start <= next {
+                *last = end;
+                return Ok(());
+            }
         }
         budget.push(&mut self.runs, (start, end))
     }
@@ -77,6 +95,30 @@ mod tests {
         let mut apart = runs(&[(8, 12), (0, 4), (4, 8), (20, 20), (12, 13)]);
         assert_eq!(apart.runs.len(), 3);
         assert_eq!(apart.settle(), None);
+    }
+
+    #[test]
+    fn what_goes_on_at_the_next_slot_is_one_run() {
+        let mut budget = Budget::new(1 << 20);
+        let mut slots = Runs::in_slots(32);
+        for (start, end) in [
+            (0, 40),
+            (64, 96),
+            (96, 100),
+            (104, 120),
+            (160, 190),
+            (192, 200),
+        ] {
+            slots.add(start, end, &mut budget).unwrap();
+        }
+        assert_eq!(slots.runs, [(0, 120), (160, 200)]);
+        assert_eq!(slots.settle(), None);
+        // What takes a slot again, in the middle of a run or behind it.
+        for start in [32, 64, 96, 160] {
+            slots.add(start, start + 32, &mut budget).unwrap();
+            assert_eq!(slots.settle(), Some(start));
+            slots.runs.retain(|run| *run != (start, start + 32));
+        }
     }
 
     #[test]

@@ -21,11 +21,11 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// A cache of at most `size` bytes, and of at least one line.
+    /// A cache of at most `size` bytes, and of at least one line. Its number of lines is a power
+    /// of two, so that finding a line's place takes no division.
     pub(super) fn new(size: u64) -> Result<Self, Error> {
-        let places = usize::try_from(size >> LINE_BITS)
-            .unwrap_or(usize::MAX >> LINE_BITS)
-            .max(1);
+        let lines = usize::try_from(size >> LINE_BITS).unwrap_or(usize::MAX >> LINE_BITS);
+        let places = 1_usize << lines.checked_ilog2().unwrap_or(0);
         let memory = |_| Error::new(Code::MetadataMemory, At::Whole);
         let mut tags = Vec::new();
         tags.try_reserve_exact(places).map_err(memory)?;
@@ -84,9 +84,9 @@ impl Cache {
         end: u64,
         fill: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     ) -> Result<&[u8], E> {
-        let places = self.tags.len() as u64;
-        let place = usize::try_from(number.checked_rem(places).unwrap_or(0)).unwrap_or(0);
-        let start = place.saturating_mul(LINE);
+        let last = self.tags.len().saturating_sub(1);
+        let place = usize::try_from(number & last as u64).unwrap_or(0);
+        let start = place << LINE_BITS;
         let offset = number << LINE_BITS;
         let length = usize::try_from(end.saturating_sub(offset).min(LINE as u64)).unwrap_or(LINE);
         let stop = start.saturating_add(LINE);

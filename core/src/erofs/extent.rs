@@ -125,11 +125,9 @@ impl<R: ReadAt> Image<R> {
         let outside = || Error::new(Code::FileBounds, At::File(inode.nid, offset));
         // Where the blocks end and the inline part starts.
         let tail = if inode.layout == Layout::FlatInline {
-            inode
-                .size
-                .div_ceil(block)
-                .saturating_sub(1)
-                .saturating_mul(block)
+            // The start of the block that the last byte lies in.
+            let last = inode.size.saturating_sub(1);
+            last.saturating_sub(self.superblock.within_block(last))
         } else {
             inode.size
         };
@@ -137,7 +135,7 @@ impl<R: ReadAt> Image<R> {
             let place = match start {
                 None => Place::Hole,
                 Some(start) => {
-                    let offset = start.checked_mul(block).ok_or_else(outside)?;
+                    let offset = self.superblock.bytes(start).ok_or_else(outside)?;
                     offset.checked_add(tail).ok_or_else(outside)?;
                     Place::Raw { device: 0, offset }
                 }
@@ -150,7 +148,7 @@ impl<R: ReadAt> Image<R> {
         }
         let length = inode.size.saturating_sub(tail);
         let end = inode.end();
-        let within = end.checked_rem(block).unwrap_or(0);
+        let within = self.superblock.within_block(end);
         if within.saturating_add(length) > block {
             return Err(Error::new(Code::InlineBounds, At::Nid(inode.nid))
                 .found(Value::Number(length))

@@ -160,12 +160,14 @@ impl<R: ReadAt> Image<R> {
         let offset = offset.ok_or_else(outside)?;
         // Both forms are read as one record of the longer, where the image and a line of the
         // cache go on that far; the parser takes what is the inode's.
-        if space == Space::Image
-            && let Some(inode) = self.peek(offset, EXTENDED_INODE_SIZE, |record| {
-                Inode::parse(&self.superblock, nid, offset, record)
-            })?
-        {
-            return Ok(inode?);
+        if space == Space::Image && offset < self.size {
+            let mut cache = self.metadata.borrow_mut();
+            let fill = |offset, line: &mut [u8]| {
+                self.source.read_at(offset, line).map_err(ReadError::Source)
+            };
+            if let Some(record) = cache.peek(offset, EXTENDED_INODE_SIZE, self.size, fill)? {
+                return Ok(Inode::parse(&self.superblock, nid, offset, record)?);
+            }
         }
         let mut record = [0; EXTENDED_INODE_SIZE];
         let (head, tail) = record
@@ -251,23 +253,6 @@ impl<R: ReadAt> Image<R> {
                 }
                 error => error,
             })
-    }
-
-    /// What `look` makes of metadata of the image, without a copy; `None` when it does not lie
-    /// in one line of the cache.
-    fn peek<T>(
-        &self,
-        offset: u64,
-        length: usize,
-        look: impl FnOnce(&[u8]) -> T,
-    ) -> ReadResult<Option<T>, R> {
-        if offset >= self.size {
-            return Ok(None);
-        }
-        let fill =
-            |offset, line: &mut [u8]| self.source.read_at(offset, line).map_err(ReadError::Source);
-        let mut cache = self.metadata.borrow_mut();
-        Ok(cache.peek(offset, length, self.size, fill)?.map(look))
     }
 
     /// Reads the device table.

@@ -146,10 +146,28 @@ impl Superblock {
         1 << (self.block_bits & 63)
     }
 
+    /// So many blocks in bytes, or `None` where that exceeds 64 bits.
+    ///
+    /// By shifts: a multiplication that may overflow is a call of its own in WebAssembly.
+    pub(crate) const fn bytes(&self, blocks: u64) -> Option<u64> {
+        let bits = self.block_bits as u32 & 63;
+        let bytes = blocks << bits;
+        if bytes >> bits == blocks {
+            Some(bytes)
+        } else {
+            None
+        }
+    }
+
+    /// Where in its block a byte lies.
+    pub(crate) const fn within_block(&self, offset: u64) -> u64 {
+        offset & self.block_size().saturating_sub(1)
+    }
+
     /// Bytes of the primary device, or `None` where they exceed 64 bits.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        self.blocks.checked_mul(self.block_size())
+        self.bytes(self.blocks)
     }
 
     /// The byte after the last extension slot.
@@ -227,8 +245,7 @@ impl Superblock {
         if self.in_metabox(nid) {
             return None;
         }
-        u64::from(self.meta_block)
-            .checked_mul(self.block_size())?
+        self.bytes(self.meta_block.into())?
             .checked_add(nid.checked_mul(INODE_SLOT)?)
     }
 
