@@ -26,7 +26,7 @@ impl SandboxName {
 /// `--sandbox`
 #[derive(Clone, Copy, Debug, Args)]
 pub struct SandboxArgs {
-    /// Run the decoders and the check in a sandbox [default: wasm; none for check]
+    /// Run the decoders and the check in a sandbox [default: wasm]
     ///
     /// There a bug in them can harm nothing but the layer that triggers it. Digests, limits and
     /// files stay outside. The outcome and the messages are the same.
@@ -42,13 +42,13 @@ pub struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// What is asked for, or what the command does by itself.
+    /// What is asked for, or [`SandboxName::BEST`].
     ///
     /// # Errors
     ///
     /// As [`Isolation::wasm`].
-    pub fn isolation(&self, default: SandboxName) -> Result<Isolation, HostError> {
-        match self.sandbox.unwrap_or(default) {
+    pub fn isolation(&self) -> Result<Isolation, HostError> {
+        match self.sandbox.unwrap_or(SandboxName::BEST) {
             SandboxName::Wasm => Isolation::wasm(),
             SandboxName::None => Ok(Isolation::NONE),
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::End;
 use crate::cache::{self, Cache, Verify, VeritySetup};
-use crate::cli::{CachePut, SandboxName};
+use crate::cli::CachePut;
 use crate::command::unpack::expectations;
 use crate::command::{not_for_blobs, selection, source_options};
 use crate::error::HostError;
@@ -77,7 +77,7 @@ fn put(args: &CachePut, done: &mut Done) -> Result<(), HostError> {
     } else {
         Some(args.check.options(args.select.policy.into())?)
     };
-    let isolation = args.sandbox.isolation(SandboxName::BEST)?;
+    let isolation = args.sandbox.isolation()?;
     let mut how = Verify::new(check, args.limits.limits(), &isolation);
     how.jobs = processors();
     if args.dm_verity {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{End, foreign};
 use crate::cache::{self, Cache, Verify, VeritySetup};
-use crate::cli::{CacheVerify, SandboxName};
+use crate::cli::CacheVerify;
 use crate::error::HostError;
 use crate::processors::processors;
 use crate::report::{ErrorReport, shown};
@@ -66,7 +66,7 @@ fn verify(
     } else {
         args.diff_ids.clone()
     };
-    let isolation = args.sandbox.isolation(SandboxName::BEST)?;
+    let isolation = args.sandbox.isolation()?;
     let mut how = Verify::new(check, args.limits.limits(), &isolation);
     how.jobs = processors();
     how.tree = (!args.no_dm_verity).then_some(VeritySetup::on_demand());

@@ -7,7 +7,7 @@ use erofs_unpack_core::check::Options;
 use serde::Serialize;
 
 use super::{confined, not_for_blobs, outcome_name, source_options, write_json};
-use crate::cli::{Check, SandboxName};
+use crate::cli::Check;
 use crate::error::HostError;
 use crate::examine::{Examined, examine};
 use crate::image_file::{ImageFile, ImageFileOptions};
@@ -132,7 +132,7 @@ fn check(args: &Check, found: &mut Found) -> Result<(), HostError> {
         openings.report(path);
     }
     let isolation = confined(&args.confine, &openings, args.talk.verbose, || {
-        args.sandbox.isolation(SandboxName::None)
+        args.sandbox.isolation()
     })?;
     match Source::open(&args.source, &source_options(&args.select, false))? {
         Source::Blob(blob) => {

@@ -23,7 +23,7 @@ use erofs_unpack_core::unpack::{
 use rustix::event::PollFlags;
 
 use super::confined;
-use crate::cli::{SandboxName, Stream};
+use crate::cli::Stream;
 use crate::error::HostError;
 use crate::examine::examine;
 use crate::image_file::{FileAt, ImageFile};
@@ -63,7 +63,7 @@ fn stream(args: &Stream) -> Result<(), HostError> {
     // once a layer is read. What is wrong with the folder is said where there is use.
     let made = scratch(&spool_dir);
     let isolation = confined(&args.confine, &Openings::new(), args.verbose, || {
-        args.sandbox.isolation(SandboxName::BEST)
+        args.sandbox.isolation()
     })?;
     let stated = stated_type(args)?;
     let stdout = own(&io::stdout())

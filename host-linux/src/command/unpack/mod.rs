@@ -6,7 +6,7 @@ mod lone;
 mod tell;
 
 use super::{confined, source_options};
-use crate::cli::{SandboxName, Unpack};
+use crate::cli::Unpack;
 use crate::error::HostError;
 use crate::report::shown;
 use crate::source::Source;
@@ -53,7 +53,7 @@ fn unpack(args: &Unpack, done: &mut Done) -> Result<(), HostError> {
         openings.report(path);
     }
     let isolation = confined(&args.confine, &openings, args.talk.verbose, || {
-        args.sandbox.isolation(SandboxName::BEST)
+        args.sandbox.isolation()
     })?;
     let lone = args.media_type.is_some();
     let source = Source::open(&args.source, &source_options(&args.select, lone))?;
