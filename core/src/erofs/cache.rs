@@ -30,7 +30,7 @@ impl Cache {
         let mut tags = Vec::new();
         tags.try_reserve_exact(places).map_err(memory)?;
         tags.resize(places, EMPTY);
-        // The lines' memory grows with the places that are used.
+        // The memory for lines is asked for with the first.
         Ok(Self {
             tags,
             lines: Vec::new(),
@@ -77,6 +77,25 @@ impl Cache {
         Ok(line.get(within..within.saturating_add(length)))
     }
 
+    /// Makes room for lines up to this byte of theirs, of a run of bytes that ends at `end`.
+    #[cold]
+    fn grow(&mut self, stop: usize, end: u64) -> Result<(), Error> {
+        if self.lines.capacity() < stop {
+            // All at once, as far as there is something to hold: what is reserved and not used is
+            // no memory yet, and lines that move would take it twice.
+            let most = self.tags.len() << LINE_BITS;
+            let whole = usize::try_from(end)
+                .unwrap_or(most)
+                .clamp(stop, most.max(stop));
+            let more = whole.saturating_sub(self.lines.len());
+            self.lines
+                .try_reserve_exact(more)
+                .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
+        }
+        self.lines.resize(stop, 0);
+        Ok(())
+    }
+
     /// The line of this number, read if it is not there.
     fn line<E: From<Error>>(
         &mut self,
@@ -91,11 +110,7 @@ impl Cache {
         let length = usize::try_from(end.saturating_sub(offset).min(LINE as u64)).unwrap_or(LINE);
         let stop = start.saturating_add(LINE);
         if self.lines.len() < stop {
-            let more = stop.saturating_sub(self.lines.len());
-            self.lines
-                .try_reserve(more)
-                .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
-            self.lines.resize(stop, 0);
+            self.grow(stop, end)?;
         }
         let line = self
             .lines
