@@ -81,9 +81,9 @@ zstd_3() { zstd -q -3 "$1" -o "$partial"; }
 
 # --- Commands, on $image ----------------------------------------------------------------------
 
-metadata() { "$binary" check "$image" --quiet; }
-full_one() { "$binary" check "$image" --quiet --level full --jobs 1; }
-full_jobs() { "$binary" check "$image" --quiet --level full --jobs "$jobs"; }
+metadata() { "$binary" check "$image" --quiet --sandbox=none; }
+full_one() { "$binary" check "$image" --quiet --level full --jobs 1 --sandbox=none; }
+full_jobs() { "$binary" check "$image" --quiet --level full --jobs "$jobs" --sandbox=none; }
 fsck() { fsck.erofs "$image"; }
 fsck_extract() { fsck.erofs --extract "$image"; }
 unpack() { "$binary" unpack "$layer" --digest "$digest" -o "$work/out" --force --quiet --sandbox=none; }
