@@ -160,6 +160,7 @@ impl Superblock {
     }
 
     /// Where in its block a byte lies.
+    #[cfg(feature = "alloc")]
     pub(crate) const fn within_block(&self, offset: u64) -> u64 {
         offset & self.block_size().saturating_sub(1)
     }
