@@ -279,10 +279,10 @@ impl<'a, R: ReadAt> Checker<'a, R> {
         // Where compressed data has addresses in bytes, or lies behind an inode's own tables, it
         // might fit in what slots leave over.
         let incompat = image.superblock().incompat;
-        let metadata = if incompat.has(Incompat::BIT48) || incompat.has(Incompat::ZTAILPACKING) {
-            Default::default()
+        let slot = if incompat.has(Incompat::BIT48) || incompat.has(Incompat::ZTAILPACKING) {
+            1
         } else {
-            [(); 2].map(|()| Runs::in_slots(COMPACT_INODE_SIZE as u64))
+            COMPACT_INODE_SIZE as u64
         };
         Ok(Self {
             image,
@@ -293,7 +293,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             seen: Default::default(),
             pending: Vec::new(),
             links: Vec::new(),
-            metadata,
+            metadata: [(); 2].map(|()| Runs::in_slots(slot)),
             content: Runs::default(),
             shared: Runs::default(),
             pclusters: Pclusters::default(),

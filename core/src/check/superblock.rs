@@ -138,12 +138,11 @@ impl<R: ReadAt> Checker<'_, R> {
     /// (`drivers/md/dm-verity-target.c`; veritysetup and containerd put it there).
     fn trailing(&mut self) -> ReadResult<(), R> {
         let superblock = *self.image.superblock();
-        let block = superblock.block_size();
         let declared = superblock.size().unwrap_or(u64::MAX);
         let devices = self
             .image
             .devices()
-            .filter_map(|slot| slot.end()?.checked_mul(block))
+            .filter_map(|slot| superblock.bytes(slot.end()?))
             .max()
             .unwrap_or(0);
         let size = self.image.size();

@@ -222,9 +222,7 @@ impl<R: ReadAt> Image<R> {
     /// [`Code::InodeType`] when it is none.
     pub fn entries_from(&self, dir: &Inode, offset: u64) -> ReadResult<Entries<'_, R>, R> {
         let mut cursor = Cursor::new(dir)?;
-        let size = self.superblock.block_size();
-        let within = offset.checked_rem(size).unwrap_or(0);
-        cursor.start = offset.saturating_sub(within);
+        cursor.start = offset.saturating_sub(self.superblock.within_block(offset));
         Ok(Entries {
             image: self,
             cursor,

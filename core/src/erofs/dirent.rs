@@ -4,6 +4,7 @@
 //! `traverse_dirents` in `lib/dir.c` of erofs-utils.
 
 use super::FileType;
+use crate::bytes::{le_u16, le_u64};
 use crate::{At, Code, Error, Value};
 
 /// Size of an entry without its name, in bytes.
@@ -40,12 +41,10 @@ impl Dirent {
     }
 
     fn parse(bytes: &[u8], index: usize) -> Option<Self> {
-        let record = bytes.get(index.checked_mul(DIRENT_SIZE)?..)?;
-        let (nid, rest) = record.split_first_chunk()?;
-        let (name, rest) = rest.split_first_chunk()?;
+        let rest = &mut bytes.get(index.checked_mul(DIRENT_SIZE)?..)?;
         Some(Self {
-            nid: u64::from_le_bytes(*nid),
-            name: u16::from_le_bytes(*name),
+            nid: le_u64(rest)?,
+            name: le_u16(rest)?,
             file_type: *rest.first()?,
             reserved: *rest.get(1)?,
         })

@@ -140,9 +140,7 @@ impl<R: ReadAt> Image<R> {
     pub(crate) fn has_device(&self, index: usize) -> bool {
         self.devices.get(index).is_some_and(|device| {
             let slot = &device.slot;
-            let end = slot
-                .end()
-                .and_then(|end| end.checked_mul(self.superblock.block_size()));
+            let end = slot.end().and_then(|end| self.superblock.bytes(end));
             device.source.is_some() || end.is_some_and(|end| end <= self.size)
         })
     }

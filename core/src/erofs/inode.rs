@@ -4,6 +4,7 @@
 //! in `fs/erofs/inode.c` of Linux 7.2.
 
 use super::{METABOX_BIT, Superblock};
+use crate::bytes::{le_u16, le_u32, le_u64};
 use crate::{At, Code, Error, Value};
 
 /// Size of a compact inode, and of a slot of the inode table, in bytes.
@@ -389,32 +390,6 @@ struct Raw {
     mtime_ns: u32,
     nlink: u32,
     reserved: bool,
-}
-
-/// The next field of a record, and what lies behind it.
-///
-/// A record has a size that the compiler knows, so nothing of this is left in what it makes. That
-/// cannot be said of nom's numbers, which took a third of a check's time in WebAssembly.
-#[inline]
-fn field<const N: usize>(record: &mut &[u8]) -> Option<[u8; N]> {
-    let (field, rest) = record.split_first_chunk()?;
-    *record = rest;
-    Some(*field)
-}
-
-#[inline]
-fn le_u16(record: &mut &[u8]) -> Option<u16> {
-    field(record).map(u16::from_le_bytes)
-}
-
-#[inline]
-fn le_u32(record: &mut &[u8]) -> Option<u32> {
-    field(record).map(u32::from_le_bytes)
-}
-
-#[inline]
-fn le_u64(record: &mut &[u8]) -> Option<u64> {
-    field(record).map(u64::from_le_bytes)
 }
 
 /// A compact inode. Its time is relative to the superblock's, with the nanoseconds of that.
