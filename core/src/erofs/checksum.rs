@@ -6,7 +6,9 @@ use crc::{CRC_32_ISCSI, Crc, Digest, Table};
 
 use super::SUPERBLOCK_MAGIC;
 #[cfg(feature = "alloc")]
-use super::{Compat, Image, ReadAt, ReadResult, SUPERBLOCK_OFFSET, Space, buffer};
+use super::buffer::buffer;
+#[cfg(feature = "alloc")]
+use super::{Compat, Image, ReadAt, ReadResult, SUPERBLOCK_OFFSET, Space};
 #[cfg(feature = "alloc")]
 use crate::{At, Code, Error, Value};
 

@@ -3,7 +3,7 @@
 //! Follows `z_erofs_parse_cfgs` in `fs/erofs/decompressor.c` of Linux and the functions that it
 //! calls for each algorithm.
 
-use super::{Image, Incompat, ReadAt, ReadResult, Space, Superblock};
+use super::{Incompat, Superblock};
 use crate::{At, Code, Error, Value};
 
 /// Largest pcluster, in bytes (`Z_EROFS_PCLUSTER_MAX_SIZE`).
@@ -43,17 +43,14 @@ pub struct CompressionConfigs {
     pub zstd_window_bits: Option<u8>,
 }
 
-impl<R: ReadAt> Image<R> {
-    /// The compression configurations.
-    pub const fn compression_configs(&self) -> &CompressionConfigs {
-        &self.configs
-    }
-
+impl CompressionConfigs {
     /// Reads the configurations, which follow the superblock in the order of the bits that
-    /// say which there are.
-    pub(super) fn read_configs(&self) -> ReadResult<CompressionConfigs, R> {
-        let superblock = &self.superblock;
-        let mut configs = CompressionConfigs::default();
+    /// say which there are. `metadata` fills a buffer with the bytes from an offset in the image on.
+    pub(super) fn read<E: From<Error>>(
+        superblock: &Superblock,
+        metadata: impl Fn(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut configs = Self::default();
         if !superblock.incompat.has(Incompat::COMPR_CFGS) {
             configs.lz4 = Some(Lz4Config {
                 max_distance: superblock.algorithms_or_distance,
@@ -67,12 +64,12 @@ impl<R: ReadAt> Image<R> {
                 continue;
             }
             let mut length = [0; 2];
-            self.metadata(Space::Image, position, &mut length)?;
+            metadata(position, &mut length)?;
             let length = usize::from(u16::from_le_bytes(length));
             let start = position.saturating_add(2);
             let mut record = [0; RECORD_MAX];
             let used = record.get_mut(..length.min(RECORD_MAX)).unwrap_or(&mut []);
-            self.metadata(Space::Image, start, used)?;
+            metadata(start, used)?;
             configs.take(superblock, algorithm, used, position)?;
             position = start
                 .saturating_add(length as u64)
@@ -81,9 +78,7 @@ impl<R: ReadAt> Image<R> {
         }
         Ok(configs)
     }
-}
 
-impl CompressionConfigs {
     /// Takes the record of one algorithm, which lies at `position` in the image.
     fn take(
         &mut self,

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
+use super::buffer::buffer;
 use super::dirent::{DirBlock, is_name};
-use super::file::buffer;
 use super::{FileType, Image, Inode, ReadAt, ReadResult};
 use crate::{At, Code, Error, Value};
 

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::buffer::buffer;
 use super::image::Device;
 use super::{
     Data, DeviceSlot, Extent, FileType, Image, Inode, Place, ReadAt, ReadError, ReadResult, Space,
@@ -246,14 +247,4 @@ impl<R: ReadAt> Image<R> {
             }
         }
     }
-}
-
-/// A buffer of zeros, whose size has passed a limit.
-pub(crate) fn buffer(length: usize) -> Result<Vec<u8>, Error> {
-    let mut buffer = Vec::new();
-    buffer
-        .try_reserve_exact(length)
-        .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
-    buffer.resize(length, 0);
-    Ok(buffer)
 }

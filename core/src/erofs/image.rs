@@ -9,24 +9,12 @@ use super::cache::Cache;
 use super::compress;
 use super::config::CompressionConfigs;
 use super::inode::{COMPACT_INODE_SIZE, EXTENDED_INODE_SIZE, Inode};
-use super::prefixes::Prefix;
+use super::xattr::LongPrefix;
 use super::{
-    DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat, ReadAt, ReadError,
-    SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
+    DEVICE_SLOT_SIZE, DeviceSlot, EXTENSION_SLOT_SIZE, Incompat, ReadAt, ReadError, ReadResult,
+    SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Space, Superblock,
 };
 use crate::{At, Code, Error, Limits, Value};
-
-/// The result of reading from an image.
-pub type ReadResult<T, R> = Result<T, ReadError<<R as ReadAt>::Error>>;
-
-/// Which run of bytes an offset of metadata counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Space {
-    /// The image itself.
-    Image,
-    /// The content of the metabox inode.
-    Metabox,
-}
 
 /// One device beside the image: its slot, and its bytes when they are attached.
 pub(super) struct Device<R> {
@@ -48,7 +36,7 @@ pub struct Image<R> {
     pub(super) limits: Limits,
     pub(super) configs: CompressionConfigs,
     /// The long xattr prefixes, once they were asked for.
-    pub(super) prefixes: OnceCell<Vec<Prefix>>,
+    pub(super) prefixes: OnceCell<Vec<LongPrefix>>,
     metadata: RefCell<Cache>,
     pub(super) compressed: Box<RefCell<compress::State>>,
     pub(super) packed_lock: compress::Lock,
@@ -94,7 +82,8 @@ impl<R: ReadAt> Image<R> {
             metabox_lock: compress::Lock::default(),
             metabox_cache: RefCell::new(None),
         };
-        image.configs = image.read_configs()?;
+        let metadata = |offset, buf: &mut [u8]| image.metadata(Space::Image, offset, buf);
+        image.configs = CompressionConfigs::read(&image.superblock, metadata)?;
         image.read_devices()?;
         Ok(image)
     }
@@ -112,6 +101,11 @@ impl<R: ReadAt> Image<R> {
     /// Size of the image's own bytes, devices left out.
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The compression configurations.
+    pub const fn compression_configs(&self) -> &CompressionConfigs {
+        &self.configs
     }
 
     /// The slots of the device table.

@@ -7,6 +7,8 @@
 //! All integers are little-endian.
 
 #[cfg(feature = "alloc")]
+mod buffer;
+#[cfg(feature = "alloc")]
 mod cache;
 mod checksum;
 #[cfg(feature = "alloc")]
@@ -35,6 +37,8 @@ mod metabox;
 #[cfg(feature = "alloc")]
 mod prefixes;
 mod read_at;
+#[cfg(feature = "alloc")]
+mod space;
 mod superblock;
 #[cfg(feature = "alloc")]
 mod walk;
@@ -56,11 +60,13 @@ pub use dirent::{DIRENT_SIZE, NAME_MAX};
 pub use extent::{Extent, Place};
 pub use features::{Compat, Incompat};
 #[cfg(feature = "alloc")]
-pub use image::{Image, ReadResult, Space};
+pub use image::Image;
 pub use inode::{
     COMPACT_INODE_SIZE, ChunkFormat, Data, EXTENDED_INODE_SIZE, FileType, Inode, Layout, nid_slot,
 };
-pub use read_at::{OutOfBounds, ReadAt, ReadError};
+pub use read_at::{OutOfBounds, ReadAt, ReadError, ReadResult};
+#[cfg(feature = "alloc")]
+pub use space::Space;
 pub use superblock::{
     EXTENSION_SLOT_SIZE, METABOX_BIT, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
     Superblock,
@@ -70,11 +76,11 @@ pub use walk::{Visit, Walk};
 #[cfg(feature = "alloc")]
 pub use xattrs::{Xattr, Xattrs};
 
+#[cfg(feature = "alloc")]
+pub(crate) use buffer::buffer;
 pub(crate) use checksum::Checksum;
 #[cfg(feature = "alloc")]
 pub(crate) use dirent::{DirBlock, Dirent, is_name};
-#[cfg(feature = "alloc")]
-pub(crate) use file::buffer;
 #[cfg(feature = "alloc")]
 pub(crate) use xattr::{filter_bit, split as split_xattr};
 

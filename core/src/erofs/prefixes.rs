@@ -5,21 +5,13 @@
 
 use alloc::vec::Vec;
 
-use super::file::buffer;
+use super::buffer::buffer;
+use super::xattr::LongPrefix;
 use super::{Compat, Image, Incompat, Inode, ReadAt, ReadResult, Space};
 use crate::{At, Code, Error, Value};
 
 /// Longest part of a prefix behind the short one, in bytes (`EROFS_NAME_LEN`).
 const INFIX_MAX: usize = 255;
-
-/// A long prefix.
-#[derive(Debug)]
-pub(crate) struct Prefix {
-    /// Index of the short prefix that it begins with; see [`super::xattr::prefix`].
-    pub(super) base: u8,
-    /// What follows that.
-    pub(super) infix: Vec<u8>,
-}
 
 /// Where the table lies.
 enum Table {
@@ -29,7 +21,7 @@ enum Table {
 
 impl<R: ReadAt> Image<R> {
     /// The long prefixes, read when they are first asked for.
-    pub(crate) fn prefixes(&self) -> ReadResult<&[Prefix], R> {
+    pub(crate) fn prefixes(&self) -> ReadResult<&[LongPrefix], R> {
         if let Some(prefixes) = self.prefixes.get() {
             return Ok(prefixes);
         }
@@ -37,7 +29,7 @@ impl<R: ReadAt> Image<R> {
         Ok(self.prefixes.get_or_init(|| prefixes))
     }
 
-    fn read_prefixes(&self) -> ReadResult<Vec<Prefix>, R> {
+    fn read_prefixes(&self) -> ReadResult<Vec<LongPrefix>, R> {
         let count = self.superblock.xattr_prefix_count;
         let mut prefixes = Vec::new();
         if count == 0 {
@@ -69,7 +61,7 @@ impl<R: ReadAt> Image<R> {
             let mut infix = buffer(length.saturating_sub(1))?;
             self.read_table(&table, record.saturating_add(1), &mut infix, fault(length))?;
             let [base] = base;
-            prefixes.push(Prefix { base, infix });
+            prefixes.push(LongPrefix { base, infix });
             position = record
                 .saturating_add(length as u64)
                 .checked_next_multiple_of(4)

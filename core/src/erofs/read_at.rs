@@ -64,6 +64,9 @@ pub enum ReadError<E> {
     Refused(Error),
 }
 
+/// The result of reading from an image.
+pub type ReadResult<T, R> = Result<T, ReadError<<R as ReadAt>::Error>>;
+
 impl<E> From<Error> for ReadError<E> {
     fn from(error: Error) -> Self {
         Self::Refused(error)

@@ -3,6 +3,8 @@
 //! Follows `struct erofs_xattr_ibody_header`, `struct erofs_xattr_entry` and
 //! `fs/erofs/xattr.h` of Linux.
 
+use alloc::vec::Vec;
+
 use twox_hash::XxHash32;
 
 /// Size of the header behind an inode, without the ids of shared xattrs, in bytes.
@@ -86,6 +88,15 @@ impl XattrEntry {
             .saturating_add(self.value_size as u64);
         size.next_multiple_of(unit)
     }
+}
+
+/// A long prefix, which the image has in a table of its own.
+#[derive(Debug)]
+pub(crate) struct LongPrefix {
+    /// Index of the short prefix that it begins with; see [`prefix`].
+    pub(super) base: u8,
+    /// What follows that.
+    pub(super) infix: Vec<u8>,
 }
 
 /// The prefix that a short index stands for, or `None` for one that the kernel does not show.

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::file::buffer;
+use super::buffer::buffer;
 use super::xattr::{ENTRY_SIZE, HEADER_SIZE, Header, Index, XattrEntry, filter_bit, prefix, split};
 use super::{Compat, Image, Inode, ReadAt, ReadResult, Space};
 use crate::{At, Code, Error, Value};

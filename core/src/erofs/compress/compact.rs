@@ -5,7 +5,7 @@
 //! `z_erofs_load_compact_lcluster` in `fs/erofs/zmap.c`.
 
 use super::super::{ReadAt, ReadResult};
-use super::lcluster::{BLOCK_COUNT, Index, Kind};
+use super::index::{BLOCK_COUNT, Index, Kind};
 use super::map::{HEADER, Map};
 use super::records::Records;
 use crate::{At, Code, Error, Value};

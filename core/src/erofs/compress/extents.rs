@@ -6,9 +6,9 @@
 //! `struct z_erofs_extent` and `z_erofs_map_blocks_ext` in `fs/erofs/zmap.c`.
 
 use super::super::{ReadAt, ReadResult};
-use super::map::{HEADER, Map, Mapped, Source};
+use super::map::{Cursor, ExtentTable, Map, Mapped, Source};
+use super::pcluster::{Encoding, Pcluster};
 use super::records::Records;
-use super::{Encoding, Pcluster};
 use crate::{At, Code, Error, Value};
 
 /// The bits of the encoded length in `plen` (`Z_EROFS_EXTENT_PLEN_MASK`).
@@ -17,26 +17,6 @@ const LENGTH: u32 = (1 << 21) - 1;
 const PARTIAL: u32 = 1 << 27;
 /// The algorithm plus one is in the bits from here on (`Z_EROFS_EXTENT_PLEN_FMT_BIT`).
 const FORMAT_BIT: u32 = 28;
-
-/// Where the records are and how long each is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Form {
-    /// Where the first starts, in bytes of the inode's space; for records of 4 bytes, where
-    /// the physical offset is.
-    start: u64,
-    /// Size of a record, as a power of two: 2 to 5.
-    bits: u8,
-    /// Number of records, where they have 16 or 32 bytes.
-    count: u64,
-}
-
-/// Where the last search in records of 4 bytes stopped.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cursor {
-    /// The record whose pcluster starts at `offset`; zero is always so.
-    record: u64,
-    offset: u64,
-}
 
 /// A record.
 #[derive(Clone, Copy, Debug)]
@@ -47,55 +27,22 @@ struct Record {
     offset: u64,
 }
 
-impl Form {
-    /// From the map header at `header` with these flags and this count.
-    pub(super) fn new(header: u64, flags: u16, count: u64) -> Self {
-        // `Z_EROFS_ADVISE_EXTRECSZ_BIT`: 4 bytes, doubled this many times.
-        let bits = 2_u8.saturating_add(u8::try_from(flags >> 1 & 3).unwrap_or(0));
-        let size = 1_u64 << bits;
-        Self {
-            start: header
-                .saturating_add(HEADER)
-                .checked_next_multiple_of(size)
-                .unwrap_or(u64::MAX),
-            bits,
-            count,
-        }
-    }
-
-    /// The byte after the last record.
-    pub(super) fn end(&self, map: &Map) -> u64 {
-        let clusters = map.lcn(map.size.saturating_sub(1)).saturating_add(1);
-        match self.bits {
-            // Behind the physical offset of the first.
-            2 => self.place(clusters).saturating_add(8),
-            3 => self.place(clusters),
-            _ => self.place(self.count),
-        }
-    }
-
-    fn place(&self, record: u64) -> u64 {
-        self.start
-            .saturating_add(record.saturating_mul(1_u64 << self.bits))
-    }
-}
-
 /// The extent that holds the byte `offset`.
 pub(super) fn find<R: ReadAt>(
     records: &mut Records<'_, R>,
     map: &Map,
-    form: &Form,
+    table: &ExtentTable,
     cursor: &mut Cursor,
     offset: u64,
 ) -> ReadResult<Mapped, R> {
-    if form.bits > 3 {
-        return sorted(records, map, form, offset);
+    if table.bits > 3 {
+        return sorted(records, map, table, offset);
     }
     let lcn = map.lcn(offset);
-    let record = if form.bits == 2 {
-        consecutive(records, form, cursor, lcn)?
+    let record = if table.bits == 2 {
+        consecutive(records, table, cursor, lcn)?
     } else {
-        let [p0, p1, p2, p3, o0, o1, o2, o3] = records.get(form.place(lcn))?;
+        let [p0, p1, p2, p3, o0, o1, o2, o3] = records.get(table.place(lcn))?;
         Record {
             plen: u32::from_le_bytes([p0, p1, p2, p3]),
             offset: u32::from_le_bytes([o0, o1, o2, o3]).into(),
@@ -104,24 +51,24 @@ pub(super) fn find<R: ReadAt>(
     let start = map.start_of(lcn);
     let end = start.saturating_add(map.lcluster_size());
     let last = end >= map.size;
-    Ok(extent(map, form, start, end.min(map.size), last, record)?)
+    Ok(extent(map, table, start, end.min(map.size), last, record)?)
 }
 
 /// A record of 4 bytes: what it does not say follows from all before it.
 fn consecutive<R: ReadAt>(
     records: &mut Records<'_, R>,
-    form: &Form,
+    table: &ExtentTable,
     cursor: &mut Cursor,
     lcn: u64,
 ) -> ReadResult<Record, R> {
     if cursor.record == 0 || cursor.record > lcn {
         *cursor = Cursor {
             record: 0,
-            offset: u64::from_le_bytes(records.get(form.start)?),
+            offset: u64::from_le_bytes(records.get(table.start)?),
         };
     }
     loop {
-        let place = form.place(cursor.record).saturating_add(8);
+        let place = table.place(cursor.record).saturating_add(8);
         let plen = u32::from_le_bytes(records.get(place)?);
         if cursor.record >= lcn {
             return Ok(Record {
@@ -138,16 +85,16 @@ fn consecutive<R: ReadAt>(
 fn sorted<R: ReadAt>(
     records: &mut Records<'_, R>,
     map: &Map,
-    form: &Form,
+    table: &ExtentTable,
     offset: u64,
 ) -> ReadResult<Mapped, R> {
     let mut end = map.size;
     let mut found = None;
-    let (mut low, mut high) = (0, form.count);
+    let (mut low, mut high) = (0, table.count);
     while low < high {
         let middle = low.midpoint(high);
-        let place = form.place(middle);
-        let (start, record) = if form.bits == 4 {
+        let place = table.place(middle);
+        let (start, record) = if table.bits == 4 {
             parse(records.get::<16>(place)?, [0; 4])
         } else {
             let bytes: [u8; 20] = records.get(place)?;
@@ -175,7 +122,7 @@ fn sorted<R: ReadAt>(
             source: Source::Hole,
         });
     };
-    Ok(extent(map, form, start, end, low >= form.count, record)?)
+    Ok(extent(map, table, start, end, low >= table.count, record)?)
 }
 
 /// The start of the extent and the rest of its record.
@@ -211,7 +158,7 @@ fn parse(head: [u8; 16], high: [u8; 4]) -> (u64, Record) {
 /// The extent of a record; `last` says whether none follows it.
 fn extent(
     map: &Map,
-    form: &Form,
+    table: &ExtentTable,
     start: u64,
     end: u64,
     last: bool,
@@ -219,7 +166,7 @@ fn extent(
 ) -> Result<Mapped, Error> {
     let length = record.plen & LENGTH;
     let source = if last && map.fragment {
-        let high = if form.bits > 2 {
+        let high = if table.bits > 2 {
             record.offset << 32
         } else {
             0

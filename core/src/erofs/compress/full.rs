@@ -4,7 +4,7 @@
 //! `fs/erofs/zmap.c`.
 
 use super::super::{ReadAt, ReadResult};
-use super::lcluster::{BLOCK_COUNT, Index, Kind};
+use super::index::{BLOCK_COUNT, Index, Kind};
 use super::map::Map;
 use super::records::Records;
 

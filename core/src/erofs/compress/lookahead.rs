@@ -5,7 +5,8 @@
 //! (`z_erofs_get_extent_decompressedlen` in `fs/erofs/zmap.c`), so it must say the same.
 
 use super::super::{Image, Inode, Layout, ReadAt, ReadResult};
-use super::lcluster::{Indexes, Kind};
+use super::index::Kind;
+use super::lcluster::Indexes;
 use super::map::{Form, Map};
 use super::records::Records;
 use super::{compact, full};
@@ -21,7 +22,7 @@ impl<R: ReadAt> Image<R> {
     pub(crate) fn check_lookahead(&self, inode: &Inode) -> ReadResult<(), R> {
         let mut records = Records::new(self, self.space(inode.nid))?;
         let map = Map::load(&self.superblock, inode, &mut records)?;
-        if !matches!(map.form(), Form::Indexes(_)) {
+        if !matches!(map.form, Form::Indexes(_)) {
             return Ok(());
         }
         // Where the distances led so far.

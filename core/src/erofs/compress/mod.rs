@@ -9,88 +9,41 @@
 //!
 //! | module | what it reads |
 //! |---|---|
-//! | `map` | the map header; holds an extent against what a pcluster can be |
+//! | `header` | the map header |
+//! | `find` | the map: from a byte to its extent, which is held against what a pcluster can be |
 //! | `lcluster` | indexes: from a byte back to the head of its extent, and on to its end |
 //! | `full`, `compact` | the two forms of indexes |
 //! | `extents` | encoded extents |
-//! | `pcluster` | the bytes of a pcluster |
+//! | `records` | the records of a map, of whatever form |
+//! | `lookahead` | the distances to the next head, for the check |
+//! | `read` | the bytes of a pcluster, and what they decode to |
 //! | `decode` | LZ4, MicroLZMA, DEFLATE, zstd |
+//!
+//! What they pass to each other are data: a `map`, an `index`, a `pcluster`. What is kept from one
+//! read to the next is `state`.
 
 mod compact;
 mod decode;
 mod extents;
+mod find;
 mod full;
+mod header;
+mod index;
 mod lcluster;
 mod lookahead;
 mod map;
 mod pcluster;
+mod read;
 mod records;
 mod state;
 
-use self::extents::Cursor;
-use self::map::{Map, Mapped, Source};
+use self::map::{Cursor, Map, Mapped, Source};
+pub use self::pcluster::{Encoding, Pcluster};
 use self::records::Records;
+use self::state::Role;
 pub(super) use self::state::{Lock, State};
-use super::{Extent, Image, Incompat, Inode, Place, ReadAt, ReadResult, Space};
+use super::{Extent, Image, Incompat, Inode, Place, ReadAt, ReadResult};
 use crate::{At, Code, Error, Value};
-
-/// How the bytes of a pcluster encode content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Encoding {
-    /// Not at all: they are the content (`Z_EROFS_COMPRESSION_SHIFTED`).
-    Shifted,
-    /// Not at all, but turned round: content lies at the same place in its block as in the
-    /// file, so what does not fit before the end of the last block is at the start of the
-    /// first (`Z_EROFS_COMPRESSION_INTERLACED`).
-    Interlaced,
-    /// As one LZ4 block.
-    Lz4,
-    /// As a MicroLZMA stream: LZMA whose first byte is the inverted properties.
-    Lzma,
-    /// As a raw DEFLATE stream, RFC 1951.
-    Deflate,
-    /// As one zstd frame, RFC 8878.
-    Zstd,
-}
-
-impl Encoding {
-    /// The name that mkfs.erofs has for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Shifted => "shifted",
-            Self::Interlaced => "interlaced",
-            Self::Lz4 => "lz4",
-            Self::Lzma => "lzma",
-            Self::Deflate => "deflate",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// Whether the bytes are the content itself, in whatever order.
-    #[must_use]
-    pub const fn is_plain(self) -> bool {
-        matches!(self, Self::Shifted | Self::Interlaced)
-    }
-}
-
-/// A physical cluster: a run of bytes that one extent is decoded from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Pcluster {
-    /// Whose bytes the offset counts, for one that lies with the metadata; `None` for the
-    /// address space of the image and its devices (device 0).
-    pub metadata: Option<Space>,
-    /// Where it starts, in bytes.
-    pub offset: u64,
-    /// Its size in bytes, padding included: at most 1 MiB.
-    pub length: u64,
-    /// How it is encoded.
-    pub encoding: Encoding,
-    /// Whether the extent is only the first part of what it decodes to.
-    pub partial: bool,
-}
 
 impl<R: ReadAt> Image<R> {
     /// The extent of a compressed inode that holds the byte `offset`; at and beyond the end a
@@ -183,6 +136,17 @@ impl<R: ReadAt> Image<R> {
             .track_mut(role)
             .found(map, cursor, mapped);
         Ok(mapped)
+    }
+
+    /// What this inode is read as.
+    fn role(&self, inode: &Inode) -> Role {
+        if Some(inode.nid) == self.superblock.metabox_nid {
+            Role::Metabox
+        } else if inode.nid == self.superblock.packed_nid {
+            Role::Packed
+        } else {
+            Role::File
+        }
     }
 
     /// Fills `part` from the packed inode, where the extent of `inode` starts at `at` (its

@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use super::super::{Image, Inode, ReadAt};
-use super::Pcluster;
+use super::super::Inode;
 use super::decode::Decoders;
-use super::extents::Cursor;
-use super::map::{Map, Mapped};
+use super::map::{Cursor, Map, Mapped};
+use super::pcluster::Pcluster;
 
 /// What an inode is read as. Each role has a track of its own, since files, the packed inode
 /// and the metabox are read by turns.
@@ -84,19 +83,6 @@ impl State {
             Role::File => file,
             Role::Packed => packed,
             Role::Metabox => metabox,
-        }
-    }
-}
-
-impl<R: ReadAt> Image<R> {
-    /// What this inode is read as.
-    pub(super) fn role(&self, inode: &Inode) -> Role {
-        if Some(inode.nid) == self.superblock.metabox_nid {
-            Role::Metabox
-        } else if inode.nid == self.superblock.packed_nid {
-            Role::Packed
-        } else {
-            Role::File
         }
     }
 }

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use super::Fault;
+use super::fault::Fault;
 
 /// An inflater, made at the first use.
 #[derive(Default)]

@@ -8,7 +8,7 @@
 
 use lz4_flex::block::{DecompressError, decompress_into};
 
-use super::Fault;
+use super::fault::Fault;
 use crate::bytes;
 
 /// Shortest match.

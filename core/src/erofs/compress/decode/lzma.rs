@@ -10,8 +10,8 @@ use std::io::Read as _;
 
 use lzma_rust2::LzmaReader;
 
-use super::Fault;
-use crate::erofs::compress::map::MAX_DECODED;
+use super::fault::Fault;
+use crate::erofs::compress::pcluster::MAX_DECODED;
 
 /// Largest dictionary (`Z_EROFS_LZMA_MAX_DICT_SIZE`). The library makes it grow with the
 /// output.

@@ -5,30 +5,14 @@
 //! the data ends where the pcluster does; LZ4 has them in images that say so.
 
 mod deflate;
+mod fault;
 mod lz4;
 #[cfg(feature = "lzma")]
 mod lzma;
 mod zstd;
 
-use super::Encoding;
-
-/// Why a pcluster was not decoded. The output then holds anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The data is corrupt.
-    Corrupt,
-    /// It decodes to this many bytes, fewer than the extent has, or to more where it should
-    /// not; then this is the size of the extent plus one.
-    Length(usize),
-    /// There is no memory.
-    Memory,
-    /// This build cannot decode it.
-    #[cfg_attr(
-        feature = "lzma",
-        expect(dead_code, reason = "all algorithms are there")
-    )]
-    Unavailable,
-}
+pub(super) use self::fault::Fault;
+use super::pcluster::Encoding;
 
 /// How a pcluster is to be decoded.
 #[derive(Clone, Copy, Debug)]

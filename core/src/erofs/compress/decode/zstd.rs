@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::codec::{Decoder as _, Status, Zstd, ZstdBackend};
 use crate::{Code, Limits};
 
