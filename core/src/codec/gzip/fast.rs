@@ -4,7 +4,7 @@ use core::ffi::c_ulong;
 
 use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
 
-use super::inflate::{Pause, Turn};
+use super::step::{InflateStatus, InflateStep};
 
 /// The library's state, about 48 KiB on the heap, window included.
 pub(super) struct Fast {
@@ -42,12 +42,12 @@ impl Fast {
         self.countable = self.most;
     }
 
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Turn {
+    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> InflateStep {
         let Some(inflate) = &mut self.inflate else {
-            return Turn {
+            return InflateStep {
                 consumed: 0,
                 produced: 0,
-                pause: Pause::Corrupt,
+                status: InflateStatus::Corrupt,
             };
         };
         let countable = usize::try_from(self.countable).unwrap_or(usize::MAX);
@@ -61,23 +61,23 @@ impl Fast {
         let consumed = moved(inflate.total_in(), before_in);
         let produced = moved(inflate.total_out(), before_out);
         self.countable = self.countable.saturating_sub(consumed as u64);
-        Turn {
+        InflateStep {
             consumed,
             produced,
-            pause: match result {
-                Ok(Status::StreamEnd) => Pause::End,
+            status: match result {
+                Ok(Status::StreamEnd) => InflateStatus::End,
                 Ok(Status::Ok | Status::BufError)
                     if self.countable == 0 && consumed < input.len() && produced < output.len() =>
                 {
-                    Pause::Counter
+                    InflateStatus::Counter
                 }
-                Ok(Status::Ok | Status::BufError) => Pause::Slices,
+                Ok(Status::Ok | Status::BufError) => InflateStatus::Slices,
                 Err(
                     InflateError::DataError
                     | InflateError::NeedDict { .. }
                     | InflateError::StreamError
                     | InflateError::MemError,
-                ) => Pause::Corrupt,
+                ) => InflateStatus::Corrupt,
             },
         }
     }

@@ -3,9 +3,12 @@
 //! RFC 1952 section 2.3. Every field may arrive in any pieces; nothing of it is kept, so that
 //! a name of any length costs no memory.
 
-use super::{MAGIC, crc32};
+use super::crc::crc32;
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Value};
+
+/// ID1 and ID2, RFC 1952 section 2.3.1.
+pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// RFC 1952 section 2.3.1, FLG: a CRC-16 of the header follows it.
 const FHCRC: u8 = 1 << 1;

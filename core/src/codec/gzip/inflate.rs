@@ -3,6 +3,7 @@
 #[cfg(feature = "fast-gzip")]
 use super::fast::Fast;
 use super::miniz::Miniz;
+use super::step::InflateStep;
 
 /// The library that undoes deflate behind [`Gzip`](super::Gzip).
 ///
@@ -34,28 +35,6 @@ impl Backend {
         #[cfg(feature = "fast-gzip")]
         Self::ZlibRs,
     ];
-}
-
-/// Why an inflater came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pause {
-    /// The input is used up or the output is full, maybe both.
-    Slices,
-    /// The deflate stream is complete. The input was used up to its last byte and no further.
-    End,
-    /// The deflate stream is corrupt; all that comes before the fault has been delivered.
-    Corrupt,
-    /// The stream is longer than the library counts on this platform.
-    #[cfg(feature = "fast-gzip")]
-    Counter,
-}
-
-/// What one call of an inflater did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) consumed: usize,
-    pub(super) produced: usize,
-    pub(super) pause: Pause,
 }
 
 /// An inflater of raw deflate streams, RFC 1951.
@@ -103,7 +82,7 @@ impl Inflater {
     }
 
     /// Inflates until the input is used up, the output is full, or the stream ends or breaks.
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Turn {
+    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> InflateStep {
         match self {
             #[cfg(not(feature = "fast-gzip"))]
             Self::Miniz(miniz) => miniz.inflate(input, output),

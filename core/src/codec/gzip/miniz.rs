@@ -6,7 +6,7 @@ use miniz_oxide::inflate::core::inflate_flags::{
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, TINFL_LZ_DICT_SIZE, decompress_with_limit};
 
-use super::inflate::{Pause, Turn};
+use super::step::{InflateStatus, InflateStep};
 use crate::bytes;
 
 /// The window of deflate, 32 KiB, as a ring that the library writes and this copies from.
@@ -46,16 +46,16 @@ impl Miniz {
         self.wrapped = false;
     }
 
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Turn {
+    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> InflateStep {
         let state = self.state.get_or_insert_with(DecompressorOxide::new);
-        let mut turn = Turn {
+        let mut step = InflateStep {
             consumed: 0,
             produced: 0,
-            pause: Pause::Slices,
+            status: InflateStatus::Slices,
         };
         loop {
-            let rest = input.get(turn.consumed..).unwrap_or(&[]);
-            let space = output.get_mut(turn.produced..).unwrap_or(&mut []);
+            let rest = input.get(step.consumed..).unwrap_or(&[]);
+            let space = output.get_mut(step.produced..).unwrap_or(&mut []);
             // As long as the ring has not been filled once, the library is told that it does
             // not wrap: it then refuses distances to before the start of the stream, which it
             // would else take from the untouched end of the ring.
@@ -79,19 +79,19 @@ impl Miniz {
                 self.position = 0;
                 self.wrapped = true;
             }
-            turn.consumed = turn.consumed.saturating_add(consumed);
-            turn.produced = turn.produced.saturating_add(produced);
-            turn.pause = match status {
-                TINFLStatus::Done => Pause::End,
-                TINFLStatus::NeedsMoreInput => Pause::Slices,
+            step.consumed = step.consumed.saturating_add(consumed);
+            step.produced = step.produced.saturating_add(produced);
+            step.status = match status {
+                TINFLStatus::Done => InflateStatus::End,
+                TINFLStatus::NeedsMoreInput => InflateStatus::Slices,
                 // Only the end of the ring was reached: on at its start.
-                TINFLStatus::HasMoreOutput if turn.produced < output.len() && produced > 0 => {
+                TINFLStatus::HasMoreOutput if step.produced < output.len() && produced > 0 => {
                     continue;
                 }
-                TINFLStatus::HasMoreOutput => Pause::Slices,
-                _ => Pause::Corrupt,
+                TINFLStatus::HasMoreOutput => InflateStatus::Slices,
+                _ => InflateStatus::Corrupt,
             };
-            return turn;
+            return step;
         }
     }
 }

@@ -1,35 +1,29 @@
 //! gzip, RFC 1952: the members, their headers and their trailers. What lies between, deflate
 //! (RFC 1951), is undone by a library; see [`Backend`].
 
+mod crc;
 #[cfg(feature = "fast-gzip")]
 mod fast;
 mod header;
 mod inflate;
 mod miniz;
+mod step;
 
 use core::fmt;
 
 pub use inflate::Backend;
 
-use self::header::Header;
-use self::inflate::{Inflater, Pause};
+use self::crc::crc32;
+use self::header::{Header, MAGIC};
+use self::inflate::Inflater;
+use self::step::InflateStatus;
 use super::{Decoder, Status, Step};
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Limits, Value};
 
-/// ID1 and ID2, RFC 1952 section 2.3.1.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
-
 /// The most bytes that are inflated before their CRC is taken, so that they are still in the
 /// cache then.
 const STRIDE: usize = 128 << 10;
-
-/// Goes on with a CRC-32.
-fn crc32(crc: u32, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(crc);
-    hasher.update(bytes);
-    hasher.finalize()
-}
 
 /// Who takes the CRC-32 of a member's content.
 #[derive(Debug)]
@@ -308,14 +302,14 @@ impl Gzip {
         let room = space.len().min(STRIDE);
         let space = space.get_mut(..room).unwrap_or(&mut []);
         let rest = at.input.get(at.consumed..).unwrap_or(&[]);
-        let turn = self.inflater.inflate(rest, space);
-        self.account(space.get(..turn.produced).unwrap_or(&[]));
-        at.produced = at.produced.saturating_add(turn.produced);
-        self.advance(at, turn.consumed);
-        if turn.pause != Pause::Slices {
-            return self.leave(turn.pause, start);
+        let step = self.inflater.inflate(rest, space);
+        self.account(space.get(..step.produced).unwrap_or(&[]));
+        at.produced = at.produced.saturating_add(step.produced);
+        self.advance(at, step.consumed);
+        if step.status != InflateStatus::Slices {
+            return self.leave(step.status, start);
         }
-        if turn.produced < room {
+        if step.produced < room {
             // All that the input gave has been delivered.
             return Ok(Some(Status::NeedInput));
         }
@@ -329,15 +323,15 @@ impl Gzip {
         // byte more: whether the stream, or the blob, is complete must not depend on whether
         // the output happened to end with it.
         let mut byte = [0];
-        let turn = self.inflater.inflate(&[], &mut byte);
-        if turn.produced > 0 {
+        let step = self.inflater.inflate(&[], &mut byte);
+        if step.produced > 0 {
             self.account(&byte);
             self.ahead = Some(byte[0]);
         }
-        match turn.pause {
-            Pause::Slices if turn.produced == 0 => Ok(Some(Status::NeedInput)),
-            Pause::Slices => Ok(Some(Status::NeedOutput)),
-            pause => self.leave(pause, start),
+        match step.status {
+            InflateStatus::Slices if step.produced == 0 => Ok(Some(Status::NeedInput)),
+            InflateStatus::Slices => Ok(Some(Status::NeedOutput)),
+            status => self.leave(status, start),
         }
     }
 
@@ -352,15 +346,15 @@ impl Gzip {
     }
 
     /// Leaves the deflate stream that started at `start`.
-    fn leave(&mut self, pause: Pause, start: u64) -> Result<Option<Status>, Error> {
-        match pause {
-            Pause::End | Pause::Slices => {
+    fn leave(&mut self, status: InflateStatus, start: u64) -> Result<Option<Status>, Error> {
+        match status {
+            InflateStatus::End | InflateStatus::Slices => {
                 self.state = State::Trailer(Gather::new());
                 Ok(None)
             }
-            Pause::Corrupt => Err(Error::new(Code::GzipDeflate, At::Blob(start))),
+            InflateStatus::Corrupt => Err(Error::new(Code::GzipDeflate, At::Blob(start))),
             #[cfg(feature = "fast-gzip")]
-            Pause::Counter => Err(Error::new(Code::GzipCounter, At::Blob(start))),
+            InflateStatus::Counter => Err(Error::new(Code::GzipCounter, At::Blob(start))),
         }
     }
 
