@@ -20,6 +20,7 @@ mod budget;
 mod content;
 mod directory;
 mod inode;
+mod names;
 mod path;
 mod pclusters;
 mod rules;
@@ -35,6 +36,7 @@ pub use path::Paths;
 pub use rules::{Finding, RULES, Reason, Rule, Severity};
 
 use self::budget::Budget;
+use self::names::Names;
 use self::pclusters::Pclusters;
 use self::runs::Runs;
 use self::slots::Slots;
@@ -258,7 +260,7 @@ pub(crate) struct Checker<'a, R> {
     block: Vec<u8>,
     target: Vec<u8>,
     decoded: Vec<u8>,
-    names: xattr::Names,
+    names: Names,
 }
 
 impl<R> fmt::Debug for Checker<'_, R> {
@@ -304,7 +306,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             block: crate::erofs::buffer(block)?,
             target: Vec::new(),
             decoded: Vec::new(),
-            names: xattr::Names::default(),
+            names: Names::default(),
         })
     }
 

@@ -47,7 +47,7 @@ impl BlobCheck {
             .blob_digest
             .map_or(Algorithm::Sha256, |digest| digest.algorithm());
         Ok(Self {
-            hasher: (!super::image::hashes_blob(expectations)).then(|| Hasher::new(algorithm)),
+            hasher: (!expectations.shares_digest()).then(|| Hasher::new(algorithm)),
             size: 0,
             most: expectations.blob_size.unwrap_or(limits.blob_size),
             too_long: false,

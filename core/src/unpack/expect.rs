@@ -1,7 +1,7 @@
 //! What is known of a layer before its first byte is read.
 
 use crate::codec::Compression;
-use crate::oci::Digest;
+use crate::oci::{Algorithm, Digest};
 
 /// What a layer's decoded bytes must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -105,6 +105,22 @@ impl Expectations {
             verity: None,
             chunk_index: None,
         }
+    }
+
+    /// The algorithm of the layer's diffID: that of the stated one, else SHA-256, which is what the
+    /// draft specification (section 5.2) and containerd use.
+    pub(super) fn diff_algorithm(&self) -> Algorithm {
+        self.diff_id
+            .map_or(Algorithm::Sha256, |digest| digest.algorithm())
+    }
+
+    /// Whether the digest of the decoded bytes is that of the blob too: they are the same bytes,
+    /// so one pass of hashing serves both.
+    pub(super) fn shares_digest(&self) -> bool {
+        self.compression == Compression::None
+            && self
+                .blob_digest
+                .is_none_or(|digest| digest.algorithm() == self.diff_algorithm())
     }
 }
 

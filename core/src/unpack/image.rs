@@ -2,9 +2,8 @@
 
 use super::bounds::Bounds;
 use super::{Expectations, Failure, Stage, Verdict};
-use crate::codec::Compression;
 use crate::erofs::Superblock;
-use crate::oci::{Algorithm, Digest, Hasher};
+use crate::oci::{Digest, Hasher};
 use crate::{At, Code, Error, Limits, Value};
 
 /// Checks the decoded bytes while they stream past.
@@ -28,23 +27,6 @@ pub struct ImageReport {
     pub verdict: Verdict,
 }
 
-/// The algorithm of a layer's diffID: that of the stated one, else SHA-256, which is what the
-/// draft specification (section 5.2) and containerd use.
-fn diff_algorithm(expectations: &Expectations) -> Algorithm {
-    expectations
-        .diff_id
-        .map_or(Algorithm::Sha256, |digest| digest.algorithm())
-}
-
-/// Whether the digest of the decoded bytes is that of the blob too: they are the same bytes,
-/// so one pass of hashing serves both.
-pub(super) fn hashes_blob(expectations: &Expectations) -> bool {
-    expectations.compression == Compression::None
-        && expectations
-            .blob_digest
-            .is_none_or(|digest| digest.algorithm() == diff_algorithm(expectations))
-}
-
 impl ImageCheck {
     /// A check against what is expected of the image.
     #[must_use]
@@ -52,7 +34,7 @@ impl ImageCheck {
         Self {
             expectations: *expectations,
             bounds: Bounds::new(expectations, limits),
-            hasher: Hasher::new(diff_algorithm(expectations)),
+            hasher: Hasher::new(expectations.diff_algorithm()),
         }
     }
 
@@ -101,7 +83,7 @@ impl ImageCheck {
                 .expected(Value::Digest(expected));
             wrong(Stage::DiffId, error);
         }
-        if hashes_blob(&self.expectations)
+        if self.expectations.shares_digest()
             && let Some(expected) = self.expectations.blob_digest
             && digest != expected
         {
