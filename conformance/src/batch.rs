@@ -1,5 +1,5 @@
-//! Cases for what cannot be started for each of them, such as a board: all requests in one file,
-//! all answers in another.
+//! Cases as one batch, for what cannot be started for each of them, such as a board: all requests
+//! in one file, all answers in another.
 //!
 //! Requests are lines of words. A word that is a text or bytes is in hex, so that a reader needs no
 //! more than a buffer; `-` stands for none of either. Only operations that need no allocation are
@@ -110,7 +110,7 @@ fn parts(blob: &Blob, folder: &Path) -> io::Result<String> {
     })
 }
 
-/// Answers that were given apart.
+/// The answers to a batch of requests.
 #[derive(Clone, Debug)]
 pub struct Answers {
     name: String,
@@ -124,7 +124,7 @@ enum Line {
     Answer {
         id: String,
         #[serde(flatten)]
-        said: Said,
+        verdict: Verdict,
     },
     End {
         end: bool,
@@ -133,7 +133,7 @@ enum Line {
 
 #[derive(Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
-enum Said {
+enum Verdict {
     Valid {
         #[serde(default)]
         outputs: Map<String, Json>,
@@ -166,11 +166,11 @@ impl Answers {
                 .map_err(|error| wrong(format!("{name}: {error}: {line}")))?;
             match line {
                 Line::End { end } => ended = end,
-                Line::Answer { id, said } => {
-                    let answer = match said {
-                        Said::Valid { outputs } => Answer::Valid(outputs),
-                        Said::Invalid { error } => Answer::Invalid(error, Map::new()),
-                        Said::Unable { reason } => Answer::Unable(reason),
+                Line::Answer { id, verdict } => {
+                    let answer = match verdict {
+                        Verdict::Valid { outputs } => Answer::Valid(outputs),
+                        Verdict::Invalid { error } => Answer::Invalid(error, Map::new()),
+                        Verdict::Unable { reason } => Answer::Unable(reason),
                     };
                     answers.insert(id, answer);
                 }

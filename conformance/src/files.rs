@@ -24,7 +24,7 @@ const FORMS: [(&str, &str); 3] = [
 
 /// What came of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct Report {
     /// How many files were asked.
     pub files: usize,
     /// What is wrong, a line for each file.
@@ -38,7 +38,7 @@ pub struct Held {
 /// # Errors
 ///
 /// When the folder or a file in it cannot be read.
-pub fn hold(folder: &Path, valid: bool) -> io::Result<Held> {
+pub fn check(folder: &Path, valid: bool) -> io::Result<Report> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -47,16 +47,16 @@ pub fn hold(folder: &Path, valid: bool) -> io::Result<Held> {
         }
     }
     paths.sort();
-    let mut held = Held {
+    let mut report = Report {
         files: paths.len(),
         wrong: Vec::new(),
     };
     for path in paths {
-        if let Err(text) = ask(folder, &path, valid)? {
-            held.wrong.push(format!("{}: {text}", path.display()));
+        if let Err(text) = check_file(folder, &path, valid)? {
+            report.wrong.push(format!("{}: {text}", path.display()));
         }
     }
-    Ok(held)
+    Ok(report)
 }
 
 /// The media type that a name stands for.
@@ -66,7 +66,7 @@ fn form(path: &Path) -> Option<&'static str> {
     Some(form.1)
 }
 
-fn ask(folder: &Path, path: &Path, valid: bool) -> io::Result<Result<(), String>> {
+fn check_file(folder: &Path, path: &Path, valid: bool) -> io::Result<Result<(), String>> {
     let (Some(media_type), Some(name)) = (form(path), path.file_name().and_then(|n| n.to_str()))
     else {
         return Ok(Err("has no name that can be read".into()));

@@ -13,7 +13,7 @@ use wasmi::{
 
 use crate::manifest::{Case, CheckInput, Level, Operation, Place, Policy, Refusal};
 use crate::manifest::{Limits, UnpackInput};
-use crate::native;
+use crate::native::convert;
 use crate::run::{Answer, Backend};
 
 const UNPACKER: u32 = 1;
@@ -64,10 +64,10 @@ impl Interpreted {
     fn unpack(&self, input: &UnpackInput, folder: &Path) -> io::Result<Answer> {
         input.blob.verify(folder)?;
         // A document's, which is read outside.
-        let annotations = match native::annotations(&input.annotations) {
+        let annotations = match convert::annotations(&input.annotations) {
             Ok(annotations) => annotations,
             Err(error) => {
-                return Ok(Answer::Invalid(native::refusal(&error), Map::new()));
+                return Ok(Answer::Invalid(convert::refusal(&error), Map::new()));
             }
         };
         let mut guest = self.guest(Vec::new())?;
@@ -125,7 +125,7 @@ impl Interpreted {
         let allowed: Vec<_> = input.allow.iter().map(|id| (5, Some(id))).collect();
         let checked = guest
             .settings(handle, &allowed, &numbers)
-            .and_then(|()| guest.ask("eu_check", handle));
+            .and_then(|()| guest.call_status("eu_check", handle));
         let (mut said, first) = guest.findings(handle)?;
         match checked {
             Ok(_) => {}
@@ -240,7 +240,7 @@ impl Guest {
     }
 
     /// A call that returns a status.
-    fn ask<P: WasmParams>(&mut self, name: &str, arguments: P) -> Result<u32, Stop> {
+    fn call_status<P: WasmParams>(&mut self, name: &str, arguments: P) -> Result<u32, Stop> {
         match self.call::<P, i32>(name, arguments)? {
             REFUSED => Err(Stop::Refused),
             status => u32::try_from(status)
@@ -249,8 +249,8 @@ impl Guest {
     }
 
     /// A call that cannot refuse anything.
-    fn done<P: WasmParams>(&mut self, name: &str, arguments: P) -> io::Result<u32> {
-        match self.ask(name, arguments) {
+    fn expect_status<P: WasmParams>(&mut self, name: &str, arguments: P) -> io::Result<u32> {
+        match self.call_status(name, arguments) {
             Ok(status) => Ok(status),
             Err(Stop::Refused) => Err(io::Error::other(format!("{name}: refused"))),
             Err(Stop::Failed(error)) => Err(error),
@@ -280,12 +280,12 @@ impl Guest {
     }
 
     fn text(&mut self, handle: i32, key: u32) -> io::Result<String> {
-        let length = self.done("eu_get_text", (handle, key))?;
+        let length = self.expect_status("eu_get_text", (handle, key))?;
         String::from_utf8(self.answer(length)?).map_err(io::Error::other)
     }
 
     fn number(&mut self, handle: i32, key: u32) -> io::Result<u64> {
-        self.done("eu_get", (handle, key))?;
+        self.expect_status("eu_get", (handle, key))?;
         self.call("eu_value", ())
     }
 
@@ -298,15 +298,15 @@ impl Guest {
         for (key, text) in texts {
             if let Some(text) = text {
                 let length = self.put(text.as_bytes())?;
-                self.ask("eu_set_text", (handle, *key, length))?;
+                self.call_status("eu_set_text", (handle, *key, length))?;
             }
         }
         for (key, number) in numbers {
             if let Some(number) = number {
-                self.ask("eu_set", (handle, *key, *number))?;
+                self.call_status("eu_set", (handle, *key, *number))?;
             }
         }
-        self.ask("eu_start", handle)?;
+        self.call_status("eu_start", handle)?;
         Ok(())
     }
 
@@ -319,14 +319,14 @@ impl Guest {
             let mut start = 0;
             loop {
                 let left = length.saturating_sub(start);
-                let status = self.ask("eu_push", (handle, start, left))?;
+                let status = self.call_status("eu_push", (handle, start, left))?;
                 start = start.saturating_add(self.call("eu_consumed", ())?);
                 if start >= length && status != NEED_OUTPUT {
                     break;
                 }
             }
             if read == 0 {
-                self.ask("eu_finish", handle)?;
+                self.call_status("eu_finish", handle)?;
                 return Ok(());
             }
         }
@@ -363,7 +363,7 @@ impl Guest {
         let mut first = None;
         let count = self.number(handle, 16)?;
         for index in 0..u32::try_from(count).map_err(io::Error::other)? {
-            let length = self.done("eu_finding", (handle, index))?;
+            let length = self.expect_status("eu_finding", (handle, index))?;
             let record = self.answer(length)?;
             let refusal = refusal(&record)?;
             if record.get(232) == Some(&2) {
@@ -385,7 +385,7 @@ impl Guest {
     }
 
     fn error(&mut self, handle: i32) -> io::Result<Refusal> {
-        let length = self.done("eu_error", handle)?;
+        let length = self.expect_status("eu_error", handle)?;
         refusal(&self.answer(length)?)
     }
 }

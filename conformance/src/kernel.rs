@@ -37,7 +37,7 @@ impl Kernel {
     /// When the mount cannot be undone.
     pub fn mounts(&self, vectors: &Path) -> io::Result<bool> {
         let small = vectors.join("bases/small.erofs");
-        Ok(kernel::ask(&small, &self.folder, false)?.refused.is_none())
+        Ok(kernel::run(&small, &self.folder, false)?.refused.is_none())
     }
 
     /// Its version.
@@ -79,13 +79,13 @@ impl Backend for Kernel {
         let Operation::Check(input) = &case.operation else {
             return Ok(Answer::Unable("it reads images alone".into()));
         };
-        if let Some(field) = told(input) {
+        if let Some(field) = unsupported_field(input) {
             return Ok(Answer::Unable(format!("it cannot be told {field}")));
         }
         let Content::File(file) = &input.image.content else {
             return Ok(Answer::Unable("it reads files alone".into()));
         };
-        let said = kernel::ask(&folder.join(file), &self.folder, false)?;
+        let said = kernel::run(&folder.join(file), &self.folder, false)?;
         Ok(match said.refused {
             None => Answer::Passed(Map::new()),
             Some(why) => Answer::Refused(None, why),
@@ -93,8 +93,8 @@ impl Backend for Kernel {
     }
 }
 
-/// What a case states besides its image.
-fn told(input: &CheckInput) -> Option<&'static str> {
+/// What a case states besides its image, and the kernel cannot be told.
+fn unsupported_field(input: &CheckInput) -> Option<&'static str> {
     if input.devices > 0 {
         Some("devices")
     } else if !input.allow.is_empty() {

@@ -11,7 +11,7 @@
 //! | `interpreted` | with the feature `wasmi`: the back end that asks the module in an interpreter |
 //! | [`program`], [`mapping`] | the back end that asks a program, and how it is asked |
 //! | [`kernel`] | the back end that mounts an image and reads all of it |
-//! | [`apart`] | the back end that was asked by one file, and has answered in another |
+//! | [`batch`] | the back end that is asked by one file, and answers in another |
 //! | [`suite`], [`results`] | all cases on several back ends, and what came of it as text |
 //! | [`files`] | asks the core about files of other suites, in folders that say what they must be |
 //! | [`coverage`] | which case reaches which error |
@@ -27,7 +27,7 @@
     reason = "this crate has std"
 )]
 
-pub mod apart;
+pub mod batch;
 pub mod blob;
 pub mod coverage;
 pub mod files;

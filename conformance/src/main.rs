@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueHint};
-use erofs_unpack_conformance::apart;
+use erofs_unpack_conformance::batch;
 use erofs_unpack_conformance::files;
 use erofs_unpack_conformance::generate::{self, bases};
 use erofs_unpack_conformance::run::Vectors;
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
         Command::Generate { check: true, dir } => check(&dir),
         Command::Generate { check: false, dir } => generate::write(&dir).map(|()| true),
         Command::Bases { dir } => make_bases(&dir).map(|()| true),
-        Command::Files { valid, invalid } => hold_files(&valid, &invalid),
+        Command::Files { valid, invalid } => check_files(&valid, &invalid),
         Command::Requests { file, dir } => write_requests(&file, &dir).map(|()| true),
         Command::Seeds { corpus, dir } => write_seeds(&corpus, &dir).map(|()| true),
         Command::Run(arguments) => run_command::run(&arguments),
@@ -128,19 +128,19 @@ fn check(dir: &Path) -> io::Result<bool> {
     Ok(wrong.is_empty())
 }
 
-fn hold_files(valid: &[PathBuf], invalid: &[PathBuf]) -> io::Result<bool> {
+fn check_files(valid: &[PathBuf], invalid: &[PathBuf]) -> io::Result<bool> {
     let folders = valid.iter().map(|folder| (folder, true));
     let mut good = true;
     for (folder, valid) in folders.chain(invalid.iter().map(|folder| (folder, false))) {
-        let held = files::hold(folder, valid)?;
-        for line in &held.wrong {
+        let report = files::check(folder, valid)?;
+        for line in &report.wrong {
             println!("{line}");
         }
-        let (right, path) = (held.files - held.wrong.len(), folder.display());
+        let (right, path) = (report.files - report.wrong.len(), folder.display());
         let word = if valid { "decode" } else { "are refused" };
-        println!("{path}: {right} of {} files {word}", held.files);
+        println!("{path}: {right} of {} files {word}", report.files);
         // A folder without such files is most likely another than was meant.
-        good &= held.wrong.is_empty() && held.files > 0;
+        good &= report.wrong.is_empty() && report.files > 0;
     }
     Ok(good)
 }
@@ -148,7 +148,7 @@ fn hold_files(valid: &[PathBuf], invalid: &[PathBuf]) -> io::Result<bool> {
 fn write_requests(file: &Path, dir: &Path) -> io::Result<()> {
     let vectors = Vectors::open(dir)?;
     let cases: Vec<_> = vectors.cases("").collect();
-    std::fs::write(file, apart::requests(&cases, dir)?)
+    std::fs::write(file, batch::requests(&cases, dir)?)
 }
 
 fn write_seeds(corpus: &Path, dir: &Path) -> io::Result<()> {

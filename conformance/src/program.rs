@@ -93,7 +93,7 @@ impl Program {
         self.mapping.version.is_empty() || self.version().is_some()
     }
 
-    fn ask(&self, arguments: &[String]) -> io::Result<Result<Ended, String>> {
+    fn execute(&self, arguments: &[String]) -> io::Result<Result<Ended, String>> {
         let Some((program, arguments)) = arguments.split_first() else {
             return Err(io::Error::other("the command is empty"));
         };
@@ -169,7 +169,7 @@ impl Backend for Program {
             Ok(found) => found,
             Err(reason) => return Ok(Answer::Unable(reason)),
         };
-        let ended = match self.ask(&arguments)? {
+        let ended = match self.execute(&arguments)? {
             Ok(ended) => ended,
             Err(reason) => return Err(io::Error::other(reason)),
         };

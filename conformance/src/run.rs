@@ -144,7 +144,7 @@ fn compare(expected: &Expected, answer: &Answer) -> Result<(), String> {
         _ => Err(format!(
             "expected {}, got {}",
             shown(expected),
-            said(answer)
+            describe(answer)
         )),
     }
 }
@@ -167,7 +167,7 @@ fn shown(expected: &Expected) -> String {
     }
 }
 
-fn said(answer: &Answer) -> String {
+fn describe(answer: &Answer) -> String {
     match answer {
         Answer::Valid(outputs) if outputs.contains_key("warnings") => {
             format!("valid, {}", Json::Object(outputs.clone()))

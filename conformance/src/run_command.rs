@@ -1,4 +1,4 @@
-//! The subcommand `run`.
+//! The subcommand `run`: its arguments, the back ends that they name, and where results go.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueHint};
-use erofs_unpack_conformance::apart::Answers;
+use erofs_unpack_conformance::batch::Answers;
 #[cfg(feature = "wasm")]
 use erofs_unpack_conformance::interpreted::Interpreted;
 use erofs_unpack_conformance::kernel::Kernel;

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use erofs_unpack_core::check::{Finding, Options as Asked, Summary};
+use erofs_unpack_core::check::{Finding, Options as CheckOptions, Summary};
 use erofs_unpack_core::erofs::ReadError;
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{Error, Limits};
@@ -12,8 +12,9 @@ use erofs_unpack_sandbox::{Options, Sandbox};
 use serde_json::Map;
 
 use crate::manifest::{Case, Operation, UnpackInput};
-use crate::native::layer::{expectations, push_all, said};
-use crate::native::{check, limits, refusal};
+use crate::native::check;
+use crate::native::convert::{limits, outcome_outputs, refusal};
+use crate::native::layer::{expectations, push_all};
 use crate::run::{Answer, Backend};
 
 /// A module, and one way of cutting the input.
@@ -84,7 +85,7 @@ impl Sandboxed {
         &self,
         image: &[u8],
         limits: &Limits,
-        asked: &Asked,
+        asked: &CheckOptions,
         sink: &mut dyn FnMut(&Finding),
     ) -> Result<Summary, ReadError<io::Error>> {
         let source = Box::new(image.to_vec());
@@ -104,11 +105,11 @@ impl Backend for Sandboxed {
     fn run(&self, case: &Case, folder: &Path) -> io::Result<Answer> {
         match &case.operation {
             Operation::Unpack(input) => Ok(match self.unpack(input, folder)? {
-                Ok(outcome) => Answer::Valid(said(&outcome)),
+                Ok(outcome) => Answer::Valid(outcome_outputs(&outcome)),
                 Err(error) => Answer::Invalid(refusal(&error), Map::new()),
             }),
             Operation::Check(input) => {
-                check::answer(input, folder, |image, limits, options, sink| {
+                check::check_with(input, folder, |image, limits, options, sink| {
                     self.check(image, limits, options, sink)
                 })
             }

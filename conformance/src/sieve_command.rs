@@ -1,4 +1,4 @@
-//! The subcommand `sieve`.
+//! The subcommand `sieve`: its arguments, and what is printed. The sieve itself is in the library.
 
 use std::env;
 use std::fs::{self, File};

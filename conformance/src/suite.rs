@@ -23,12 +23,12 @@ pub enum Column {
     #[cfg(feature = "wasmi")]
     Interpreter(crate::interpreted::Interpreted, String),
     /// One back end, its version, and the words by which `run --backend` knows it.
-    One(Box<dyn Held>, String, String),
+    One(Box<dyn SharedBackend>, String, String),
 }
 
 /// A back end that threads share.
-pub trait Held: Backend + Send + Sync + std::fmt::Debug {}
-impl<T: Backend + Send + Sync + std::fmt::Debug> Held for T {}
+pub trait SharedBackend: Backend + Send + Sync + std::fmt::Debug {}
+impl<T: Backend + Send + Sync + std::fmt::Debug> SharedBackend for T {}
 
 impl Column {
     /// What it is called.

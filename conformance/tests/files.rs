@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use erofs_unpack_conformance::files::hold;
+use erofs_unpack_conformance::files::check;
 
 #[test]
 fn a_folder_says_what_its_files_must_be() {
@@ -25,16 +25,16 @@ fn a_folder_says_what_its_files_must_be() {
     fs::write(good.join("README"), "").unwrap();
     fs::copy(bases.join("small.erofs"), good.join("small.erofs")).unwrap();
 
-    let right = hold(&good, true).unwrap();
+    let right = check(&good, true).unwrap();
     assert_eq!((right.files, right.wrong), (2, vec![]));
-    let right = hold(&bad, false).unwrap();
+    let right = check(&bad, false).unwrap();
     assert_eq!((right.files, right.wrong), (2, vec![]));
     // The other way round, each is wrong.
-    assert_eq!(hold(&good, false).unwrap().wrong.len(), 2);
-    assert_eq!(hold(&bad, true).unwrap().wrong.len(), 2);
+    assert_eq!(check(&good, false).unwrap().wrong.len(), 2);
+    assert_eq!(check(&bad, true).unwrap().wrong.len(), 2);
     // Other content.
     fs::write(good.join("small.erofs"), "other").unwrap();
-    let wrong = hold(&good, true).unwrap().wrong;
+    let wrong = check(&good, true).unwrap().wrong;
     assert_eq!(wrong.len(), 2);
     assert!(wrong[0].contains("other content"), "{wrong:?}");
     fs::remove_dir_all(&folder).unwrap();

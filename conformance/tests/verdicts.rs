@@ -62,7 +62,7 @@ fn the_kernel_refuses_what_is_flagged_and_takes_what_is_clean() {
     std::fs::create_dir_all(&folder).unwrap();
     // Whether it mounts at all is asked of an image that every kernel knows.
     let small = vectors.folder.join("bases/small.erofs");
-    let mounts = kernel::ask(&small, &folder, false).unwrap().refused;
+    let mounts = kernel::run(&small, &folder, false).unwrap().refused;
     if kernel::version().unwrap() < LINUX || mounts.is_some() {
         println!("skipped: needs Linux 6.18 with EROFS, and the right to mount");
         std::fs::remove_dir(&folder).unwrap();
@@ -70,7 +70,7 @@ fn the_kernel_refuses_what_is_flagged_and_takes_what_is_clean() {
     }
     let mut wrong = Vec::new();
     for (image, case) in asked(&vectors, "kernel-rejects") {
-        let said = kernel::ask(&image, &folder, false).unwrap();
+        let said = kernel::run(&image, &folder, false).unwrap();
         if said.refused.is_none() != is_clean(case) {
             wrong.push((&case.id, said));
         }
@@ -99,7 +99,7 @@ fn fsck_refuses_what_is_flagged_and_takes_what_is_clean() {
         if case.id == "check-clean/tar" {
             continue;
         }
-        let said = fsck::ask(&image, None, LIMIT).unwrap();
+        let said = fsck::run(&image, None, LIMIT).unwrap();
         if said.timed_out || said.rejected.is_none() != is_clean(case) {
             wrong.push((&case.id, said));
         }

@@ -18,8 +18,8 @@ const PIECE: usize = 512;
 
 type Text = Vec<u8, TEXT>;
 
-/// What is said.
-enum Said {
+/// What the core says of a case.
+enum Verdict {
     Nothing,
     Unable(&'static str),
     MediaType(MediaType, oci::LayerType),
@@ -47,7 +47,7 @@ pub struct Case {
     devices: Option<u16>,
     limits: Limits,
     unpacking: Unpacking,
-    said: Said,
+    verdict: Verdict,
 }
 
 impl Case {
@@ -62,7 +62,7 @@ impl Case {
             devices: None,
             limits: Limits::DEFAULT,
             unpacking: Unpacking::No,
-            said: Said::Nothing,
+            verdict: Verdict::Nothing,
         }
     }
 
@@ -74,11 +74,11 @@ impl Case {
         second: &mut [u8],
     ) -> Result<bool, Fault> {
         match name {
-            b"media-type" => self.said = media_type(text(first)?, false),
-            b"device-type" => self.said = media_type(text(first)?, true),
+            b"media-type" => self.verdict = media_type(text(first)?, false),
+            b"device-type" => self.verdict = media_type(text(first)?, true),
             b"digest" => {
                 let digest = Digest::parse(text(first)?);
-                self.said = digest.map_or_else(Said::Refused, Said::Digest);
+                self.verdict = digest.map_or_else(Verdict::Refused, Verdict::Digest);
             }
             b"annotation" => {
                 let set = self.annotations.set(text(first)?, text(second)?);
@@ -88,8 +88,8 @@ impl Case {
             b"annotations" => {
                 let checked = self.annotations.check();
                 self.refuse(checked);
-                if let Said::Nothing = self.said {
-                    self.said = Said::Annotations;
+                if let Verdict::Nothing = self.verdict {
+                    self.verdict = Verdict::Annotations;
                 }
             }
             b"unpack" => self.finish(),
@@ -121,7 +121,7 @@ impl Case {
                 let times = number(first)?;
                 let bytes = decoded(second)?;
                 for _ in 0..times {
-                    if !matches!(self.said, Said::Nothing) {
+                    if !matches!(self.verdict, Verdict::Nothing) {
                         break;
                     }
                     self.push(bytes)?;
@@ -134,8 +134,8 @@ impl Case {
 
     /// Keeps the first refusal.
     fn refuse(&mut self, result: Result<(), Error>) {
-        if let (Said::Nothing, Err(error)) = (&self.said, result) {
-            self.said = Said::Refused(error);
+        if let (Verdict::Nothing, Err(error)) = (&self.verdict, result) {
+            self.verdict = Verdict::Refused(error);
         }
     }
 
@@ -193,7 +193,7 @@ impl Case {
 
     /// Makes ready for the blob.
     fn begin(&mut self, expectations: &Expectations) {
-        if !matches!(self.said, Said::Nothing) {
+        if !matches!(self.verdict, Verdict::Nothing) {
             return;
         }
         let limits = &self.limits;
@@ -203,13 +203,13 @@ impl Case {
                 Unpacker::new(Gzip::new(limits), expectations, limits).map(Unpacking::Gzip)
             }
             _ => {
-                self.said = Said::Unable("zstd needs an allocator");
+                self.verdict = Verdict::Unable("zstd needs an allocator");
                 return;
             }
         };
         match unpacking {
             Ok(unpacking) => self.unpacking = unpacking,
-            Err(error) => self.said = Said::Refused(error),
+            Err(error) => self.verdict = Verdict::Refused(error),
         }
     }
 
@@ -231,7 +231,7 @@ impl Case {
                 } = match step {
                     Ok(step) => step,
                     Err(error) => {
-                        self.said = Said::Refused(error);
+                        self.verdict = Verdict::Refused(error);
                         return Ok(());
                     }
                 };
@@ -250,7 +250,7 @@ impl Case {
     }
 
     fn finish(&mut self) {
-        if !matches!(self.said, Said::Nothing) {
+        if !matches!(self.verdict, Verdict::Nothing) {
             return;
         }
         let result = match core::mem::replace(&mut self.unpacking, Unpacking::No) {
@@ -258,24 +258,24 @@ impl Case {
             Unpacking::Plain(unpacker) => unpacker.finish(),
             Unpacking::Gzip(unpacker) => unpacker.finish(),
         };
-        self.said = result.map_or_else(Said::Refused, Said::Layer);
+        self.verdict = result.map_or_else(Verdict::Refused, Verdict::Layer);
     }
 
     /// Writes the answer as a line of JSON. Nothing in it needs an escape: ids of cases and errors,
     /// digests, and media types, whose grammar has neither quotes nor backslashes.
     pub fn answer(&self, output: &mut impl Write) -> fmt::Result {
         write!(output, "{{\"id\":\"{}\",\"result\":", utf8(&self.id))?;
-        match &self.said {
-            Said::Nothing => write!(output, "\"unable\",\"reason\":\"nothing was asked\"")?,
-            Said::Unable(reason) => write!(output, "\"unable\",\"reason\":\"{reason}\"")?,
-            Said::Refused(error) => refused(output, error)?,
-            Said::Annotations => write!(output, "\"valid\"")?,
-            Said::Digest(digest) => {
+        match &self.verdict {
+            Verdict::Nothing => write!(output, "\"unable\",\"reason\":\"nothing was asked\"")?,
+            Verdict::Unable(reason) => write!(output, "\"unable\",\"reason\":\"{reason}\"")?,
+            Verdict::Refused(error) => refused(output, error)?,
+            Verdict::Annotations => write!(output, "\"valid\"")?,
+            Verdict::Digest(digest) => {
                 let (algorithm, hex) = (digest.algorithm().name(), digest.hex());
                 let outputs = format_args!("\"algorithm\":\"{algorithm}\",\"hex\":\"{hex}\"");
                 write!(output, "\"valid\",\"outputs\":{{{outputs}}}")?;
             }
-            Said::MediaType(media_type, layer) => {
+            Verdict::MediaType(media_type, layer) => {
                 let content = match layer.content {
                     oci::Content::Erofs => "erofs",
                     oci::Content::ChunkIndex => "chunk-index",
@@ -292,7 +292,7 @@ impl Case {
                     ",\"content\":\"{content}\",\"compression\":\"{compression}\"}}"
                 )?;
             }
-            Said::Layer(outcome) => layer(output, outcome)?,
+            Verdict::Layer(outcome) => layer(output, outcome)?,
         }
         writeln!(output, "}}")
     }
@@ -340,7 +340,7 @@ fn layer(output: &mut impl Write, outcome: &Outcome) -> fmt::Result {
     }
 }
 
-fn media_type(text: &str, device: bool) -> Said {
+fn media_type(text: &str, device: bool) -> Verdict {
     let read = MediaType::parse(text).and_then(|media_type| {
         let layer = if device {
             media_type.device()
@@ -350,8 +350,8 @@ fn media_type(text: &str, device: bool) -> Said {
         layer.map(|layer| (media_type, layer))
     });
     match read {
-        Ok((media_type, layer)) => Said::MediaType(media_type, layer),
-        Err(error) => Said::Refused(error),
+        Ok((media_type, layer)) => Verdict::MediaType(media_type, layer),
+        Err(error) => Verdict::Refused(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads requests as `conformance/src/apart.rs` states them from the host's file `requests`, asks
+//! Reads requests as `conformance/src/batch.rs` states them from the host's file `requests`, asks
 //! the core without features, and writes its answers to the file `answers`.
 #![no_std]
 #![no_main]

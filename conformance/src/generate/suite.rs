@@ -334,7 +334,7 @@ impl Draft {
     ///
     /// When it is no check's case.
     #[must_use]
-    pub fn asking(mut self, change: impl FnOnce(&mut CheckInput)) -> Self {
+    pub fn with_input(mut self, change: impl FnOnce(&mut CheckInput)) -> Self {
         match &mut self.case.operation {
             Operation::Check(input) => change(input),
             other => panic!("{other:?}"),
@@ -413,7 +413,7 @@ impl Draft {
     ///
     /// When that is no object.
     #[must_use]
-    pub fn saying(mut self, said: Json) -> Self {
+    pub fn with_outputs(mut self, said: Json) -> Self {
         let Json::Object(said) = said else {
             panic!("{said}");
         };

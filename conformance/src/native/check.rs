@@ -5,17 +5,16 @@ use std::path::Path;
 
 use erofs_unpack_core::check::{self, Options, Severity, Summary};
 use erofs_unpack_core::erofs::ReadError;
-use erofs_unpack_core::oci;
 use erofs_unpack_core::{Error, Limits};
 use serde_json::{Map, json};
 
-use super::{limits, outputs, refusal};
-use crate::manifest::{CheckInput, Level, Policy};
+use super::convert::{limits, outputs, policy, refusal};
+use crate::manifest::{CheckInput, Level};
 use crate::run::Answer;
 
 /// Checks an image. It is refused with its first error.
 pub(super) fn check(input: &CheckInput, folder: &Path) -> io::Result<Answer> {
-    answer(input, folder, |image, limits, options, sink| {
+    check_with(input, folder, |image, limits, options, sink| {
         let checked = check::check(image, image.len() as u64, limits, options, sink);
         checked.map_err(|error| match error {
             ReadError::Refused(error) => ReadError::Refused(error),
@@ -28,7 +27,7 @@ pub(super) fn check(input: &CheckInput, folder: &Path) -> io::Result<Answer> {
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&check::Finding);
 
 /// Answers with what `run` says of the image.
-pub(crate) fn answer(
+pub(crate) fn check_with(
     input: &CheckInput,
     folder: &Path,
     run: impl FnOnce(&[u8], &Limits, &Options, Sink<'_>) -> Result<Summary, ReadError<io::Error>>,
@@ -82,12 +81,4 @@ pub(crate) fn answer(
         Some(error) => Answer::Invalid(refusal(&error), said),
         None => Answer::Valid(said),
     })
-}
-
-const fn policy(policy: Policy) -> oci::Policy {
-    match policy {
-        Policy::Any => oci::Policy::Any,
-        Policy::Containerd => oci::Policy::Containerd,
-        Policy::Strict => oci::Policy::Strict,
-    }
 }

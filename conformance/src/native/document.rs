@@ -5,23 +5,24 @@ use std::path::Path;
 
 use erofs_unpack_core::Error;
 use erofs_unpack_core::oci::{
-    self, Config, Document, Index, Manifest, MediaType, Plan, Platform, Policy, parse_layout,
+    self, Config, Document, Index, Manifest, MediaType, Plan, Platform, parse_layout,
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{Outputs, limits, outputs};
-use crate::manifest::{self, DocumentInput, PlanInput, SelectInput};
+use super::convert::{Outputs, limits, outputs, policy};
+use crate::manifest::{DocumentInput, PlanInput, SelectInput};
 
-type Said = io::Result<Result<Outputs, Error>>;
+/// What the core says of an input that could be read.
+type Reading = io::Result<Result<Outputs, Error>>;
 
 /// `oci-layout`.
-pub(super) fn marker(input: &DocumentInput, folder: &Path) -> Said {
+pub(super) fn marker(input: &DocumentInput, folder: &Path) -> Reading {
     let document = input.document.read(folder)?;
     Ok(parse_layout(&document, &limits(&input.limits)).map(|()| Map::new()))
 }
 
 /// A manifest or an index.
-pub(super) fn document(input: &DocumentInput, folder: &Path) -> Said {
+pub(super) fn document(input: &DocumentInput, folder: &Path) -> Reading {
     let document = input.document.read(folder)?;
     let read = || {
         let stated = input.media_type.as_deref().map(MediaType::parse);
@@ -41,7 +42,7 @@ pub(super) fn document(input: &DocumentInput, folder: &Path) -> Said {
 }
 
 /// A config.
-pub(super) fn config(input: &DocumentInput, folder: &Path) -> Said {
+pub(super) fn config(input: &DocumentInput, folder: &Path) -> Reading {
     let document = input.document.read(folder)?;
     Ok(
         Config::parse(&document, &limits(&input.limits)).map(|config| {
@@ -56,7 +57,7 @@ pub(super) fn config(input: &DocumentInput, folder: &Path) -> Said {
 }
 
 /// The entry of an index for a platform.
-pub(super) fn select(input: &SelectInput, folder: &Path) -> Said {
+pub(super) fn select(input: &SelectInput, folder: &Path) -> Reading {
     let document = input.index.read(folder)?;
     let read = || {
         let platform = Platform::parse(&input.platform)?;
@@ -73,7 +74,7 @@ pub(super) fn select(input: &SelectInput, folder: &Path) -> Said {
 }
 
 /// A manifest with its config.
-pub(super) fn plan(input: &PlanInput, folder: &Path) -> Said {
+pub(super) fn plan(input: &PlanInput, folder: &Path) -> Reading {
     let limits = limits(&input.limits);
     let manifest = input.manifest.read(folder)?;
     let config = input.config.as_ref().map(|blob| blob.read(folder));
@@ -104,13 +105,4 @@ fn layer(layer: &oci::Layer) -> Json {
 /// The ids of a plan's warnings.
 pub(super) fn warnings(plan: &Plan) -> Vec<&'static str> {
     plan.warnings.iter().map(|warning| warning.id()).collect()
-}
-
-/// The core's policy of this name.
-pub(super) const fn policy(policy: manifest::Policy) -> Policy {
-    match policy {
-        manifest::Policy::Any => Policy::Any,
-        manifest::Policy::Containerd => Policy::Containerd,
-        manifest::Policy::Strict => Policy::Strict,
-    }
 }

@@ -7,9 +7,9 @@ use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Gzip, Raw, Zstd
 use erofs_unpack_core::oci::{self, Digest, MediaType, Role};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
 use erofs_unpack_core::{At, Code, Error, Limits};
-use serde_json::json;
 
-use super::{Native, Outputs, annotations, limits, outputs};
+use super::Native;
+use super::convert::{annotations, limits};
 use crate::manifest::UnpackInput;
 
 impl Native {
@@ -124,23 +124,4 @@ pub(crate) fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
     });
     expected.chunk_index = erofs.chunk_index_range.map(|range| range.offset);
     Ok(expected)
-}
-
-/// What the core says of a layer that passed.
-pub(crate) fn said(outcome: &Outcome) -> Outputs {
-    let superblock = outcome.superblock.map(|superblock| {
-        json!({
-            "blockSize": superblock.block_size(),
-            "blocks": superblock.blocks,
-            "inodes": superblock.inodes,
-            "rootNid": superblock.root_nid,
-        })
-    });
-    outputs(json!({
-        "blobDigest": outcome.blob_digest.to_string(),
-        "blobSize": outcome.blob_size,
-        "diffId": outcome.diff_id.to_string(),
-        "imageSize": outcome.image_size,
-        "superblock": superblock,
-    }))
 }

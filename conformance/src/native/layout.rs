@@ -11,8 +11,9 @@ use erofs_unpack_core::oci::{
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 use serde_json::{Value as Json, json};
 
-use super::document::{policy, warnings};
-use super::{Native, Outputs, limits, outputs};
+use super::Native;
+use super::convert::{Outputs, limits, outputs, policy};
+use super::document::warnings;
 use crate::manifest::LayoutInput;
 
 /// A failure to read, or a refusal.

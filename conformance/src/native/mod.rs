@@ -1,6 +1,7 @@
 //! The back end that calls the core, linked in.
 
 pub(crate) mod check;
+pub(crate) mod convert;
 mod document;
 pub(crate) mod layer;
 mod layout;
@@ -9,16 +10,15 @@ mod read;
 use std::io;
 use std::path::Path;
 
+use erofs_unpack_core::Error;
 use erofs_unpack_core::codec::{Backend as GzipBackend, ZstdBackend};
-use erofs_unpack_core::oci::{Digest, ErofsAnnotations, MediaType, Platform};
-use erofs_unpack_core::{At, Error, Limits};
-use serde_json::{Map, Value as Json, json};
+use erofs_unpack_core::oci::{Digest, MediaType, Platform};
+use serde_json::{Map, json};
 
-use crate::manifest::{self, Case, Operation, Place, Refusal};
+use self::convert::{Outputs, annotations, outcome_outputs, outputs};
+pub use self::convert::{place, refusal};
+use crate::manifest::{Case, Operation};
 use crate::run::{Answer, Backend};
-
-/// What the core says of an input that passes.
-type Outputs = Map<String, Json>;
 
 /// The core, with one library for each codec and one way of cutting the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Backend for Native {
             Operation::Plan(input) => document::plan(input, folder)?,
             Operation::Unpack(input) => self
                 .unpack(input, folder)?
-                .map(|outcome| layer::said(&outcome)),
+                .map(|outcome| outcome_outputs(&outcome)),
             Operation::Layout(input) => self.layout(input, folder)?,
             Operation::Check(input) => return check::check(input, folder),
             Operation::Read(input) => read::read(input, folder)?,
@@ -108,64 +108,6 @@ impl Backend for Native {
             Err(error) => Answer::Invalid(refusal(&error), Map::new()),
         })
     }
-}
-
-/// An error by its stable names.
-#[must_use]
-pub fn refusal(error: &Error) -> Refusal {
-    Refusal {
-        id: error.id().into(),
-        kind: error.kind().id().into(),
-        at: place(error.at()),
-    }
-}
-
-/// A place by its stable name. One that this crate does not know is none.
-#[must_use]
-pub fn place(at: At) -> Option<Place> {
-    match at {
-        At::Blob(offset) => Some(Place::Blob(offset)),
-        At::Image(offset) => Some(Place::Image(offset)),
-        At::Text(offset) => Some(Place::Text(offset)),
-        At::Json(offset) => Some(Place::Json(offset)),
-        At::Nid(nid) => Some(Place::Nid(nid)),
-        At::File(nid, offset) => Some(Place::File(nid, offset)),
-        At::Layer(number) => Some(Place::Layer(number.into())),
-        _ => None,
-    }
-}
-
-/// The members of an object.
-fn outputs(value: Json) -> Outputs {
-    match value {
-        Json::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-/// The core's limits with those that a case sets.
-pub(crate) fn limits(set: &manifest::Limits) -> Limits {
-    let mut limits = Limits::DEFAULT;
-    let put = |limit: &mut u64, set: Option<u64>| *limit = set.unwrap_or(*limit);
-    put(&mut limits.blob_size, set.blob_size);
-    put(&mut limits.image_size, set.image_size);
-    put(&mut limits.zstd_window, set.zstd_window);
-    put(&mut limits.frames, set.frames);
-    put(&mut limits.skippable_size, set.skippable_size);
-    put(&mut limits.json_size, set.json_size);
-    put(&mut limits.inodes, set.inodes);
-    put(&mut limits.directory_entries, set.directory_entries);
-    put(&mut limits.check_memory, set.check_memory);
-    put(&mut limits.check_work, set.check_work);
-    limits.expansion_ratio = set.expansion_ratio.or(limits.expansion_ratio);
-    let put = |limit: &mut u32, set: Option<u32>| *limit = set.unwrap_or(*limit);
-    put(&mut limits.json_depth, set.json_depth);
-    put(&mut limits.json_members, set.json_members);
-    put(&mut limits.index_depth, set.index_depth);
-    put(&mut limits.layers, set.layers);
-    put(&mut limits.directory_depth, set.directory_depth);
-    put(&mut limits.symlink_length, set.symlink_length);
-    limits
 }
 
 fn media_type(text: &str, device: bool) -> Result<Outputs, Error> {
@@ -193,15 +135,4 @@ fn digest(text: &str) -> Result<Outputs, Error> {
         "algorithm": digest.algorithm().name(),
         "hex": digest.hex().to_string(),
     })))
-}
-
-pub(crate) fn annotations(
-    annotations: &std::collections::BTreeMap<String, String>,
-) -> Result<ErofsAnnotations, Error> {
-    let mut read = ErofsAnnotations::default();
-    for (key, value) in annotations {
-        read.set(key, value)?;
-    }
-    read.check()?;
-    Ok(read)
 }

@@ -8,7 +8,7 @@ use erofs_unpack_core::oci::{Algorithm, Hasher};
 use erofs_unpack_core::{Error, Limits};
 use serde_json::json;
 
-use super::{Outputs, limits, outputs};
+use super::convert::{Outputs, limits, outputs};
 use crate::blob::hex;
 use crate::manifest::ReadInput;
 

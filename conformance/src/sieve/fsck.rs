@@ -30,7 +30,7 @@ pub struct Fsck {
 /// # Errors
 ///
 /// When it cannot be run.
-pub fn ask(image: &Path, device: Option<&Path>, limit: Duration) -> io::Result<Fsck> {
+pub fn run(image: &Path, device: Option<&Path>, limit: Duration) -> io::Result<Fsck> {
     let mut command = Command::new("fsck.erofs");
     command.arg("--extract");
     if let Some(device) = device {

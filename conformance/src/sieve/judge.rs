@@ -1,25 +1,8 @@
 //! What the answers about a mutant come to.
 
-use serde::{Deserialize, Serialize};
-
+use super::breach::Breach;
 use super::pool::Answers;
 use super::quirks;
-
-/// A requirement that is not met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Breach {
-    /// An answer did not come: somebody hung or died.
-    NoAnswer,
-    /// We pass what the kernel refuses, at the mount or when it is read.
-    KernelRefuses,
-    /// We pass what `fsck.erofs` rejects.
-    FsckRejects,
-    /// We pass what our own reader cannot read.
-    WeCannotRead,
-    /// We pass what we and the kernel read to different trees.
-    TreesDiffer,
-}
 
 /// What the answers about a mutant come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -73,7 +73,7 @@ pub fn version() -> io::Result<(u32, u32)> {
 /// # Errors
 ///
 /// When the mount cannot be undone.
-pub fn ask(image: &Path, folder: &Path, with_listing: bool) -> io::Result<Kernel> {
+pub fn run(image: &Path, folder: &Path, with_listing: bool) -> io::Result<Kernel> {
     let mut kernel = Kernel::default();
     let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOEXEC;
     if let Err(error) = mount(image, folder, "erofs", flags, None) {

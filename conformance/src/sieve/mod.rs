@@ -10,6 +10,7 @@
 //! Required of every mutant that we pass: the kernel reads all of it, `fsck.erofs` rejects it
 //! at most for one of the [`quirks`], and the kernel and we read the same tree, byte for byte.
 
+pub mod breach;
 pub mod fsck;
 pub mod images;
 pub mod judge;
@@ -114,7 +115,7 @@ impl Sieve {
     fn originals(&mut self) -> io::Result<()> {
         let mut worker = self.starter.start(0)?;
         for image in &self.images {
-            let answers = worker.ask(&Request {
+            let answers = worker.query(&Request {
                 image: image.name.clone(),
                 mutant: None,
                 with_listing: false,
@@ -157,7 +158,7 @@ impl Sieve {
     ///
     /// When the environment fails.
     pub fn show(&self, image: &str, mutant: Option<Mutant>) -> io::Result<Answers> {
-        self.starter.start(0)?.ask(&Request {
+        self.starter.start(0)?.query(&Request {
             image: image.to_owned(),
             mutant,
             with_listing: true,
@@ -270,7 +271,7 @@ impl Shared<'_> {
                 Some(worker) => worker,
                 none => none.insert(self.sieve.starter.start(number)?),
             };
-            let answers = asking.ask(&Request {
+            let answers = asking.query(&Request {
                 image: self.sieve.images[*image].name.clone(),
                 mutant: Some(*mutant),
                 with_listing: false,

@@ -26,7 +26,7 @@ pub struct Ours {
 
 /// Asks the core.
 #[must_use]
-pub fn ask(bytes: &[u8], with_listing: bool) -> Ours {
+pub fn run(bytes: &[u8], with_listing: bool) -> Ours {
     let mut options = Options::default();
     options.level = Level::Full;
     options.policy = Policy::Any;

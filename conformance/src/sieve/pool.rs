@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::fsck::Fsck;
 use super::kernel::Kernel;
 use super::ours::Ours;
-use super::worker::{Request, Said};
+use super::worker::{Message, Request};
 
 /// How long one answer may take.
 const TIME: Duration = Duration::from_secs(20);
@@ -100,7 +100,7 @@ impl Worker {
     /// # Errors
     ///
     /// When the environment failed.
-    pub fn ask(&mut self, request: &Request) -> io::Result<Answers> {
+    pub fn query(&mut self, request: &Request) -> io::Result<Answers> {
         let mut answers = Answers::default();
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
@@ -119,10 +119,10 @@ impl Worker {
                 }
             };
             match serde_json::from_str(&line)? {
-                Said::Ours(said) => answers.ours = Some(said),
-                Said::Kernel(said) => answers.kernel = Some(said),
-                Said::Fsck(said) => answers.fsck = Some(said),
-                Said::Failed(error) => return Err(io::Error::other(error)),
+                Message::Ours(answer) => answers.ours = Some(answer),
+                Message::Kernel(answer) => answers.kernel = Some(answer),
+                Message::Fsck(answer) => answers.fsck = Some(answer),
+                Message::Failed(error) => return Err(io::Error::other(error)),
             }
         }
         Ok(answers)

@@ -1,6 +1,6 @@
 //! Where an answer says nothing against an image that passed.
 
-use super::judge::Breach;
+use super::breach::Breach;
 use super::pool::Answers;
 
 /// An answer that does not count, and why.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::judge::{Breach, Judgement};
+use super::breach::Breach;
+use super::judge::Judgement;
 use super::mutant::Mutant;
 use super::pool::Answers;
 

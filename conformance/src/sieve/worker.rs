@@ -43,7 +43,7 @@ pub struct Request {
 /// A line that a worker says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Said {
+pub enum Message {
     /// Our answer.
     Ours(Ours),
     /// The kernel's.
@@ -72,15 +72,15 @@ pub fn run(images: &Path, scratch: &Path) -> io::Result<()> {
         .map(|image| (image.name, image.bytes))
         .collect();
     let mut output = io::stdout().lock();
-    let mut say = |said: &Said| {
-        serde_json::to_writer(&mut output, said)?;
+    let mut send = |message: &Message| {
+        serde_json::to_writer(&mut output, message)?;
         output.write_all(b"\n")?;
         output.flush()
     };
     for (number, line) in io::stdin().lock().lines().enumerate() {
         let request: Request = serde_json::from_str(&line?)?;
-        if let Err(error) = answer(&images, scratch, number, &request, &mut say) {
-            say(&Said::Failed(error.to_string()))?;
+        if let Err(error) = answer(&images, scratch, number, &request, &mut send) {
+            send(&Message::Failed(error.to_string()))?;
             return Err(error);
         }
     }
@@ -92,7 +92,7 @@ fn answer(
     scratch: &Path,
     number: usize,
     request: &Request,
-    say: &mut impl FnMut(&Said) -> io::Result<()>,
+    send: &mut impl FnMut(&Message) -> io::Result<()>,
 ) -> io::Result<()> {
     let original = images
         .get(&request.image)
@@ -100,29 +100,29 @@ fn answer(
     let bytes = request
         .mutant
         .map_or_else(|| original.clone(), |mutant| mutant.of(original));
-    let ours = ours::ask(&bytes, request.with_listing);
+    let ours = ours::run(&bytes, request.with_listing);
     let limit = if ours.refused.is_empty() {
         PASSED
     } else {
         REFUSED
     };
     let spared = kernel::spare(&ours.refused);
-    say(&Said::Ours(ours))?;
+    send(&Message::Ours(ours))?;
     // A new file for each mutant, so that no page of an old one can be seen.
     let path = scratch.join(format!("{number}.erofs"));
     fs::write(&path, &bytes)?;
     let folder = scratch.join("mount");
-    say(&Said::Kernel(match spared {
+    send(&Message::Kernel(match spared {
         Some(kernel) => kernel,
-        None => kernel::ask(&path, &folder, request.with_listing)?,
+        None => kernel::run(&path, &folder, request.with_listing)?,
     }))?;
     let device = device_start(original).and_then(|start| bytes.get(start..));
     let device_path = scratch.join(format!("{number}.device"));
     if let Some(device) = device {
         fs::write(&device_path, device)?;
     }
-    let fsck = fsck::ask(&path, device.map(|_| device_path.as_path()), limit)?;
-    say(&Said::Fsck(fsck))?;
+    let fsck = fsck::run(&path, device.map(|_| device_path.as_path()), limit)?;
+    send(&Message::Fsck(fsck))?;
     fs::remove_file(&path)?;
     device.map_or(Ok(()), |_| fs::remove_file(&device_path))
 }

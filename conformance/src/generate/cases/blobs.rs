@@ -5,7 +5,7 @@ use erofs_unpack_core::{At, Code};
 
 use super::super::bases::Bases;
 use super::super::suite::{Draft, Suite, Wire};
-use super::images::said;
+use super::wires::outputs;
 
 const DESCRIPTOR: (&str, &str) = ("oci", "descriptor.md, Digests");
 const DIFF_ID: (&str, &str) = ("erofs-image-spec", "5.2 rootfs.diff_ids");
@@ -38,7 +38,7 @@ fn stated(suite: &mut Suite, wire: Wire, image: &[u8]) {
             input.diff_id = Some(image);
         })
     };
-    let valid = said(image, 1);
+    let valid = outputs(image, 1);
     let mut drafts = vec![
         all(
             layer(

@@ -6,7 +6,7 @@ use super::super::image::Image;
 use super::super::suite::{Suite, Wire};
 use super::super::tar::{self, Entry};
 use super::super::{gzip, zstd};
-use super::images::{KERNEL, at, every, refused, said};
+use super::wires::{KERNEL, at, every, outputs, refused};
 
 pub(super) fn add(suite: &mut Suite, small: &Image) {
     contents(suite, small);
@@ -154,7 +154,11 @@ fn polyglots(suite: &mut Suite, small: &Image) {
         "image/polyglot-tar",
         "A right image begins with a right tar header: it is an image.",
         &like_tar.0,
-        |draft, _| draft.demand(source.0, source.1).valid(said(&like_tar.0, 1)),
+        |draft, _| {
+            draft
+                .demand(source.0, source.1)
+                .valid(outputs(&like_tar.0, 1))
+        },
     );
     every(
         suite,
@@ -193,7 +197,7 @@ fn polyglots(suite: &mut Suite, small: &Image) {
             &format!("image/polyglot-{name}"),
             &format!("A right image begins with the magic of {name}: it is an image."),
             &image.0,
-            |draft, _| draft.demand(source.0, source.1).valid(said(&image.0, 1)),
+            |draft, _| draft.demand(source.0, source.1).valid(outputs(&image.0, 1)),
         );
     }
 }

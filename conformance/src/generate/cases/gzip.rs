@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::bases::Bases;
 use super::super::gzip::{self, Header, MAGIC};
 use super::super::suite::{Suite, Wire};
-use super::images::said;
+use super::wires::outputs;
 
 /// Sections of RFC 1952.
 const MEMBER: (&str, &str) = ("rfc1952", "2.3 Member format");
@@ -59,7 +59,7 @@ fn valid(suite: &mut Suite, image: &[u8]) {
         ),
     ] {
         let draft = suite.layer(&format!("gzip/{id}"), description, Wire::Gzip, &blob);
-        suite.add(draft.demand(MEMBER.0, MEMBER.1).valid(said(image, 1)));
+        suite.add(draft.demand(MEMBER.0, MEMBER.1).valid(outputs(image, 1)));
     }
 }
 
@@ -438,7 +438,7 @@ fn flips(suite: &mut Suite, bases: &Bases) {
         Wire::Gzip,
         &flipped,
     );
-    suite.add(draft.demand(MEMBER.0, MEMBER.1).valid(said(image, 1)));
+    suite.add(draft.demand(MEMBER.0, MEMBER.1).valid(outputs(image, 1)));
     let digest = format!("sha256:{}", crate::blob::sha256(blob));
     let draft = suite.layer(
         "gzip/flip-time-digest",

@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 
 use erofs_unpack_core::oci::Algorithm;
 use erofs_unpack_core::{At, Code};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::super::bases::Bases;
 use super::super::image::{Image, SUPERBLOCK};
 use super::super::suite::{Draft, Suite, Wire};
 use super::super::tar::{self, Entry};
+use super::wires::{SMALL, every, outputs, refused};
 use super::{contents, superblock};
 
-/// What the superblock is read by.
-pub(super) const KERNEL: (&str, &str) = ("linux", "fs/erofs/super.c, erofs_read_superblock");
 /// What says that an image has an end.
 const DRAFT: (&str, &str) = ("erofs-image-spec", "3.2 Raw EROFS Filesystem Image");
-/// Size of the small image: one block.
-const SMALL: u64 = 4096;
-
 pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     let small = Image(bases.get("small.erofs").to_vec());
     positives(suite, bases, &small);
@@ -27,53 +23,6 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     devices(suite, &Image(bases.get("tar-index.erofs").to_vec()));
     ends(suite, &small);
     appended(suite, &small);
-}
-
-/// What is said of a good image.
-pub(super) fn said(image: &[u8], blocks: u64) -> Json {
-    json!({
-        "diffId": Algorithm::Sha256.digest(image).to_string(),
-        "imageSize": image.len(),
-        "superblock": { "blockSize": 4096, "blocks": blocks, "inodes": 4, "rootNid": 36 },
-    })
-}
-
-/// A place in the superblock.
-pub(super) const fn at(field: u64) -> At {
-    At::Image(SUPERBLOCK as u64 + field)
-}
-
-/// One image in every wire form.
-pub(super) fn every(
-    suite: &mut Suite,
-    id: &str,
-    description: &str,
-    image: &[u8],
-    finish: impl Fn(Draft, Wire) -> Draft,
-) {
-    for wire in Wire::ALL {
-        let id = format!("{id}/{}", wire.name());
-        let draft = suite.layer(&id, description, wire, &wire.wrap(image));
-        suite.add(finish(draft, wire));
-    }
-}
-
-/// An image that is refused, in every wire form.
-pub(super) fn refused(
-    suite: &mut Suite,
-    id: &str,
-    description: &str,
-    image: &[u8],
-    source: (&str, &str),
-    code: Code,
-    at: At,
-) {
-    every(suite, id, description, image, |draft, wire| {
-        draft
-            .demand(source.0, source.1)
-            .differs_from(&format!("image/small/{}", wire.name()))
-            .refused(code, at)
-    });
 }
 
 fn positives(suite: &mut Suite, bases: &Bases, small: &Image) {
@@ -87,7 +36,7 @@ fn positives(suite: &mut Suite, bases: &Bases, small: &Image) {
                 Wire::Plain => draft.origin("programs"),
                 _ => draft,
             };
-            draft.demand(DRAFT.0, DRAFT.1).valid(said(&small.0, 1))
+            draft.demand(DRAFT.0, DRAFT.1).valid(outputs(&small.0, 1))
         },
     );
     for (wire, name) in [
@@ -105,7 +54,7 @@ fn positives(suite: &mut Suite, bases: &Bases, small: &Image) {
             draft
                 .origin("programs")
                 .demand(DRAFT.0, DRAFT.1)
-                .valid(said(&small.0, 1)),
+                .valid(outputs(&small.0, 1)),
         );
     }
     let image = bases.get("demo-1.erofs");

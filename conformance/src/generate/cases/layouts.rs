@@ -115,7 +115,7 @@ fn case(suite: &mut Suite, id: &str, description: &str, layout: &Layout) -> Draf
 }
 
 /// Changes what is asked of a layout.
-fn asking(mut draft: Draft, change: impl FnOnce(&mut LayoutInput)) -> Draft {
+fn with_input(mut draft: Draft, change: impl FnOnce(&mut LayoutInput)) -> Draft {
     if let Operation::Layout(input) = draft.operation() {
         change(input);
     }
@@ -200,7 +200,7 @@ impl Small {
         (layout, manifest)
     }
 
-    fn said(&self) -> Json {
+    fn outputs(&self) -> Json {
         json!([{
             "number": 1, "role": "overlay-lower",
             "diffId": sha256(&self.image), "imageSize": self.image.len(),
@@ -213,7 +213,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
     let (good, manifest) = small.good();
     let good_digest = manifest["digest"].as_str().unwrap_or_default().to_owned();
     let draft = case(suite, "small", "An image of one small layer.", &good);
-    let valid = json!({ "manifest": manifest["digest"], "layers": small.said() });
+    let valid = json!({ "manifest": manifest["digest"], "layers": small.outputs() });
     suite.add(draft.demand(LAYOUT.0, LAYOUT.1).valid(valid.clone()));
     let draft = case(
         suite,
@@ -221,7 +221,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
         "The digest of the manifest is given.",
         &good,
     );
-    let anchored = asking(draft, |input| input.digest = Some(good_digest.clone()));
+    let anchored = with_input(draft, |input| input.digest = Some(good_digest.clone()));
     suite.add(
         anchored
             .renamed("layout/anchored")
@@ -234,7 +234,7 @@ fn small(suite: &mut Suite, bases: &Bases) {
         "The digest that is given is that of another manifest.",
         &good,
     );
-    let anchored = asking(draft, |input| input.digest = Some(digest('a')));
+    let anchored = with_input(draft, |input| input.digest = Some(digest('a')));
     suite.add(
         anchored
             .renamed("layout/anchored-other")
@@ -415,11 +415,11 @@ fn chains(suite: &mut Suite, bases: &Bases) {
         "Four indexes, index.json among them, lead to the manifest, which is the limit.",
         &layout,
     );
-    let draft = asking(draft, |input| input.platform = Some("linux/amd64".into()));
+    let draft = with_input(draft, |input| input.platform = Some("linux/amd64".into()));
     suite.add(
         draft
             .demand("security", "Limits")
-            .valid(json!({ "manifest": manifest, "layers": small.said() })),
+            .valid(json!({ "manifest": manifest, "layers": small.outputs() })),
     );
     let entry = deepest.document(INDEX, &index(&[entry]));
     deepest.index(&[entry]);
@@ -429,7 +429,7 @@ fn chains(suite: &mut Suite, bases: &Bases) {
         "Five indexes lead to the manifest, one more than the limit.",
         &deepest,
     );
-    let draft = asking(draft, |input| input.platform = Some("linux/amd64".into()));
+    let draft = with_input(draft, |input| input.platform = Some("linux/amd64".into()));
     suite.add(
         draft
             .demand("security", "Limits")
@@ -443,7 +443,7 @@ fn chains(suite: &mut Suite, bases: &Bases) {
         &layout,
     )
     .renamed("layout/platform-none");
-    let draft = asking(draft, |input| input.platform = Some("linux/s390x".into()));
+    let draft = with_input(draft, |input| input.platform = Some("linux/s390x".into()));
     suite.add(
         draft
             .demand("oci", "image-index.md")

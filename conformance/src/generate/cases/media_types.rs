@@ -1,4 +1,4 @@
-//! Media types.
+//! Media types by themselves: which are those of layers or devices, and which are not.
 
 use erofs_unpack_core::{At, Code};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The cases, by what they are about.
+//! All cases, by what they are about, with their groups, flags, origins and sources.
 
 mod blobs;
 mod bombs;
@@ -15,6 +15,7 @@ mod media_types;
 mod plan;
 mod superblock;
 mod text;
+mod wires;
 mod zstd;
 mod zstd_faults;
 

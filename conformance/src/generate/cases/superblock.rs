@@ -6,13 +6,10 @@ use serde_json::json;
 
 use super::super::image::{FIELDS, Image};
 use super::super::suite::Suite;
-use super::images::{KERNEL, at, every, refused};
+use super::wires::{KERNEL, SMALL, at, every, refused};
 
 /// What the checksum is read by.
 const CHECKSUM: (&str, &str) = ("linux", "fs/erofs/super.c, erofs_superblock_csum_verify");
-/// Size of the small image: one block.
-const SMALL: u64 = 4096;
-
 pub(super) fn add(suite: &mut Suite, small: &Image) {
     unmended(suite, small);
     fields(suite, small);

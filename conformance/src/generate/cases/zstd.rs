@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::bases::Bases;
 use super::super::suite::{Suite, Wire};
 use super::super::zstd::{self, Header};
-use super::images::said;
+use super::wires::outputs;
 
 pub(super) const FRAME: (&str, &str) = ("rfc8878", "3.1.1 Zstandard Frames");
 pub(super) const SMALL: &str = "image/small/zstd";
@@ -44,7 +44,7 @@ fn match_across_blocks(suite: &mut Suite, image: &[u8]) {
     suite.add(
         draft
             .demand("rfc8878", "3.1.1.4 Sequence Execution")
-            .valid(said(&image, 1)),
+            .valid(outputs(&image, 1)),
     );
 }
 
@@ -125,7 +125,7 @@ fn valid(suite: &mut Suite, image: &[u8]) {
         ),
     ] {
         let draft = suite.layer(&format!("zstd/{id}"), description, Wire::Zstd, &blob);
-        suite.add(draft.demand(FRAME.0, FRAME.1).valid(said(image, 1)));
+        suite.add(draft.demand(FRAME.0, FRAME.1).valid(outputs(image, 1)));
     }
 }
 
@@ -231,7 +231,7 @@ fn windows(suite: &mut Suite, image: &[u8]) {
         Wire::Zstd,
         &windowed(13 << 3),
     );
-    suite.add(draft.demand(source.0, source.1).valid(said(image, 1)));
+    suite.add(draft.demand(source.0, source.1).valid(outputs(image, 1)));
     let draft = suite.layer(
         "zstd/window-raised",
         "The window has 9 MiB, and the limit 16.",
@@ -242,7 +242,7 @@ fn windows(suite: &mut Suite, image: &[u8]) {
         draft
             .demand(source.0, source.1)
             .limits(|limits| limits.zstd_window = Some(16 << 20))
-            .valid(said(image, 1)),
+            .valid(outputs(image, 1)),
     );
     for (id, description, descriptor) in [
         (

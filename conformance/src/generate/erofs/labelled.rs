@@ -70,7 +70,7 @@ const fn field(name: &'static str, offset: usize, size: usize) -> Field {
 
 /// An image that was written.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct LabelledImage {
     /// The image.
     pub image: Image,
     /// Size of a block in bytes.
@@ -79,7 +79,7 @@ pub struct Made {
     nids: BTreeMap<String, u64>,
 }
 
-impl Made {
+impl LabelledImage {
     pub(super) const fn new(
         image: Image,
         block: usize,
@@ -138,7 +138,7 @@ impl Made {
 /// An image that is being edited.
 #[derive(Clone, Debug)]
 pub struct Edit<'a> {
-    made: &'a Made,
+    made: &'a LabelledImage,
     image: Image,
 }
 

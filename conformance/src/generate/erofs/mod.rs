@@ -4,12 +4,12 @@
 //! `fs/erofs/erofs_fs.h` of Linux. A case takes an image and edits it by the names of things:
 //! a field of an inode, an entry of a directory, an xattr.
 
-mod made;
+mod labelled;
 mod map;
 mod node;
 mod write;
 
-pub use made::{Edit, Made};
+pub use labelled::{Edit, LabelledImage};
 pub use map::{BLOCK_COUNT, Index, compact, extents, full, header, lz4_run, padded};
 pub use node::{Content, Node, Tree, Xattr, acl};
 

@@ -1,4 +1,4 @@
-//! What goes into an image.
+//! What goes into an image: a tree of nodes, their content and their xattrs, as data.
 
 use core::fmt;
 

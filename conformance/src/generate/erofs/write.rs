@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::image::{Image, SUPERBLOCK};
 use super::super::tar::TIME;
 use super::incompat;
-use super::made::Made;
+use super::labelled::LabelledImage;
 use super::node::{Content, Node, Tree};
 
 /// Set in the nid of what lies in the metabox.
@@ -47,7 +47,7 @@ impl Tree {
     /// When the tree makes no sense: a path without its directory, inline data that is larger
     /// than a block.
     #[must_use]
-    pub fn write(&self) -> Made {
+    pub fn write(&self) -> LabelledImage {
         Writer::new(self).write()
     }
 
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn write(mut self) -> Made {
+    fn write(mut self) -> LabelledImage {
         let slots = self.head();
         let shared = self.shared();
         self.place(&shared);
@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
         for (name, value) in &self.tree.fields {
             image = image.set(name, *value);
         }
-        Made::new(image.mend(), self.tree.block(), self.places, self.nids)
+        LabelledImage::new(image.mend(), self.tree.block(), self.places, self.nids)
     }
 
     /// What follows the superblock; gives the place of the device table.

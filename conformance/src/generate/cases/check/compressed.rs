@@ -6,8 +6,8 @@ use super::super::super::erofs::{
     BLOCK_COUNT, Index, Node, advise, full, header, incompat, lz4_run, padded,
 };
 use super::super::super::suite::Suite;
+use super::breach::{Clean, Source};
 use super::trees::{LZ4, Trees, lz4_tree, metabox_tree, pcluster};
-use super::{Clean, Source};
 
 const FILL: Source = ("linux", "fs/erofs/zmap.c, z_erofs_fill_inode");
 const LOAD: Source = ("linux", "fs/erofs/zmap.c, z_erofs_load_lcluster_from_disk");

@@ -3,7 +3,7 @@
 use erofs_unpack_core::{At, Code};
 
 use super::super::super::suite::Suite;
-use super::Source;
+use super::breach::Source;
 use super::trees::Trees;
 
 const MAP: Source = ("linux", "fs/erofs/data.c, erofs_map_blocks");

@@ -3,8 +3,8 @@
 use erofs_unpack_core::{At, Code};
 
 use super::super::super::suite::Suite;
+use super::breach::{Clean, Source};
 use super::trees::Trees;
-use super::{Clean, Source};
 
 const READ: Source = ("linux", "fs/erofs/dir.c, erofs_readdir");
 const NAMES: Source = ("linux", "fs/erofs/dir.c, erofs_fill_dentries");

@@ -3,8 +3,8 @@
 use erofs_unpack_core::Code;
 
 use super::super::super::suite::Suite;
+use super::breach::{Clean, Source};
 use super::trees::Trees;
-use super::{Clean, Source};
 
 const READ: Source = ("linux", "fs/erofs/inode.c, erofs_read_inode");
 const COMPACT: Source = ("linux", "fs/erofs/erofs_fs.h, struct erofs_inode_compact");

@@ -84,7 +84,7 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
 /// What is not looked at, because it was not asked for.
 fn levels(suite: &mut Suite, trees: &Trees) {
     let tree = &trees.tree;
-    let level = |draft: Draft, level| draft.asking(|input| input.level = level);
+    let level = |draft: Draft, level| draft.with_input(|input| input.level = level);
     let image = tree.edit().inode("y", "i_mode", 0).mended();
     let draft = suite.check(
         "check-limit/level-superblock",
@@ -107,7 +107,7 @@ fn levels(suite: &mut Suite, trees: &Trees) {
     );
     suite.add(
         draft
-            .asking(|input| input.allow = vec!["symlink-size".into()])
+            .with_input(|input| input.allow = vec!["symlink-size".into()])
             .demand("unpack", "How severe a breach is")
             .valid(json!({"errors": [], "warnings": []})),
     );

@@ -5,9 +5,9 @@ use erofs_unpack_core::{At, Code};
 use super::super::super::bases::Bases;
 use super::super::super::image::Image;
 use super::super::super::suite::Suite;
-use super::super::images::{KERNEL, at};
+use super::super::wires::{KERNEL, at};
+use super::breach::{Clean, Model, Source, clean};
 use super::trees::{Trees, lz4_config};
-use super::{Clean, Model, Source, clean};
 use crate::manifest::Level;
 
 const CHECKSUM: Source = ("linux", "fs/erofs/super.c, erofs_superblock_csum_verify");

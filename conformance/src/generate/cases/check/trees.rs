@@ -5,7 +5,7 @@ use super::super::super::erofs::{
     incompat, lz4_run, padded,
 };
 use super::super::super::suite::Suite;
-use super::{Clean, clean};
+use super::breach::{Clean, clean};
 use crate::manifest::Level;
 
 /// Size of a block of these images.
@@ -48,7 +48,7 @@ impl Trees {
             let id = format!("check-clean/{name}");
             let made = tree.write();
             let draft = clean(suite, &id, description, &made.image.0, count);
-            suite.add(draft.asking(|input| input.devices = devices));
+            suite.add(draft.with_input(|input| input.devices = devices));
             Clean {
                 id,
                 made,

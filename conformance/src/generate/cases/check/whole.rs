@@ -3,7 +3,7 @@
 use erofs_unpack_core::{At, Code};
 
 use super::super::super::suite::Suite;
-use super::Source;
+use super::breach::Source;
 use super::trees::Trees;
 
 const RECORD: Source = ("linux", "fs/erofs/erofs_fs.h, struct erofs_inode_compact");
@@ -80,5 +80,5 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             .mended(),
         [4, 1],
     );
-    suite.add(draft.asking(|input| input.devices = 4));
+    suite.add(draft.with_input(|input| input.devices = 4));
 }

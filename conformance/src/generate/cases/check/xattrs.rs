@@ -3,7 +3,7 @@
 use erofs_unpack_core::{At, Code};
 
 use super::super::super::suite::Suite;
-use super::Source;
+use super::breach::Source;
 use super::trees::Trees;
 
 const HEADER: Source = ("linux", "fs/erofs/xattr.c, erofs_init_inode_xattrs");
