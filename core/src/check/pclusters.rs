@@ -1,4 +1,4 @@
-//! Pclusters, and where one is read in two ways.
+//! The pclusters that a check has seen, and where one is read in two ways.
 //!
 //! The kernel keeps a pcluster that is being read by its address, with the algorithm, the size
 //! and the turn of whoever asked for it first, and gives what comes of it to all who share it

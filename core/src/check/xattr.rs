@@ -1,4 +1,4 @@
-//! Rules of extended attributes.
+//! Rules of an inode's extended attributes: their names, and the values that the kernel looks into.
 
 use super::Checker;
 use crate::erofs::{Compat, FileType, Inode, ReadAt, ReadResult, filter_bit, split_xattr};

@@ -1,4 +1,5 @@
-//! Where the bytes of a file lie: extents of plain files and of chunks.
+//! Where the bytes of a file lie: its extents, whatever its layout. Those of flat files are found
+//! here, those of chunks in `chunk`, those of compressed files in `compress`.
 //!
 //! Follows `erofs_map_blocks` in `fs/erofs/data.c` of Linux and `__erofs_map_blocks` in
 //! `lib/data.c` of erofs-utils.

@@ -1,4 +1,5 @@
-//! Content: of files, directories and symbolic links, and of the devices that it lies in.
+//! Content: of files, directories and symbolic links, and of the devices that it lies in. Where it
+//! lies is said by `extent`.
 
 use alloc::vec::Vec;
 

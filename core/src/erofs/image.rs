@@ -1,4 +1,5 @@
-//! An image that is read at random: its superblock, its devices and its inodes.
+//! An image that is read at random: its superblock, its devices and its inodes. What is read of an
+//! inode lies in modules of its own: content, directories, xattrs.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! The blob as it lies in the registry: its size and its digest.
+//! The blob as it lies in the registry: its size and its digest, and nothing of its form.
 
 use super::{Expectations, Failure, Stage, Verdict};
 use crate::oci::{Algorithm, Digest, Hasher};

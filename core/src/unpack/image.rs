@@ -1,4 +1,4 @@
-//! The decoded bytes: their limits, their diffID, and the superblock gate over them.
+//! The decoded bytes: their diffID, on top of the limits and the superblock gate of `bounds`.
 
 use super::bounds::Bounds;
 use super::{Expectations, Failure, Stage, Verdict};

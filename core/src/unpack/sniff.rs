@@ -1,4 +1,4 @@
-//! What some bytes are, by their content.
+//! What some bytes are, by the first of them: an EROFS image, a tar archive, a compressed stream.
 //!
 //! The first 1024 bytes of an EROFS image are free, so an image can begin like a tar archive
 //! or a compressed file. One rule settles it, here and nowhere else: the EROFS magic at its

@@ -1,3 +1,5 @@
+//! What the reader of documents takes and refuses, and where it places a fault.
+
 use super::*;
 use proptest::prelude::*;
 use std::format;
