@@ -4,14 +4,12 @@
 //! can harm nothing but the layer that has triggered it.
 
 #[cfg(feature = "sandbox")]
-mod embedded;
-#[cfg(feature = "sandbox")]
 mod guarded;
 
 use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder};
 use erofs_unpack_core::{Error, Limits};
 #[cfg(feature = "sandbox")]
-use erofs_unpack_sandbox::Late;
+use erofs_unpack_sandbox::{Late, Sandbox};
 #[cfg(feature = "sandbox")]
 pub(crate) use guarded::{Guard, Parts};
 
@@ -56,7 +54,7 @@ impl Isolation {
     /// when the system does not give what it needs: a thread, and memory for code.
     #[cfg(feature = "sandbox")]
     pub fn wasm() -> Result<Self, HostError> {
-        let sandbox = embedded::load(&Late::new(end)).map_err(|error| {
+        let sandbox = Sandbox::embedded(&Late::new(end)).map_err(|error| {
             HostError::environment(PLACE, "start it", std::io::Error::other(error))
         })?;
         Ok(Self {

@@ -9,7 +9,8 @@
 //! the bytes and looks at the superblock itself, on the bytes that went in and came out. So a
 //! guest that lies cannot make another image pass for the one whose digest was stated.
 //!
-//! [`Sandbox`] holds the compiled module. [`Sandbox::decoder`] is a [`Decoder`] like those of
+//! [`Sandbox`] holds the compiled module: the one that this crate carries (`Sandbox::embedded`,
+//! feature `embedded`), or another (`Sandbox::compile`, feature `compile`). [`Sandbox::decoder`] is a [`Decoder`] like those of
 //! the core, [`Sandbox::unpacker`] the core's unpacker around one, [`Sandbox::unpack`] brings a
 //! whole layer from a reader to a writer, with the digest of the image on a second thread, and
 //! [`Sandbox::check`] checks an image. Each of them has a fresh instance of its own.
@@ -23,7 +24,12 @@
 
 mod about;
 mod check;
+#[cfg(feature = "compile")]
+mod compile;
+mod config;
 mod decoder;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod guest;
 mod layer;
 mod load;
@@ -32,9 +38,10 @@ mod ticker;
 mod words;
 
 pub use check::{Found, Source};
+#[cfg(feature = "compile")]
+pub use compile::Cpu;
+pub use config::{Interruption, Room};
 pub use decoder::SandboxDecoder;
 pub use guest::{Cancel, Options};
 pub use layer::Stop;
-#[cfg(feature = "compile")]
-pub use load::{Cpu, Interruption};
-pub use load::{Late, LoadError, Room, Sandbox};
+pub use load::{Late, LoadError, Sandbox};

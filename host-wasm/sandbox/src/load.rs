@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use erofs_unpack_core::Error;
-use wasmtime::{Config, Engine, InstancePre, Linker, Module};
+use wasmtime::{Engine, InstancePre, Linker, Module};
 
+#[cfg(feature = "compile")]
+use crate::compile::{self, Cpu};
+use crate::config::{Interruption, Room, config};
 use crate::guest::{self, Host};
 use crate::ticker::{Beat, Ticker};
 
@@ -36,46 +39,8 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// How a guest's memory lies in the address space.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Room {
-    /// Four gigabytes are set aside for each guest, so that its addresses need no test: what
-    /// lies outside traps by itself. Only addresses are taken, no memory.
-    #[default]
-    Reserved,
-    /// No more than the guest has, and each address is tested. It is slower, and for processes
-    /// whose address space is limited (`RLIMIT_AS`).
-    Tight,
-}
-
-/// The processors that a module is compiled for.
-#[cfg(feature = "compile")]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Cpu {
-    /// All of their kind.
-    #[default]
-    Any,
-    /// On x86-64 those from 2013 on, with AVX2 and BMI2; elsewhere all.
-    Haswell,
-}
-
-/// How a call is ended that takes too long.
-#[cfg(feature = "compile")]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Interruption {
-    /// The guest looks at a clock in each of its loops, and ends itself with a trap. It costs a
-    /// sixth of the speed.
-    #[default]
-    Epochs,
-    /// The guest cannot be ended: a [`Late`] is told, which ends the process.
-    Watchdog,
-}
-
 /// What is told of a call that takes too long, where the guest cannot be ended
-/// (`Interruption::Watchdog`): the error `guest-time`, on a thread of its own. It is to end the
+/// ([`Interruption::Watchdog`]): the error `guest-time`, on a thread of its own. It is to end the
 /// process. When it returns, the call goes on, and is refused if it ever comes back.
 #[derive(Clone)]
 pub struct Late(pub(crate) Arc<dyn Fn(Error) + Send + Sync>);
@@ -93,23 +58,12 @@ impl fmt::Debug for Late {
     }
 }
 
-/// How modules are compiled and run. It must be the same in the program that compiles and in
-/// the one that runs, which wasmtime tests when a compiled module is loaded.
-fn config(room: Room, epochs: bool) -> Config {
-    let mut config = Config::new();
-    config.epoch_interruption(epochs);
-    // Nobody asks where in the module a trap was.
-    config.generate_address_map(false);
-    config.wasm_backtrace_max_frames(None);
-    // A guest's recursion ends in a trap here, well within a thread's stack.
-    config.max_wasm_stack(512 << 10);
-    if room == Room::Tight {
-        config.memory_reservation(0);
-        config.memory_reservation_for_growth(0);
-        config.memory_guard_size(0);
-        config.guard_before_linear_memory(false);
+/// How calls are ended that take too long.
+const fn interruption(late: Option<&Late>) -> Interruption {
+    match late {
+        Some(_) => Interruption::Watchdog,
+        None => Interruption::Epochs,
     }
-    config
 }
 
 fn failed(what: &str) -> impl Fn(wasmtime::Error) -> LoadError {
@@ -140,7 +94,7 @@ impl Sandbox {
 
     #[cfg(feature = "compile")]
     fn compile_for(wasm: &[u8], late: Option<Late>) -> Result<Self, LoadError> {
-        let config = config(Room::Reserved, late.is_none());
+        let config = config(Room::Reserved, interruption(late.as_ref()));
         let engine = Engine::new(&config).map_err(failed("cannot start the sandbox"))?;
         let module = Module::new(&engine, wasm).map_err(failed("cannot compile the module"))?;
         Self::of(&engine, &module, late)
@@ -159,22 +113,12 @@ impl Sandbox {
         room: Room,
         interruption: Interruption,
     ) -> Result<Vec<u8>, LoadError> {
-        let mut config = config(room, interruption == Interruption::Epochs);
-        // Naming a target keeps the abilities of this machine out.
-        config
-            .target(target)
-            .map_err(failed("cannot compile for this target"))?;
-        if cpu == Cpu::Haswell && target.starts_with("x86_64-") {
-            haswell(&mut config);
-        }
-        let engine = Engine::new(&config).map_err(failed("cannot compile for this target"))?;
-        engine
-            .precompile_module(wasm)
+        compile::precompile(wasm, target, cpu, room, interruption)
             .map_err(failed("cannot compile the module"))
     }
 
     /// Loads what `precompile` (feature `compile`) gave, for the same room: with a [`Late`] what it
-    /// gave for `Interruption::Watchdog`, without for `Interruption::Epochs`.
+    /// gave for [`Interruption::Watchdog`], without for [`Interruption::Epochs`].
     ///
     /// # Errors
     ///
@@ -191,7 +135,7 @@ impl Sandbox {
         room: Room,
         late: Option<Late>,
     ) -> Result<Self, LoadError> {
-        let config = config(room, late.is_none());
+        let config = config(room, interruption(late.as_ref()));
         let engine = Engine::new(&config).map_err(failed("cannot start the sandbox"))?;
         // SAFETY: the caller says that these bytes come from `precompile`.
         let module = unsafe { Module::deserialize(&engine, bytes) }
@@ -214,16 +158,5 @@ impl Sandbox {
             ticker: Arc::new(ticker),
             watched,
         })
-    }
-}
-
-/// Lets the compiler use what those processors have.
-#[cfg(feature = "compile")]
-#[allow(unsafe_code, reason = "settings of the compiler are unsafe to change")]
-fn haswell(config: &mut Config) {
-    // SAFETY: the preset names instructions only, and a module that was compiled with it is
-    // not loaded on a processor that lacks one.
-    unsafe {
-        config.cranelift_flag_enable("haswell");
     }
 }

@@ -1,0 +1,83 @@
+//! With the feature `embedded`: compiles the module that this crate carries for the target, so
+//! that a program holds machine code of it and no compiler. It needs nothing that the crate does
+//! not bring.
+
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "this runs on the machine that builds"
+)]
+
+#[cfg(feature = "embedded")]
+#[path = "src/compile.rs"]
+#[allow(unreachable_pub, reason = "it is public in the library")]
+mod compile;
+#[cfg(feature = "embedded")]
+#[path = "src/config.rs"]
+#[allow(unreachable_pub, reason = "it is public in the library")]
+mod config;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "embedded")]
+    embed::embed();
+}
+
+#[cfg(feature = "embedded")]
+mod embed {
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+    use std::process::exit;
+
+    use crate::compile::{Cpu, precompile};
+    use crate::config::{Interruption, Room};
+
+    /// `host-wasm/build embedded` makes it.
+    const MODULE: &[u8] = include_bytes!("module/erofs_unpack.wasm.gz");
+
+    /// The forms, by the names that `src/embedded.rs` has for them.
+    const FORMS: [(&str, Cpu, Room); 3] = [
+        ("any", Cpu::Any, Room::Reserved),
+        ("haswell", Cpu::Haswell, Room::Reserved),
+        ("tight", Cpu::Any, Room::Tight),
+    ];
+
+    /// Ends the build with what is wrong.
+    fn fail(text: &str) -> ! {
+        println!("cargo::error=the module of the sandbox: {text}");
+        exit(1);
+    }
+
+    fn variable(name: &str) -> String {
+        env::var(name).unwrap_or_else(|error| fail(&format!("{name}: {error}")))
+    }
+
+    pub(super) fn embed() {
+        println!("cargo::rerun-if-changed=src/compile.rs");
+        println!("cargo::rerun-if-changed=src/config.rs");
+        println!("cargo::rerun-if-changed=module/erofs_unpack.wasm.gz");
+        let module = unpack(MODULE).unwrap_or_else(|| fail("it cannot be unpacked"));
+        let (out, target) = (variable("OUT_DIR"), variable("TARGET"));
+        for (name, cpu, room) in FORMS {
+            if cpu == Cpu::Haswell && !target.starts_with("x86_64-") {
+                continue;
+            }
+            let code = precompile(&module, &target, cpu, room, Interruption::Watchdog)
+                .unwrap_or_else(|error| fail(&format!("it cannot be compiled: {error:#}")));
+            let path = Path::new(&out).join(name).with_extension("cwasm");
+            fs::write(&path, code).unwrap_or_else(|error| {
+                fail(&format!("cannot write {}: {error}", path.display()));
+            });
+        }
+    }
+
+    /// What is in a gzip member with a bare header, as `gzip -n` writes it.
+    fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+        let deflated = packed.strip_prefix(b"\x1f\x8b\x08\x00")?.get(6..)?;
+        let (deflated, trailer) = deflated.split_last_chunk::<8>()?;
+        let [.., a, b, c, d] = *trailer;
+        let module = miniz_oxide::inflate::decompress_to_vec(deflated).ok()?;
+        (module.len() == u32::from_le_bytes([a, b, c, d]) as usize).then_some(module)
+    }
+}

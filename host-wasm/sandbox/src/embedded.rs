@@ -1,0 +1,53 @@
+//! The module that this crate carries, compiled by `build.rs`, and the one place that makes code
+//! of it.
+
+use crate::config::Room;
+use crate::load::{Late, LoadError, Sandbox};
+
+/// For every processor of the target.
+const ANY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/any.cwasm"));
+/// For those with AVX2 and BMI2.
+#[cfg(target_arch = "x86_64")]
+const HASWELL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/haswell.cwasm"));
+/// For every processor, within the memory that a guest has.
+const TIGHT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tight.cwasm"));
+
+impl Sandbox {
+    /// The module that this crate carries, in the form that suits this machine and this process.
+    /// It was compiled while the program was built, and takes a millisecond to load. Its guests
+    /// do not look at a clock.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not give what it needs: a thread, and memory for code.
+    pub fn embedded(late: &Late) -> Result<Self, LoadError> {
+        if addresses_are_limited() {
+            return load(TIGHT, Room::Tight, late);
+        }
+        // wasmtime refuses code for another processor.
+        #[cfg(target_arch = "x86_64")]
+        if let Ok(sandbox) = load(HASWELL, Room::Reserved, late) {
+            return Ok(sandbox);
+        }
+        load(ANY, Room::Reserved, late)
+    }
+}
+
+/// Whether four gigabytes for each guest are too many.
+#[cfg(unix)]
+fn addresses_are_limited() -> bool {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::As).current.is_some()
+}
+
+#[cfg(not(unix))]
+fn addresses_are_limited() -> bool {
+    false
+}
+
+#[allow(unsafe_code, reason = "the machine code is the program's own")]
+fn load(code: &'static [u8], room: Room, late: &Late) -> Result<Sandbox, LoadError> {
+    // SAFETY: this function is private, and called with the constants above alone: what
+    // `precompile` gave while this crate was built, with the same `Interruption`.
+    unsafe { Sandbox::precompiled(code, room, Some(late.clone())) }
+}
