@@ -2,13 +2,11 @@
 
 use erofs_unpack_core::Error;
 
-use crate::guest::{Guest, Options};
+use crate::guest::{Guest, Options, sort};
 use crate::load::Sandbox;
 
 /// The text that holds the version (`host-wasm/ABI.md`).
 const VERSION_TEXT: u32 = 4;
-/// The sort of handle that is cheapest; any knows the version.
-const DECODER: u32 = 2;
 /// The longest version that is believed, in bytes.
 const LONGEST: usize = 256;
 
@@ -21,11 +19,8 @@ impl Sandbox {
     /// A code `guest-…` when the instance cannot be made, or answers with anything else.
     pub fn version(&self, options: &Options) -> Result<String, Error> {
         let mut guest = Guest::new(self, options.memory, options)?;
-        let calls = guest.calls();
-        let handle = guest.call(&calls.open, DECODER)?;
-        if handle <= 0 {
-            return Err(guest.lied());
-        }
+        // Any handle knows the version.
+        let handle = guest.open(sort::DECODER)?;
         let get = guest.entry::<(i32, u32), i32>("eu_get_text")?;
         let length = guest.call(&get, (handle, VERSION_TEXT))?;
         let text = guest.answer(length)?;

@@ -8,7 +8,7 @@ use erofs_unpack_core::erofs::ReadError;
 use erofs_unpack_core::oci::Policy;
 use erofs_unpack_core::{Error, Limits};
 
-use crate::guest::{Guest, Options, status};
+use crate::guest::{Guest, Options, sort, status};
 use crate::load::Sandbox;
 use crate::record;
 
@@ -77,8 +77,6 @@ impl Source for (std::fs::File, u64) {
     }
 }
 
-/// The sort of handle that checks.
-const CHECK: u32 = 3;
 /// Findings of a rule that are told, the rest being counted only.
 const PLACES: u64 = 10;
 /// A check's time grows by the limit of one call for each so many bytes of the image.
@@ -124,10 +122,7 @@ impl Sandbox {
         guest.store.data_mut().end = end;
         guest.store.data_mut().source = Some(source);
         let calls = guest.calls();
-        let handle = guest.call(&calls.open, CHECK)?;
-        if handle <= 0 {
-            return Err(guest.lied().into());
-        }
+        let handle = guest.open(sort::CHECK)?;
         for (key, value) in settings(size, limits, asked) {
             guest.expect(handle, &calls.set, (handle, key, value))?;
         }

@@ -4,7 +4,7 @@ use erofs_unpack_core::codec::{Compression, Decoder, Status, Step};
 use erofs_unpack_core::unpack::{Expectations, Unpacker};
 use erofs_unpack_core::{At, Code, Error, Limits};
 
-use crate::guest::{Calls, Guest, Options, status};
+use crate::guest::{Calls, Guest, Options, sort, status};
 use crate::load::Sandbox;
 
 /// A decoder like those of the core, in a guest of its own.
@@ -37,9 +37,6 @@ impl std::fmt::Debug for DebugCalls {
     }
 }
 
-/// The sort of handle that only decodes.
-const DECODER: u32 = 2;
-
 impl Sandbox {
     /// A decoder for this compression, in a fresh instance.
     ///
@@ -59,10 +56,7 @@ impl Sandbox {
         let memory = options.memory.saturating_add(window);
         let mut guest = Guest::new(self, memory, options)?;
         let calls = guest.calls();
-        let handle = guest.call(&calls.open, DECODER)?;
-        if handle <= 0 {
-            return Err(guest.lied());
-        }
+        let handle = guest.open(sort::DECODER)?;
         let crc = (compression == Compression::Gzip).then(crc32fast::Hasher::new);
         let compression = match compression {
             Compression::None => 0,

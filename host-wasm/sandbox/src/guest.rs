@@ -34,6 +34,13 @@ pub(crate) mod status {
     pub(crate) const SOURCE: i32 = -9;
 }
 
+/// Sorts of handles of the interface.
+pub(crate) mod sort {
+    /// Only decodes. It is the cheapest.
+    pub(crate) const DECODER: u32 = 2;
+    pub(crate) const CHECK: u32 = 3;
+}
+
 /// What a guest gets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -63,7 +70,7 @@ impl Default for Options {
 }
 
 /// A way to end what a guest does, within some hundredths of a second; where it cannot be ended
-/// (`Interruption::Watchdog`), when its call comes back.
+/// ([`Interruption::Watchdog`](crate::Interruption::Watchdog)), when its call comes back.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -213,7 +220,7 @@ impl fmt::Debug for Guest {
 /// The entry points that every layer needs.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    pub(crate) open: TypedFunc<u32, i32>,
+    open: TypedFunc<u32, i32>,
     pub(crate) set: TypedFunc<(i32, u32, u64), i32>,
     pub(crate) start: TypedFunc<i32, i32>,
     pub(crate) push: TypedFunc<(i32, u32, u32), i32>,
@@ -326,6 +333,15 @@ impl Guest {
     /// The entry points.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.clone()
+    }
+
+    /// Opens a handle of this sort.
+    pub(crate) fn open(&mut self, sort: u32) -> Result<i32, Error> {
+        let open = self.calls.open.clone();
+        match self.call(&open, sort)? {
+            handle @ 1.. => Ok(handle),
+            _ => Err(self.lied()),
+        }
     }
 
     /// Another entry point.
