@@ -13,7 +13,7 @@
 #     --runs N       timed runs of each command, at least 5 (default 7)
 #     --starts N     timed starts of the program (default 200)
 #     --binary FILE  the program under test (default: built now, with cargo build --release)
-#     --alone FILE   the guest alone (default: built now, examples/sandbox_alone.rs)
+#     --alone FILE   the guest alone (default: built now, host-wasm/sandbox/examples/compare.rs)
 #
 # mkfs.erofs makes the images. The two commands of a comparison run in turn, N times each, after
 # one run that is not counted; the input is in the page cache, output goes to the tmpfs. Wall time
@@ -64,8 +64,9 @@ if [ -z "$binary" ]; then
     binary=$release/erofs-unpack
 fi
 if [ -z "$alone" ]; then
-    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack --example sandbox_alone)
-    alone=$release/examples/sandbox_alone
+    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack-sandbox --example compare \
+        --features embedded,erofs-unpack-core/fast-zstd,erofs-unpack-core/fast-gzip)
+    alone=$release/examples/compare
 fi
 [ -x "$binary" ] || die "there is no program $binary"
 
@@ -81,6 +82,13 @@ image() {
     tar_of "$size" "$partial.tar"
     mkfs.erofs --tar=f --aufs --quiet -Enoinline_data -b4096 -U "$uuid" "$partial" "$partial.tar" \
         >/dev/null
+    rm -f "$partial.tar"
+}
+
+# The same files in an image that is compressed by an algorithm.
+compressed() {
+    tar_of "$size" "$partial.tar"
+    mkfs.erofs --tar=f --quiet "-z$1" -U "$uuid" "$partial" "$partial.tar" >/dev/null
     rm -f "$partial.tar"
 }
 
@@ -190,18 +198,23 @@ cat "$image" >/dev/null
 compare "\`check\`, $inodes inodes" check 0.6
 image=$plain
 compare "\`check\`, the layer" check -
+for algorithm in lz4 zstd deflate lzma; do
+    image=$cache/$size.$algorithm.erofs
+    make "$image" compressed "$algorithm"
+    cat "$image" >/dev/null
+    compare "\`check --level full\`, files by $algorithm" check_full -
+done
 
 printf '\nDecoding alone, on one thread, and what a guest costs:\n\n'
 printf '| | native, MB/s | sandbox, MB/s | ratio | loading, µs | a guest, µs | aim |\n|---|---:|---:|---:|---:|---:|---|\n'
 for kind in zstd gzip; do
     blob=$plain.zst
     [ "$kind" = zstd ] || blob=$plain.gz
-    eval "$("$alone" "$blob" | tr ' ' '\n')"
-    # shellcheck disable=SC2154  # the program says them
-    awk -v kind="$kind" -v native="$native_mb_s" -v inside="$sandbox_mb_s" -v ratio="$ratio" \
-        -v load="$load_us" -v guest="$guest_us" 'BEGIN {
-            printf "| %s | %d | %d | %.2f | %d | %.1f | a guest 50 µs: %s |\n", kind, native, inside,
-                ratio, load, guest, guest <= 50 ? "met" : "missed" }'
+    "$alone" "$blob" "$runs" embedded | awk -F ' *[|] *' -v kind="$kind" '
+        $2 == "native" { native = $4 }
+        $2 == "embedded" {
+            printf "| %s | %d | %d | %.2f | %d | %.1f | a guest 50 µs: %s |\n", kind, native, $4,
+                $5, $6, $7, $7 <= 50 ? "met" : "missed" }'
 done
 
 # The program from its start to its end, on a layer of a few kilobytes.
