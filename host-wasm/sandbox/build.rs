@@ -27,8 +27,11 @@ fn main() {
 mod embed {
     use std::env;
     use std::fs;
+    use std::iter;
     use std::path::Path;
     use std::process::exit;
+
+    use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
     use crate::compile::{Cpu, precompile};
     use crate::config::{Interruption, Room};
@@ -36,11 +39,11 @@ mod embed {
     /// `host-wasm/build embedded` makes it.
     const MODULE: &[u8] = include_bytes!("module/erofs_unpack.wasm.gz");
 
-    /// The forms, by the names that `src/embedded.rs` has for them.
-    const FORMS: [(&str, Cpu, Room); 3] = [
-        ("any", Cpu::Any, Room::Reserved),
-        ("haswell", Cpu::Haswell, Room::Reserved),
-        ("tight", Cpu::Any, Room::Tight),
+    /// The forms, by the names that `src/embedded.rs` has for them. `Cpu::Haswell` says nothing
+    /// where the target is not x86-64.
+    const FORMS: [(&str, Cpu, Room); 2] = [
+        ("fast", Cpu::Haswell, Room::Reserved),
+        ("plain", Cpu::Any, Room::Tight),
     ];
 
     /// Ends the build with what is wrong.
@@ -60,9 +63,6 @@ mod embed {
         let module = unpack(MODULE).unwrap_or_else(|| fail("it cannot be unpacked"));
         let (out, target) = (variable("OUT_DIR"), variable("TARGET"));
         for (name, cpu, room) in FORMS {
-            if cpu == Cpu::Haswell && !target.starts_with("x86_64-") {
-                continue;
-            }
             let code = precompile(&module, &target, cpu, room, Interruption::Watchdog)
                 .unwrap_or_else(|error| fail(&format!("it cannot be compiled: {error:#}")));
             let path = Path::new(&out).join(name).with_extension("cwasm");
@@ -77,7 +77,9 @@ mod embed {
         let deflated = packed.strip_prefix(b"\x1f\x8b\x08\x00")?.get(6..)?;
         let (deflated, trailer) = deflated.split_last_chunk::<8>()?;
         let [.., a, b, c, d] = *trailer;
-        let module = miniz_oxide::inflate::decompress_to_vec(deflated).ok()?;
-        (module.len() == u32::from_le_bytes([a, b, c, d]) as usize).then_some(module)
+        let mut module = vec![0; u32::from_le_bytes([a, b, c, d]) as usize];
+        let size =
+            decompress_slice_iter_to_slice(&mut module, iter::once(deflated), false, true).ok()?;
+        (module.len() == size).then_some(module)
     }
 }

@@ -4,13 +4,11 @@
 use crate::config::Room;
 use crate::load::{Late, LoadError, Sandbox};
 
-/// For every processor of the target.
-const ANY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/any.cwasm"));
-/// For those with AVX2 and BMI2.
-#[cfg(target_arch = "x86_64")]
-const HASWELL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/haswell.cwasm"));
-/// For every processor, within the memory that a guest has.
-const TIGHT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tight.cwasm"));
+/// For the processors of the target; on x86-64 for those from 2013 on, with AVX2 and BMI2.
+const FAST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fast.cwasm"));
+/// For every processor, within the memory that a guest has. It is slower. A third form, for older
+/// processors with addresses to spare, would be an eighth of the program.
+const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plain.cwasm"));
 
 impl Sandbox {
     /// The module that this crate carries, in the form that suits this machine and this process.
@@ -21,15 +19,13 @@ impl Sandbox {
     ///
     /// When the system does not give what it needs: a thread, and memory for code.
     pub fn embedded(late: &Late) -> Result<Self, LoadError> {
-        if addresses_are_limited() {
-            return load(TIGHT, Room::Tight, late);
-        }
         // wasmtime refuses code for another processor.
-        #[cfg(target_arch = "x86_64")]
-        if let Ok(sandbox) = load(HASWELL, Room::Reserved, late) {
+        if !addresses_are_limited()
+            && let Ok(sandbox) = load(FAST, Room::Reserved, late)
+        {
             return Ok(sandbox);
         }
-        load(ANY, Room::Reserved, late)
+        load(PLAIN, Room::Tight, late)
     }
 }
 
