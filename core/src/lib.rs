@@ -61,7 +61,8 @@ pub mod unpack;
 pub use error::{At, Code, Error, Kind, Value};
 pub use limits::Limits;
 
-/// The example of the README, so that it is tested. It needs nothing beyond the smallest tier.
+/// The examples of the README, so that they are tested. The first needs nothing beyond the
+/// smallest tier.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[derive(Debug)]
