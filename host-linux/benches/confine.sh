@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what it costs to give up what is not needed: the program with the wall and with
+# Measures what it costs to give up what is not needed: the program confined and with
 # `--no-confine`, in turn. Prints a Markdown table with the machine and the date.
 #
 #   host-linux/benches/confine.sh [OPTION]...

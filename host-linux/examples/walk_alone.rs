@@ -14,9 +14,9 @@ use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 
-use erofs_unpack::image_file::FileAt;
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::erofs::{FileType, Image, Inode};
+use erofs_unpack_ops::image_file::FileAt;
 
 const USAGE: &str = "usage: walk_alone metadata|content IMAGE";
 /// Size of the pieces in which files are read.

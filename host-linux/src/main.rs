@@ -1,18 +1,26 @@
-//! The program `erofs-unpack`.
+//! The program `erofs-unpack` on Linux: the command line, and the commands that only Linux has. What
+//! they do is not in here: that is `erofs-unpack-ops`.
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "this is a program"
+)]
+
+mod args;
+mod command;
+mod json;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use erofs_unpack::cli::{Cli, Command};
-use erofs_unpack::command;
+
+use args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     ExitCode::from(match cli.command {
-        Command::Unpack(args) => command::unpack::run(&args),
-        Command::Check(args) => command::check::run(&args),
+        Command::Shared(command) => command.run(),
         Command::Rules(args) => command::rules::run(&args),
-        Command::Inspect(args) => command::inspect::run(&args),
         Command::Stream(args) => command::stream::run(&args),
         Command::Cache(args) => command::cache::run(&args),
         Command::Doctor(args) => command::doctor::run(&args),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use erofs_unpack::isolation::Isolation;
+use erofs_unpack_ops::Sandbox;
 
 /// Where an entry lies.
 fn entry(cache: &Path, diff_id: &str) -> PathBuf {
@@ -35,7 +35,7 @@ fn both(caches: &[PathBuf; 2], arguments: impl Fn(&Path) -> Vec<OsString>) -> (i
 
 #[test]
 fn the_sandbox_changes_nothing_in_what_is_said() {
-    if !Isolation::AVAILABLE {
+    if !Sandbox::AVAILABLE {
         println!("skipped: needs the feature sandbox");
         return;
     }
@@ -93,7 +93,7 @@ fn the_sandbox_changes_nothing_in_what_is_said() {
 /// A program without the sandbox says so, and does nothing.
 #[test]
 fn asked_for_where_it_is_not() {
-    if Isolation::AVAILABLE {
+    if Sandbox::AVAILABLE {
         println!("skipped: needs a program without the feature sandbox");
         return;
     }

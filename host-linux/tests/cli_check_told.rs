@@ -13,7 +13,7 @@ use std::process::Command;
 
 use common::device::*;
 use common::*;
-use erofs_unpack::isolation::Isolation;
+use erofs_unpack_ops::Sandbox;
 use serde_json::Value;
 
 #[test]
@@ -69,7 +69,7 @@ fn a_device_belongs_to_the_image_or_is_foreign() {
     assert!(lines[0].starts_with("error file-bounds: "), "{lines:?}");
     assert!(lines[1].starts_with("  /f: "), "{lines:?}");
     // A guest is told of devices too, and says the same of them.
-    if Isolation::AVAILABLE {
+    if Sandbox::AVAILABLE {
         for device in [&device, &short] {
             for level in ["metadata", "full"] {
                 let [inside, native] = ["wasm", "none"].map(|sandbox| {
@@ -88,7 +88,7 @@ fn a_device_belongs_to_the_image_or_is_foreign() {
 /// Where the address space is limited, a guest gets by with what it has.
 #[test]
 fn the_sandbox_keeps_to_a_limit_of_addresses() {
-    if !Isolation::AVAILABLE {
+    if !Sandbox::AVAILABLE {
         return;
     }
     let dir = Dir::new();

@@ -288,7 +288,7 @@ fn several_paths_have_headings_and_errors_do_not_stop() {
 fn paths_below(root: &Path, prefix: &str, all: &mut BTreeSet<String>) {
     for entry in fs::read_dir(root).unwrap() {
         let entry = entry.unwrap();
-        let name = erofs_unpack::Escaped::name(entry.file_name().as_bytes()).to_string();
+        let name = erofs_unpack_ops::Escaped::name(entry.file_name().as_bytes()).to_string();
         let path = format!("{prefix}/{name}");
         if entry.file_type().unwrap().is_dir() {
             paths_below(&entry.path(), &path, all);

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use erofs_unpack::publish::{Folder, Group, Target, Unpublished, Way, clone_or_copy, sweep};
-use erofs_unpack::{HostError, TargetFault};
+use erofs_unpack_ops::publish::{Folder, Group, Target, Unpublished, sweep};
+use erofs_unpack_ops::system::{Way, clone_or_copy};
+use erofs_unpack_ops::{HostError, TargetFault};
 
 /// A directory that is removed with its content.
 struct Dir(PathBuf);

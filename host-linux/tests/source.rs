@@ -11,10 +11,10 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use erofs_unpack::HostError;
-use erofs_unpack::source::{BlobReader, ImageSource, Source, SourceFault, SourceOptions};
 use erofs_unpack_core::oci::{Algorithm, Digest};
 use erofs_unpack_core::{Code, Limits};
+use erofs_unpack_ops::HostError;
+use erofs_unpack_ops::source::{BlobReader, ImageSource, Source, SourceFault, SourceOptions};
 
 /// A directory that is removed with its content.
 struct Dir(PathBuf);

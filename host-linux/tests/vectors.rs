@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use erofs_unpack::isolation::Isolation;
 use erofs_unpack_conformance::blob::{Blob, Content, sha256};
 use erofs_unpack_conformance::manifest::{
     Case, CheckInput, Expected, LayoutInput, Level, Limits, Operation, Place, Policy, UnpackInput,
 };
 use erofs_unpack_conformance::run::Vectors;
+use erofs_unpack_ops::Sandbox;
 use serde_json::{Value as Json, json};
 
 /// A folder that is removed with its content, and where the program is to decode and check.
@@ -453,7 +453,7 @@ fn run_share(share: usize, of: usize) {
             continue;
         };
         ran += 1;
-        if Isolation::AVAILABLE {
+        if Sandbox::AVAILABLE {
             match (&native, answer(case, &vectors, "wasm")) {
                 (Ok(native), Some(Ok(inside))) if *native != inside => {
                     failures.push(format!("{id}: {inside:?}, natively {native:?}"));

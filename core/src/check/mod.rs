@@ -58,6 +58,18 @@ pub enum Level {
     Full,
 }
 
+impl Level {
+    /// Its name: `superblock`, `metadata` or `full`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Superblock => "superblock",
+            Self::Metadata => "metadata",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What a check is asked to do.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

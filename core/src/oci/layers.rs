@@ -27,6 +27,18 @@ pub enum Policy {
     Strict,
 }
 
+impl Policy {
+    /// Its name: `any`, `containerd` or `strict`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Containerd => "containerd",
+            Self::Strict => "strict",
+        }
+    }
+}
+
 /// What a layer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

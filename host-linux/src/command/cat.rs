@@ -6,17 +6,17 @@ use std::os::unix::ffi::OsStrExt as _;
 use erofs_unpack_core::erofs::FileType;
 use rustix::io::Errno;
 
-use super::read::{Out, Reader, run as run_reader};
-use crate::cli::Cat;
-use crate::error::HostError;
-use crate::image_path::Last;
+use erofs_unpack_ops::HostError;
+use erofs_unpack_ops::reader::{Last, Reader};
+
+use super::read::{Out, run as run_reader};
+use crate::args::Cat;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 1 << 18;
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Cat) -> u8 {
+pub(crate) fn run(args: &Cat) -> u8 {
     run_reader("cat", &args.image, false, true, |reader, out| {
         let mut buffer = vec![0; PIECE];
         for path in &args.paths {
@@ -29,7 +29,7 @@ pub fn run(args: &Cat) -> u8 {
 }
 
 fn cat(
-    reader: &Reader<'_>,
+    reader: &Reader,
     path: &std::ffi::OsStr,
     buffer: &mut [u8],
     out: &mut Out,
@@ -43,7 +43,7 @@ fn cat(
     };
     if let Some(answer) = answer {
         return Err(HostError::environment(
-            reader.file.inside(path),
+            reader.file().inside(path),
             "read",
             answer,
         ));
@@ -51,7 +51,7 @@ fn cat(
     let mut offset: u64 = 0;
     loop {
         let read = reader
-            .image
+            .image()
             .read(&inode, offset, buffer)
             .map_err(|error| reader.failed(path, error))?;
         if read == 0 {

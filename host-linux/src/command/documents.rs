@@ -9,13 +9,14 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::{Cli, EXIT_CODES, SIGNALS};
-use crate::error::HostError;
-use crate::say;
+use erofs_unpack_cli::args::{EXIT_CODES, SIGNALS};
+use erofs_unpack_cli::output::{print, print_error};
+use erofs_unpack_ops::HostError;
+
+use crate::args::Cli;
 
 /// Prints the completions for a shell and gives the exit code.
-#[must_use]
-pub fn completions(shell: Shell) -> u8 {
+pub(crate) fn completions(shell: Shell) -> u8 {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "erofs-unpack", &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();
@@ -24,20 +25,19 @@ pub fn completions(shell: Shell) -> u8 {
         // program's name has a hyphen; then nothing completes behind a subcommand.
         text = text.replace("erofs__subcmd__unpack", "erofs__unpack");
     }
-    told(say::print(&text))
+    exit_code(print(&text))
 }
 
 /// Writes the man pages into a folder, which is made if it is missing, and gives the exit code.
-#[must_use]
-pub fn man(folder: &Path) -> u8 {
-    told(write_pages(folder))
+pub(crate) fn man(folder: &Path) -> u8 {
+    exit_code(write_pages(folder))
 }
 
-fn told(result: Result<(), HostError>) -> u8 {
+fn exit_code(result: Result<(), HostError>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(error) => {
-            say::complain(&error);
+            print_error(&error);
             error.exit_code()
         }
     }

@@ -4,27 +4,19 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use erofs_unpack_core::erofs::{
-    Compat, CompressionConfigs, Data, DeviceSlot, Extent, FileType, Image, Inode, Place, ReadError,
-    Space,
-};
-use serde::Serialize;
+use erofs_unpack_cli::command::inspect::superblock_text;
+use erofs_unpack_cli::date::Date;
+use erofs_unpack_cli::output::print_error;
+use erofs_unpack_core::erofs::{FileType, Inode};
+use erofs_unpack_ops::reader::{ExtentReport, InodeDump, Last, Reader, SuperblockDump};
+use erofs_unpack_ops::{Escaped, HostError};
 
-use super::inspect::superblock_text;
-use super::read::{FileReport, Out, Reader, mode_text, run as run_reader};
-use crate::cli::Dump;
-use crate::date::Date;
-use crate::error::HostError;
-use crate::escape::Escaped;
-use crate::image_file::FileAt;
-use crate::image_path::Last;
-use crate::report::SuperblockReport;
-use crate::say;
+use super::read::{Out, mode_text, run as run_reader};
+use crate::args::Dump;
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Dump) -> u8 {
-    // A wrong checksum is told and does not hide the rest.
+pub(crate) fn run(args: &Dump) -> u8 {
+    // A wrong checksum is said and does not hide the rest.
     run_reader(
         "dump",
         &args.image,
@@ -36,8 +28,8 @@ pub fn run(args: &Dump) -> u8 {
                 dump_inode(reader, Some(path), &inode, out)
             }
             (None, Some(nid)) => {
-                let inode = reader.image.inode(nid);
-                let inode = inode.map_err(|error| reader.file.failed(error))?;
+                let inode = reader.image().inode(nid);
+                let inode = inode.map_err(|error| reader.file().failed(error))?;
                 dump_inode(reader, None, &inode, out)
             }
             (None, None) => dump_superblock(reader, out),
@@ -45,99 +37,16 @@ pub fn run(args: &Dump) -> u8 {
     )
 }
 
-// --- The superblock -----------------------------------------------------------------------------
-
-/// What an image says of itself.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ImageReport {
-    superblock: SuperblockReport,
-    /// Whether the stated checksum is right; absent without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checksum_valid: Option<bool>,
-    /// Base of the times of compact inodes: seconds since 1970, and nanoseconds.
-    epoch: i64,
-    fixed_nanoseconds: u32,
-    compression: CompressionReport,
-    devices: Vec<DeviceReport>,
-}
-
-/// The compression configurations.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CompressionReport {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lz4_max_distance: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lz4_max_pcluster_blocks: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lzma_dictionary: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deflate_window_bits: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zstd_window_bits: Option<u8>,
-}
-
-impl CompressionReport {
-    fn of(configs: &CompressionConfigs) -> Self {
-        Self {
-            lz4_max_distance: configs.lz4.map(|lz4| lz4.max_distance),
-            lz4_max_pcluster_blocks: configs.lz4.map(|lz4| lz4.max_pcluster_blocks),
-            lzma_dictionary: configs.lzma_dictionary,
-            deflate_window_bits: configs.deflate_window_bits,
-            zstd_window_bits: configs.zstd_window_bits,
-        }
+fn dump_superblock(reader: &Reader, out: &mut Out) -> Result<(), HostError> {
+    let (dump, wrong_checksum) = reader.dump()?;
+    if let Some(error) = wrong_checksum {
+        print_error(format_args!("warning: {error}"));
     }
+    out.text(format_args!("{}", image_text(&dump)))?;
+    out.json(|json| json.members(&dump))
 }
 
-/// A slot of the device table.
-#[derive(Serialize)]
-struct DeviceReport {
-    /// Its tag, escaped.
-    tag: String,
-    blocks: u64,
-    /// The block where it starts in the address space of the image, or 0.
-    start: u64,
-}
-
-impl DeviceReport {
-    fn of(slot: &DeviceSlot) -> Self {
-        let end = slot.tag.iter().position(|byte| *byte == 0);
-        let tag = slot.tag.get(..end.unwrap_or(slot.tag.len()));
-        Self {
-            tag: Escaped::name(tag.unwrap_or_default()).to_string(),
-            blocks: slot.blocks,
-            start: slot.start,
-        }
-    }
-}
-
-fn dump_superblock(reader: &Reader<'_>, out: &mut Out) -> Result<(), HostError> {
-    let image = reader.image;
-    let superblock = image.superblock();
-    let has_checksum = superblock.compat.has(Compat::SB_CHKSUM);
-    let checksum_valid = match image.verify_checksum() {
-        Ok(()) => has_checksum.then_some(true),
-        Err(ReadError::Refused(error)) => {
-            let error = HostError::refused(reader.file.place(), error);
-            say::complain(format_args!("warning: {error}"));
-            Some(false)
-        }
-        Err(error) => return Err(reader.file.failed(error)),
-    };
-    let report = ImageReport {
-        superblock: SuperblockReport::of(superblock),
-        checksum_valid,
-        epoch: superblock.epoch,
-        fixed_nanoseconds: superblock.fixed_nanoseconds,
-        compression: CompressionReport::of(image.compression_configs()),
-        devices: image.devices().map(DeviceReport::of).collect(),
-    };
-    out.text(format_args!("{}", image_text(&report)))?;
-    out.json(|json| json.members(&report))
-}
-
-fn image_text(report: &ImageReport) -> String {
+fn image_text(report: &SuperblockDump) -> String {
     let mut text = superblock_text(&report.superblock);
     let mut add = |name: &str, value: String| {
         let _ = writeln!(text, "{:<26}{value}", format!("{name}:"));
@@ -193,159 +102,43 @@ fn image_text(report: &ImageReport) -> String {
     text
 }
 
-// --- An inode -----------------------------------------------------------------------------------
-
-/// An inode.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InodeReport {
-    #[serde(flatten)]
-    file: FileReport,
-    layout: &'static str,
-    inode_size: u64,
-    xattr_size: u64,
-    on_disk_size: u64,
-    /// Whether it lies in the metabox, and where, in bytes.
-    metabox: bool,
-    offset: u64,
-}
-
-/// An extent.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExtentReport {
-    offset: u64,
-    length: u64,
-    /// `hole`, `inline`, `raw`, `fragment`, or how it is encoded.
-    kind: &'static str,
-    /// Where it lies, in bytes: of the image, of the device, of the metabox, or for a fragment
-    /// of the packed inode's content.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    physical: Option<u64>,
-    /// How many bytes it takes there.
-    physical_length: u64,
-    /// The number of the device, from 1.
-    #[serde(skip_serializing_if = "is_zero")]
-    device: u16,
-    /// Whether it lies in the metabox.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
-    metabox: bool,
-    /// Whether it is only the first part of what is encoded there.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
-    partial: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_zero(number: &u16) -> bool {
-    *number == 0
-}
-
-impl ExtentReport {
-    fn of(extent: &Extent) -> Self {
-        let mut report = Self {
-            offset: extent.offset,
-            length: extent.length,
-            kind: "hole",
-            physical: None,
-            physical_length: extent.length,
-            device: 0,
-            metabox: false,
-            partial: false,
-        };
-        match extent.place {
-            Place::Metadata { space, offset } => {
-                report.kind = "inline";
-                report.physical = Some(offset);
-                report.metabox = space == Space::Metabox;
-            }
-            Place::Raw { device, offset } => {
-                report.kind = "raw";
-                report.physical = Some(offset);
-                report.device = device;
-            }
-            Place::Encoded(pcluster) => {
-                report.kind = pcluster.encoding.name();
-                report.physical = Some(pcluster.offset);
-                report.physical_length = pcluster.length;
-                report.metabox = pcluster.metadata == Some(Space::Metabox);
-                report.partial = pcluster.partial;
-            }
-            Place::Fragment { offset } => {
-                report.kind = "fragment";
-                report.physical = Some(offset);
-                report.physical_length = 0;
-            }
-            _ => report.physical_length = 0,
-        }
-        report
-    }
-}
-
 fn dump_inode(
-    reader: &Reader<'_>,
+    reader: &Reader,
     path: Option<&OsStr>,
     inode: &Inode,
     out: &mut Out,
 ) -> Result<(), HostError> {
-    let image = reader.image;
-    let failed = |error| match path {
-        Some(path) => reader.failed(path.as_bytes(), error),
-        None => reader.file.failed(error),
+    let path = path.map(OsStr::as_bytes);
+    let target = match path {
+        // Only JSON has it.
+        Some(path) if out.is_json() => reader.target(path, inode)?,
+        _ => None,
     };
-    if out.is_json() {
-        let target = match path {
-            Some(path) => reader.target(path.as_bytes(), inode)?,
-            None => None,
-        };
-        let report = InodeReport {
-            file: FileReport::of(inode, target.as_deref()),
-            layout: inode.layout.name(),
-            inode_size: inode.record_size(),
-            xattr_size: inode.xattr_size(),
-            on_disk_size: on_disk_size(image, inode),
-            metabox: image.space(inode.nid) == Space::Metabox,
-            offset: inode.offset,
-        };
-        out.json(|json| {
-            json.name("inode")?;
-            json.value(&report)?;
-            json.name("extents")?;
-            json.list()
-        })?;
-    }
+    let dump = reader.dump_inode(inode, target.as_deref());
+    out.json(|json| {
+        json.name("inode")?;
+        json.value(&dump)?;
+        json.name("extents")?;
+        json.list()
+    })?;
     let name = path.map_or_else(
         || format!("nid {}", inode.nid),
-        |path| Escaped::name(path.as_bytes()).to_string(),
+        |path| Escaped::name(path).to_string(),
     );
-    out.text(format_args!("{}", inode_text(image, &name, inode)))?;
+    out.text(format_args!("{}", inode_text(&name, &dump)))?;
     let mut count: u64 = 0;
-    let mut offset = 0;
-    let has_content = matches!(
-        inode.file_type,
-        FileType::Regular | FileType::Directory | FileType::Symlink
-    );
-    while has_content && offset < inode.size {
-        let extent = image.extent(inode, offset).map_err(failed)?;
-        let report = ExtentReport::of(&extent);
-        out.text(format_args!("{}", extent_text(count, &report)))?;
-        out.json(|json| json.value(&report))?;
+    reader.extents(inode, path, |extent| {
+        out.text(format_args!("{}", extent_text(count, extent)))?;
+        out.json(|json| json.value(extent))?;
         count = count.saturating_add(1);
-        offset = extent.offset.saturating_add(extent.length);
-    }
+        Ok(())
+    })?;
     out.text(format_args!("{name}: {count} extents found\n"))
 }
 
-/// How many bytes the content takes in the image.
-fn on_disk_size(image: &Image<FileAt>, inode: &Inode) -> u64 {
-    match inode.data {
-        Data::CompressedBlocks(blocks) => blocks.saturating_mul(image.superblock().block_size()),
-        Data::Device(..) | Data::Nothing => 0,
-        _ => inode.size,
-    }
-}
-
-fn inode_text(image: &Image<FileAt>, name: &str, inode: &Inode) -> String {
-    let on_disk = on_disk_size(image, inode);
+fn inode_text(name: &str, dump: &InodeDump) -> String {
+    let inode = &dump.inode;
+    let on_disk = dump.on_disk_size;
     let kind = match inode.file_type {
         FileType::Regular => "regular file",
         FileType::Directory => "directory",
@@ -363,10 +156,7 @@ fn inode_text(image: &Image<FileAt>, name: &str, inode: &Inode) -> String {
         || "-".to_owned(),
         |ratio| format!("{}.{:02}%", ratio / 100, ratio % 100),
     );
-    let place = match image.space(inode.nid) {
-        Space::Image => "",
-        Space::Metabox => " of the metabox",
-    };
+    let place = if dump.metabox { " of the metabox" } else { "" };
     let mut text = String::new();
     let _ = writeln!(text, "Path : {name}");
     let _ = writeln!(

@@ -6,15 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use erofs_unpack_core::erofs::{FileType, Inode};
 use serde::Serialize;
 
-use super::read::{FileReport, Out, Reader, Widths, row, run as run_reader};
-use crate::cli::Ls;
-use crate::error::HostError;
-use crate::escape::Escaped;
-use crate::image_path::Last;
+use erofs_unpack_ops::reader::{FileReport, Last, Reader};
+use erofs_unpack_ops::{Escaped, HostError};
+
+use super::read::{Out, Widths, row, run as run_reader};
+use crate::args::Ls;
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Ls) -> u8 {
+pub(crate) fn run(args: &Ls) -> u8 {
     run_reader("ls", &args.image, args.json, true, |reader, out| {
         out.json(|json| {
             json.name("entries")?;
@@ -53,7 +52,7 @@ struct EntryReport {
 
 struct Listing<'a> {
     args: &'a Ls,
-    reader: &'a Reader<'a>,
+    reader: &'a Reader,
     headings: bool,
     is_first: bool,
 }
@@ -73,7 +72,7 @@ impl Listing<'_> {
         if !self.args.recursive {
             return self.directory(path, &inode, out);
         }
-        let mut walk = self.reader.image.walk_from(inode);
+        let mut walk = self.reader.image().walk_from(inode);
         loop {
             let visit = match walk.next() {
                 Ok(Some(visit)) => visit,
@@ -115,12 +114,12 @@ impl Listing<'_> {
         mut take: impl FnMut(&Self, &[u8], &Inode) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
         let failed = |error| self.reader.failed(path, error);
-        let mut entries = self.reader.image.entries(dir).map_err(failed)?;
+        let mut entries = self.reader.image().entries(dir).map_err(failed)?;
         while let Some(entry) = entries.next().map_err(failed)? {
             if matches!(entry.name, b"." | b"..") {
                 continue;
             }
-            let inode = self.reader.image.inode(entry.nid);
+            let inode = self.reader.image().inode(entry.nid);
             let inode =
                 inode.map_err(|error| self.reader.failed(&join(path, entry.name), error))?;
             take(self, entry.name, &inode)?;
@@ -165,7 +164,7 @@ impl Listing<'_> {
             return Ok(false);
         }
         for name in ["system.posix_acl_access", "system.posix_acl_default"] {
-            let found = self.reader.image.xattr(inode, name.as_bytes());
+            let found = self.reader.image().xattr(inode, name.as_bytes());
             if found
                 .map_err(|error| self.reader.failed(path, error))?
                 .is_some()

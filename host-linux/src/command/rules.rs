@@ -4,10 +4,11 @@ use erofs_unpack_core::check::{RULES, Rule, Severity};
 use erofs_unpack_core::oci::Policy;
 use serde::Serialize;
 
-use super::json;
-use crate::cli::Rules;
-use crate::error::HostError;
-use crate::say;
+use erofs_unpack_cli::output::print;
+use erofs_unpack_ops::HostError;
+use erofs_unpack_ops::report::to_json;
+
+use crate::args::Rules;
 
 /// The policies, from the laxest to the strictest.
 const POLICIES: [Policy; 3] = [Policy::Any, Policy::Containerd, Policy::Strict];
@@ -83,9 +84,8 @@ impl Row {
 }
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Rules) -> u8 {
-    match say::print(&text(args)) {
+pub(crate) fn run(args: &Rules) -> u8 {
+    match print(&text(args)) {
         Ok(()) => 0,
         Err(error) => HostError::exit_code(&error),
     }
@@ -94,7 +94,7 @@ pub fn run(args: &Rules) -> u8 {
 fn text(args: &Rules) -> String {
     if args.json {
         let rows: Vec<Row> = RULES.iter().map(Row::of).collect();
-        return json(&rows) + "\n";
+        return to_json(&rows);
     }
     if args.markdown {
         return markdown();
@@ -107,8 +107,7 @@ fn text(args: &Rules) -> String {
 }
 
 /// The page of the documentation.
-#[must_use]
-pub fn markdown() -> String {
+pub(crate) fn markdown() -> String {
     let mut text = INTRODUCTION.to_owned();
     text.push_str("\n| rule | demand | why | any | containerd | strict | source |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");

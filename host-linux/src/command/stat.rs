@@ -1,22 +1,16 @@
 //! `erofs-unpack stat`: all that an image says of files.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 
-use erofs_unpack_core::erofs::{FileType, Inode};
-use serde::Serialize;
+use erofs_unpack_cli::date::Date;
+use erofs_unpack_core::erofs::FileType;
+use erofs_unpack_ops::reader::{Last, StatReport, device};
 
-use super::read::{FileReport, Out, Reader, device, mode_text, run as run_reader};
-use crate::cli::Stat;
-use crate::date::Date;
-use crate::error::HostError;
-use crate::escape::Escaped;
-use crate::image_path::Last;
+use super::read::{mode_text, run as run_reader};
+use crate::args::Stat;
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Stat) -> u8 {
+pub(crate) fn run(args: &Stat) -> u8 {
     let last = if args.dereference {
         Last::Target
     } else {
@@ -28,76 +22,24 @@ pub fn run(args: &Stat) -> u8 {
             json.list()
         })?;
         for path in &args.paths {
-            if let Err(error) = stat(reader, path, last, out) {
-                out.fail(error)?;
+            match reader.stat(path, last) {
+                Ok(report) => {
+                    out.text(format_args!("{}", text(&report)))?;
+                    out.json(|json| json.value(&report))?;
+                }
+                Err(error) => out.fail(error)?,
             }
         }
         Ok(())
     })
 }
 
-/// A file in JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StatReport {
-    /// As it was asked for, escaped.
-    path: String,
-    #[serde(flatten)]
-    file: FileReport,
-    layout: &'static str,
-    inode_size: u64,
-    xattrs: Vec<XattrReport>,
-}
-
-/// An extended attribute.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct XattrReport {
-    /// With its prefix, escaped.
-    name: String,
-    /// Escaped.
-    value: String,
-}
-
-fn stat(reader: &Reader<'_>, path: &OsStr, last: Last, out: &mut Out) -> Result<(), HostError> {
-    let inode = reader.find(path, last)?;
-    let path = path.as_bytes();
-    let target = reader.target(path, &inode)?;
-    let xattrs = xattrs(reader, path, &inode)?;
-    if out.is_json() {
-        let report = StatReport {
-            path: Escaped::name(path).to_string(),
-            file: FileReport::of(&inode, target.as_deref()),
-            layout: inode.layout.name(),
-            inode_size: inode.record_size(),
-            xattrs,
-        };
-        return out.json(|json| json.value(&report));
-    }
-    out.text(format_args!(
-        "{}",
-        text(path, &inode, target.as_deref(), &xattrs)
-    ))
-}
-
-fn xattrs(reader: &Reader<'_>, path: &[u8], inode: &Inode) -> Result<Vec<XattrReport>, HostError> {
-    let failed = |error| reader.failed(path, error);
-    let mut all = Vec::new();
-    let mut xattrs = reader.image.xattrs(inode).map_err(failed)?;
-    while let Some(xattr) = xattrs.next().map_err(failed)? {
-        all.push(XattrReport {
-            name: Escaped::name(xattr.name).to_string(),
-            value: Escaped::name(xattr.value).to_string(),
-        });
-    }
-    Ok(all)
-}
-
 /// A file as `stat` shows it, with what only an image has.
-fn text(path: &[u8], inode: &Inode, target: Option<&[u8]>, xattrs: &[XattrReport]) -> String {
-    let mut text = format!("  File: {}", Escaped::name(path));
-    if let Some(target) = target {
-        let _ = write!(text, " -> {}", Escaped::name(target));
+fn text(report: &StatReport) -> String {
+    let inode = &report.inode;
+    let mut text = format!("  File: {}", report.path);
+    if let Some(target) = &report.file.target {
+        let _ = write!(text, " -> {target}");
     }
     let kind = match inode.file_type {
         FileType::Regular if inode.size == 0 => "regular empty file",
@@ -134,7 +76,7 @@ fn text(path: &[u8], inode: &Inode, target: Option<&[u8]>, xattrs: &[XattrReport
         inode.layout.name(),
         inode.record_size()
     );
-    for xattr in xattrs {
+    for xattr in &report.xattrs {
         let _ = writeln!(text, " Xattr: {}={}", xattr.name, xattr.value);
     }
     text

@@ -7,17 +7,16 @@ use erofs_unpack_core::erofs::{Entries, FileType, Inode};
 use erofs_unpack_core::{At, Code, Error, Value};
 use serde::Serialize;
 
-use super::read::{FileReport, Out, Reader, run as run_reader};
-use crate::cli::Tree;
-use crate::error::HostError;
-use crate::escape::Escaped;
-use crate::image_file::FileAt;
-use crate::image_path::Last;
+use erofs_unpack_ops::image_file::FileAt;
+use erofs_unpack_ops::reader::{FileReport, Last, Reader};
+use erofs_unpack_ops::{Escaped, HostError};
+
+use super::read::{Out, run as run_reader};
+use crate::args::Tree;
 use crate::json::JsonWriter;
 
 /// Runs the command and gives its exit code.
-#[must_use]
-pub fn run(args: &Tree) -> u8 {
+pub(crate) fn run(args: &Tree) -> u8 {
     run_reader("tree", &args.image, args.json, true, |reader, out| {
         let path = args.path.as_deref().unwrap_or(OsStr::new("/"));
         let start = reader.find(path, Last::Link)?;
@@ -69,7 +68,7 @@ struct Level<'a> {
 }
 
 struct Drawing<'a> {
-    reader: &'a Reader<'a>,
+    reader: &'a Reader,
     /// How deep it goes, if not all the way.
     most: Option<u32>,
     levels: Vec<Level<'a>>,
@@ -98,7 +97,7 @@ impl Drawing<'_> {
                 self.path.push(b'/');
             }
             self.path.extend_from_slice(&entry.name);
-            let inode = self.reader.image.inode(entry.nid);
+            let inode = self.reader.image().inode(entry.nid);
             let inode = inode.map_err(|error| self.reader.failed(&self.path, error))?;
             self.count(&inode)?;
             let branch = if is_last { "└── " } else { "├── " };
@@ -110,7 +109,7 @@ impl Drawing<'_> {
 
     /// Counts a file, and the work with it.
     fn count(&mut self, inode: &Inode) -> Result<(), HostError> {
-        let limit = self.reader.image.limits().inodes;
+        let limit = self.reader.image().limits().inodes;
         if self.counts.directories.saturating_add(self.counts.files) >= limit {
             let error = Error::new(Code::InodeLimit, At::Nid(inode.nid));
             return Err(self.refused(error.expected(Value::AtMost(limit))));
@@ -161,7 +160,7 @@ impl Drawing<'_> {
         if inode.file_type != FileType::Directory || is_deep {
             return out.json(JsonWriter::end);
         }
-        let limit = self.reader.image.limits().directory_depth;
+        let limit = self.reader.image().limits().directory_depth;
         if depth > limit.into() {
             let error = Error::new(Code::DirectoryDepth, At::Nid(inode.nid));
             return Err(self.refused(error.expected(Value::AtMost(limit.into()))));
@@ -169,7 +168,7 @@ impl Drawing<'_> {
         if self.levels.iter().any(|level| level.nid == inode.nid) {
             return Err(self.refused(Error::new(Code::DirectoryLoop, At::Nid(inode.nid))));
         }
-        let entries = self.reader.image.entries(inode);
+        let entries = self.reader.image().entries(inode);
         let mut entries = entries.map_err(|error| self.reader.failed(&self.path, error))?;
         let next = next(self.reader, &self.path, &mut entries)?;
         out.json(|json| {
@@ -187,13 +186,13 @@ impl Drawing<'_> {
     }
 
     fn refused(&self, error: Error) -> HostError {
-        HostError::refused(self.reader.file.inside(&self.path), error)
+        HostError::refused(self.reader.file().inside(&self.path), error)
     }
 }
 
 /// The next entry that is neither `.` nor `..`.
 fn next(
-    reader: &Reader<'_>,
+    reader: &Reader,
     path: &[u8],
     entries: &mut Entries<'_, FileAt>,
 ) -> Result<Option<Kept>, HostError> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use erofs_unpack::image_file::FileAt;
 use erofs_unpack_core::erofs::{Image, Incompat};
+use erofs_unpack_ops::image_file::FileAt;
 
 use crate::listing::{Bytes, Content, Listing, of_directory};
 use crate::machine::{Dir, Mounted, Skip, ready, run, run_for, said};

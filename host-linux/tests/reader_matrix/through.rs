@@ -10,8 +10,8 @@ use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{Level, Options, Severity, check_image};
 use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadError};
 
-use erofs_unpack::image_file::FileAt;
 use erofs_unpack_core::oci::Policy;
+use erofs_unpack_ops::image_file::FileAt;
 
 use crate::listing::{Bytes, Content, Entry, Listing, Sum, Unreadable};
 use crate::tree::noise;

@@ -229,18 +229,12 @@ fn what_came_through_is_said_when_asked() {
 
 #[test]
 fn the_configuration_for_containerd_calls_it_rightly() {
-    use clap::Parser as _;
-    use erofs_unpack::cli::{Cli, Command};
     let config = include_str!("../../integrations/containerd/config.toml");
     let value = |key: &str| {
         let line = config.lines().find_map(|line| line.strip_prefix(key));
         line.and_then(|line| line.strip_prefix(" = ")).unwrap()
     };
     // An array of strings is the same in JSON.
-    let arguments: Vec<String> = serde_json::from_str(value("args")).unwrap();
-    let path: String = serde_json::from_str(value("path")).unwrap();
-    let cli = Cli::try_parse_from([path].iter().chain(&arguments)).unwrap();
-    assert!(matches!(cli.command, Command::Stream(_)));
     let accepts: Vec<String> = serde_json::from_str(value("accepts")).unwrap();
     assert_eq!(accepts, [mimicked("+zstd")]);
     assert_eq!(value("returns"), format!("\"{}\"", mimicked("")));

@@ -1,20 +1,29 @@
 //! `erofs-unpack` as a WASI command: `unpack`, `check` and `inspect` on preopened folders, stdin and
-//! stdout. It is the Linux program as far as WASI goes: the same library, built for WASI.
+//! stdout. It has the commands that all hosts have, and none of its own.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use erofs_unpack::cli::{Cli, Command};
-use erofs_unpack::command;
+use clap::Parser;
+use erofs_unpack_cli::args::exit_codes;
+use erofs_unpack_cli::command::Command;
+
+/// Unpacks and verifies the EROFS layers of container images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "erofs-unpack",
+    version,
+    about,
+    after_help = exit_codes(),
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    ExitCode::from(match cli.command {
-        Command::Unpack(args) => command::unpack::run(&args),
-        Command::Check(args) => command::check::run(&args),
-        Command::Inspect(args) => command::inspect::run(&args),
-        // Built for the machine that tests it, the library has other commands too.
-        #[cfg(target_os = "linux")]
-        _ => 2,
-    })
+    ExitCode::from(Cli::parse().command.run())
 }

@@ -3,17 +3,17 @@
 use core::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
-use std::os::fd::AsFd as _;
 
 use serde::Serialize;
 
-use super::super::{confined, outcome_name};
-use super::Reader;
-use crate::cli::ImageArgs;
-use crate::error::HostError;
+use erofs_unpack_cli::output::print_error;
+use erofs_unpack_ops::HostError;
+use erofs_unpack_ops::reader::Reader;
+use erofs_unpack_ops::report::{ErrorReport, VERSION, outcome_name, shown};
+use erofs_unpack_ops::system::{self, Purpose};
+
+use crate::args::ImageArgs;
 use crate::json::JsonWriter;
-use crate::report::{ErrorReport, VERSION, shown};
-use crate::say;
 
 /// Room for output before it is written, in bytes.
 const BUFFER: usize = 1 << 16;
@@ -52,7 +52,7 @@ struct Tail {
     error: Option<ErrorReport>,
 }
 
-/// Opens the image, does the work, and says what went wrong. Gives the exit code.
+/// Opens the image, does the work, and prints what went wrong. Gives the exit code.
 ///
 /// An image that has not been unpacked just now is held against the checksum of its superblock
 /// first, as the kernel does at mount; without `verify` it is not.
@@ -61,12 +61,12 @@ pub(in crate::command) fn run(
     args: &ImageArgs,
     json: bool,
     verify: bool,
-    work: impl FnOnce(&Reader<'_>, &mut Out) -> Result<(), HostError>,
+    work: impl FnOnce(&Reader, &mut Out) -> Result<(), HostError>,
 ) -> u8 {
     let mut out = match Out::new(json) {
         Ok(out) => out,
         Err(error) => {
-            say::complain(&error);
+            print_error(&error);
             return error.exit_code();
         }
     };
@@ -80,16 +80,9 @@ pub(in crate::command) fn run(
         json.members(&head)
     });
     let result = started.and_then(|()| {
-        confined(&args.confine, &args.openings(), false, || Ok(()))?;
-        let file = args.open()?;
-        let image = file.image()?;
-        if verify {
-            file.verify_checksum()?;
-        }
-        let reader = Reader {
-            file: &file,
-            image: &image,
-        };
+        args.confine
+            .confine(&args.openings(), Purpose::Verify, false, || Ok(()))?;
+        let reader = Reader::open(&args.image, &args.options(), verify)?;
         work(&reader, &mut out)
     });
     out.end(result)
@@ -98,11 +91,8 @@ pub(in crate::command) fn run(
 impl Out {
     /// Stdout without the buffer that it has for lines.
     fn new(json: bool) -> Result<Self, HostError> {
-        let fd = io::stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(unwritten)?;
-        let stdout = BufWriter::with_capacity(BUFFER, File::from(fd));
+        let stdout = system::stdout().map_err(unwritten)?;
+        let stdout = BufWriter::with_capacity(BUFFER, stdout);
         Ok(Self {
             form: if json {
                 Form::Json(JsonWriter::new(stdout))
@@ -168,7 +158,7 @@ impl Out {
             let result = out.flush();
             self.written(result)?;
         }
-        say::complain(&error);
+        print_error(&error);
         self.errors.push(error);
         Ok(())
     }
@@ -176,7 +166,7 @@ impl Out {
     /// Ends the output, says why it ends early, and gives the exit code.
     fn end(mut self, result: Result<(), HostError>) -> u8 {
         if let Err(error) = result {
-            say::complain(&error);
+            print_error(&error);
             self.errors.push(error);
         }
         // A refusal outranks a failure of the environment.
@@ -203,7 +193,7 @@ impl Out {
         match ended.map_err(unwritten) {
             Ok(()) => code,
             Err(error) => {
-                say::complain(&error);
+                print_error(&error);
                 if code == 0 { error.exit_code() } else { code }
             }
         }

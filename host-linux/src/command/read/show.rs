@@ -1,69 +1,8 @@
-//! How files of an image are shown: as lines of `ls -l`, and as JSON.
+//! How files of an image are printed: as lines of `ls -l`.
 
-use erofs_unpack_core::erofs::{Data, FileType, Inode};
-use serde::Serialize;
-
-use crate::date::Date;
-use crate::escape::Escaped;
-
-/// A file of an image.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::command) struct FileReport {
-    /// Its type, in a word.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// Permissions, in octal digits.
-    mode: String,
-    nlink: u32,
-    uid: u32,
-    gid: u32,
-    size: u64,
-    /// Seconds since 1970, and nanoseconds.
-    mtime: i64,
-    mtime_ns: u32,
-    nid: u64,
-    /// Major and minor number of a device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<[u32; 2]>,
-    /// Target of a symbolic link, escaped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<String>,
-}
-
-impl FileReport {
-    pub(in crate::command) fn of(inode: &Inode, target: Option<&[u8]>) -> Self {
-        Self {
-            kind: match inode.file_type {
-                FileType::Regular => "file",
-                FileType::Directory => "directory",
-                FileType::CharDevice => "char-device",
-                FileType::BlockDevice => "block-device",
-                FileType::Fifo => "fifo",
-                FileType::Socket => "socket",
-                FileType::Symlink => "symlink",
-            },
-            mode: format!("{:04o}", inode.mode & 0o7777),
-            nlink: inode.nlink,
-            uid: inode.uid,
-            gid: inode.gid,
-            size: inode.size,
-            mtime: inode.mtime,
-            mtime_ns: inode.mtime_ns,
-            nid: inode.nid,
-            device: device(inode).map(|(major, minor)| [major, minor]),
-            target: target.map(|target| Escaped::name(target).to_string()),
-        }
-    }
-}
-
-/// Major and minor number of a device.
-pub(in crate::command) const fn device(inode: &Inode) -> Option<(u32, u32)> {
-    match inode.data {
-        Data::Device(major, minor) => Some((major, minor)),
-        _ => None,
-    }
-}
+use erofs_unpack_cli::date::Date;
+use erofs_unpack_core::erofs::{FileType, Inode};
+use erofs_unpack_ops::reader::device;
 
 /// Type and permissions in ten letters, as `ls -l` has them.
 pub(in crate::command) fn mode_text(inode: &Inode) -> String {

@@ -1,0 +1,101 @@
+//! The arguments of `unpack`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use erofs_unpack_core::oci::Digest;
+
+use super::{CheckArgs, ConfineArgs, LimitArgs, SandboxArgs, Select, Talk};
+
+/// `unpack`
+#[derive(Debug, Args)]
+#[command(after_help = super::exit_codes())]
+pub struct Unpack {
+    /// An OCI image layout (a folder, or a tar archive of one), a layer blob, or - for stdin
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
+
+    /// A folder for an image, a file (or - for stdout) for one layer
+    ///
+    /// A folder gets one file for each layer, `NN-<start of the diffID>.erofs` (.device for a
+    /// device), and image.json. For one layer, FOLDER/ with a slash is a folder too; that layer
+    /// is then named in the same way. What waits for stdout waits in TMPDIR, without a name.
+    #[arg(
+        short,
+        long,
+        value_name = "DEST",
+        value_hint = ValueHint::AnyPath,
+        required_unless_present = "verify_only",
+        conflicts_with = "verify_only"
+    )]
+    pub output: Option<PathBuf>,
+
+    /// Do everything but write
+    ///
+    /// For the check the image waits in TMPDIR, without a name.
+    #[arg(long)]
+    pub verify_only: bool,
+
+    /// Which image, of a layout with several.
+    #[command(flatten)]
+    pub select: Select,
+
+    /// Only this layer, counted from 1 in the order of the manifest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub layer: Option<u32>,
+
+    /// Media type of a lone blob [default: by its content]
+    #[arg(long, value_name = "TYPE")]
+    pub media_type: Option<String>,
+
+    /// Digest that the unpacked layer must have (its diffID)
+    #[arg(long, value_name = "DIGEST")]
+    pub diff_id: Option<Digest>,
+
+    /// Replace files that exist; a symbolic link is replaced itself, never followed
+    #[arg(long)]
+    pub force: bool,
+
+    /// Go on to the other layers after a bad one, and sum up; nothing is written then either
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Layers to unpack at the same time [default: half of the processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// How the image is checked once its digests are verified.
+    #[command(flatten)]
+    pub check: CheckArgs,
+
+    /// Do not check the inside of the image: only digests, streams and superblock
+    #[arg(long, conflicts_with_all = ["level", "allow"])]
+    pub no_check: bool,
+
+    /// Print a report as JSON, to stdout or to FILE
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        value_hint = ValueHint::FilePath
+    )]
+    pub json: Option<PathBuf>,
+
+    /// What is said meanwhile.
+    #[command(flatten)]
+    pub talk: Talk,
+
+    /// Where it is done.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub confine: ConfineArgs,
+
+    /// What a layer may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}

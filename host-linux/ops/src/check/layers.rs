@@ -1,0 +1,95 @@
+//! The check of the layers of an image in a layout, one after the other.
+
+use std::ffi::OsStr;
+
+use erofs_unpack_core::check::Options;
+use erofs_unpack_core::oci::{Layer, LayerRole};
+
+use super::report::{LayerReport, Report};
+use super::{Checked, Task};
+use crate::error::HostError;
+use crate::image::Image;
+use crate::pipeline::Progress;
+use crate::report::ImageReport;
+use crate::source::ImageSource;
+use crate::unpack::{Dest, How, Passed, bring, devices_of};
+
+impl Task<'_> {
+    /// Verifies and checks every layer, also after one that is refused or cannot be read.
+    pub(super) fn layers(
+        &self,
+        source: &ImageSource,
+        rules: &Options,
+        report: &mut Report,
+    ) -> Result<(), HostError> {
+        let options = self.options;
+        let unfit = [
+            ("--device", !options.devices.is_empty()),
+            ("--diff-id", options.diff_id.is_some()),
+            ("--known-devices", options.known_devices != 0),
+        ];
+        if let Some((flag, _)) = unfit.iter().find(|(_, given)| *given) {
+            return Err(HostError::Usage(format!(
+                "{flag}: the manifest of an image layout states that of each layer"
+            )));
+        }
+        let image = Image::find(source, &options.select.image, &options.limits)?;
+        let plan = image.plan(source, options.select.policy, &options.limits)?;
+        report.image = Some(ImageReport::of(&image));
+        let how = How {
+            force: false,
+            limits: options.limits,
+            sandbox: options.sandbox.clone(),
+            check: Some(*rules),
+            jobs: self.jobs(),
+            whole: true,
+        };
+        // Chunk indexes are no images, and nothing of an image needs them.
+        let is_read = |layer: &&Layer| layer.role != LayerRole::ChunkIndex;
+        let layers: Vec<Layer> = plan.layers.iter().filter(is_read).copied().collect();
+        let mut results = Vec::new();
+        for layer in &layers {
+            let result = one(source, &how, &layers, layer, &results);
+            let (checked, error) = match &result {
+                Ok(passed) => (passed.checked.clone(), None),
+                Err(HostError::Check { checked, .. }) => (Some(Checked::clone(checked)), None),
+                Err(error) => (None, Some(error)),
+            };
+            if let Some(checked) = &checked {
+                self.observer.checked(checked);
+            }
+            report.layers.push(LayerReport::new(layer, checked, error));
+            // What the layers behind it ask is only whether it is there.
+            results.push(result.map_err(|_| HostError::Cancelled));
+        }
+        Ok(())
+    }
+}
+
+/// Verifies and checks one layer; its devices come before it.
+fn one(
+    source: &ImageSource,
+    how: &How,
+    layers: &[Layer],
+    layer: &Layer,
+    before: &[Result<Passed, HostError>],
+) -> Result<Passed, HostError> {
+    let expected = layer.expectations();
+    let progress = Progress::default();
+    let open = || source.open_blob(&layer.digest);
+    let mut passed = bring(
+        &Dest::Nowhere,
+        OsStr::new(""),
+        how,
+        &expected,
+        &progress,
+        open,
+    )?;
+    if how.waits(&expected) {
+        // Without one of them it is checked as far as it goes: what is wrong is said already.
+        let devices = devices_of(layer, layers, before).unwrap_or_default();
+        passed.checked = how.check_image(&passed, &expected, devices)?;
+        passed.content = None;
+    }
+    Ok(passed)
+}

@@ -1,0 +1,390 @@
+//! What can go wrong on this side, told in one line.
+
+mod cache;
+mod extract;
+mod source;
+mod target;
+
+use core::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use erofs_unpack_core::oci::Platform;
+use erofs_unpack_core::{At, Code, Error, Kind, Value};
+
+use crate::checked::Checked;
+use crate::escape::Escaped;
+use crate::limit_flag::limit_flag;
+
+pub use cache::CacheFault;
+pub use extract::ExtractFault;
+pub use source::SourceFault;
+pub use target::TargetFault;
+
+/// An error of this host.
+///
+/// Its `Display` is one line of the form `where: what: what was expected`, without control
+/// characters, whatever names it holds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The content of a source was refused by the core.
+    Refused {
+        /// The file, or the archive with the member after a colon.
+        place: PathBuf,
+        /// What the core said.
+        error: Error,
+    },
+    /// The check refused an image.
+    Check {
+        /// The image, and after a colon the path in it.
+        place: PathBuf,
+        /// The first error that it found.
+        error: Error,
+        /// All that it found.
+        checked: Box<Checked>,
+    },
+    /// A layout or an archive was refused before its documents were looked at.
+    Source {
+        /// The file, or the archive with the member after a colon.
+        place: PathBuf,
+        /// Why.
+        fault: SourceFault,
+        /// The byte of the archive where it was found, if that is one place.
+        at: Option<u64>,
+        /// What was expected: for a limit, the limit.
+        expected: Value,
+    },
+    /// No image is for the platform that is wanted.
+    Platform {
+        /// The document that says so.
+        place: PathBuf,
+        /// The platform that is wanted.
+        wanted: String,
+        /// The platforms that there are.
+        offered: Vec<String>,
+    },
+    /// The files of an image cannot be extracted.
+    Extract {
+        /// The image, with the path in it after a colon.
+        place: PathBuf,
+        /// Why.
+        fault: ExtractFault,
+        /// What was expected: for a limit, the limit.
+        expected: Value,
+    },
+    /// An entry of a cache cannot be used.
+    Cache {
+        /// Its file.
+        place: PathBuf,
+        /// Why not.
+        fault: CacheFault,
+    },
+    /// An output cannot have the name that was asked for.
+    Target {
+        /// The name.
+        place: PathBuf,
+        /// Why not.
+        fault: TargetFault,
+    },
+    /// The system did not do what was asked of it.
+    Environment {
+        /// The file that it was about.
+        place: PathBuf,
+        /// What was being done, as a verb phrase: "write", "open for reading".
+        doing: &'static str,
+        /// What the system answered.
+        error: io::Error,
+    },
+    /// The work was stopped, because of an error elsewhere that is told there.
+    Cancelled,
+    /// The program was called in a way that it cannot be.
+    Usage(String),
+}
+
+impl HostError {
+    /// A refusal of the core, about this place.
+    pub fn refused(place: impl Into<PathBuf>, error: Error) -> Self {
+        Self::Refused {
+            place: place.into(),
+            error,
+        }
+    }
+
+    /// A refusal of a source as a whole.
+    pub fn source_fault(place: impl Into<PathBuf>, fault: SourceFault) -> Self {
+        Self::Source {
+            place: place.into(),
+            fault,
+            at: None,
+            expected: Value::None,
+        }
+    }
+
+    /// An answer of the system, while doing something with this place.
+    pub fn environment(
+        place: impl Into<PathBuf>,
+        doing: &'static str,
+        error: impl Into<io::Error>,
+    ) -> Self {
+        Self::Environment {
+            place: place.into(),
+            doing,
+            error: error.into(),
+        }
+    }
+
+    /// None of these platforms is the one that is wanted.
+    pub fn platform(place: impl Into<PathBuf>, wanted: &Platform, offered: &[Platform]) -> Self {
+        Self::Platform {
+            place: place.into(),
+            wanted: wanted.to_string(),
+            offered: offered.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// A name that an output cannot have.
+    pub fn target(place: impl Into<PathBuf>, fault: TargetFault) -> Self {
+        Self::Target {
+            place: place.into(),
+            fault,
+        }
+    }
+
+    /// What is wrong with an entry of a cache.
+    pub fn cache(place: impl Into<PathBuf>, fault: CacheFault) -> Self {
+        Self::Cache {
+            place: place.into(),
+            fault,
+        }
+    }
+
+    /// The stable id, as `--json` uses it: the core's for a refusal, else one of this crate.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::Refused { error, .. } | Self::Check { error, .. } => error.id(),
+            Self::Source { fault, .. } => fault.id(),
+            Self::Platform { .. } => Code::PlatformNone.id(),
+            Self::Extract { fault, .. } => fault.id(),
+            Self::Cache { fault, .. } => fault.id(),
+            Self::Target { fault, .. } => fault.id(),
+            Self::Environment { .. } => "environment",
+            Self::Cancelled => "cancelled",
+            Self::Usage(_) => "usage",
+        }
+    }
+
+    /// What sort of refusal it is, where the content is refused by a rule of the core.
+    #[must_use]
+    pub const fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error.kind()),
+            Self::Platform { .. } => Some(Code::PlatformNone.kind()),
+            _ => None,
+        }
+    }
+
+    /// The exit code of a program that stops for this error: 1 for refused content, 2 for
+    /// wrong usage, 3 when the environment failed.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { error, .. } => match error.kind() {
+                Kind::Memory => 3,
+                Kind::Usage => 2,
+                _ => 1,
+            },
+            Self::Check { .. }
+            | Self::Source { .. }
+            | Self::Platform { .. }
+            | Self::Extract { .. }
+            | Self::Cache { .. } => 1,
+            Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
+            Self::Usage(_) => 2,
+        }
+    }
+
+    /// Where it was, if it was about one place.
+    #[must_use]
+    pub fn place(&self) -> Option<&Path> {
+        match self {
+            Self::Refused { place, .. }
+            | Self::Check { place, .. }
+            | Self::Source { place, .. }
+            | Self::Platform { place, .. }
+            | Self::Extract { place, .. }
+            | Self::Cache { place, .. }
+            | Self::Target { place, .. }
+            | Self::Environment { place, .. } => Some(place),
+            Self::Cancelled | Self::Usage(_) => None,
+        }
+    }
+
+    /// The flag that raises the limit which was hit, if one was.
+    #[must_use]
+    pub const fn flag(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { error, .. } => limit_flag(error.code()),
+            Self::Source { fault, .. } => fault.flag(),
+            Self::Extract { fault, .. } => fault.flag(),
+            Self::Check { .. }
+            | Self::Platform { .. }
+            | Self::Cache { .. }
+            | Self::Target { .. }
+            | Self::Environment { .. }
+            | Self::Cancelled
+            | Self::Usage(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place() {
+            write!(
+                f,
+                "{}: ",
+                Escaped::name(place.as_os_str().as_encoded_bytes())
+            )?;
+        }
+        match self {
+            Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Check { error, checked, .. } => {
+                write!(f, "{error} (rule {}", error.id())?;
+                match checked.summary.errors {
+                    0 | 1 => {}
+                    2 => write!(f, ", and 1 more error")?,
+                    errors => write!(f, ", and {} more errors", errors.saturating_sub(1))?,
+                }
+                f.write_str(")")?;
+            }
+            Self::Source {
+                fault,
+                at,
+                expected,
+                ..
+            } => {
+                f.write_str(fault.text())?;
+                if let Some(at) = at {
+                    write!(f, ", at byte {at} of the archive")?;
+                }
+                if *expected != Value::None {
+                    write!(f, ": expected {expected}")?;
+                }
+            }
+            Self::Platform {
+                wanted, offered, ..
+            } => {
+                let offered = match offered.as_slice() {
+                    [] => "none".to_owned(),
+                    offered => offered.join(", "),
+                };
+                let error = Error::new(Code::PlatformNone, At::Whole);
+                let offered = Escaped::text(&offered);
+                write!(f, "{error}: found {offered}, expected {wanted}")?;
+            }
+            Self::Extract {
+                fault, expected, ..
+            } => {
+                f.write_str(fault.text())?;
+                if *expected != Value::None {
+                    write!(f, ": expected {expected}")?;
+                }
+            }
+            Self::Cache { fault, .. } => f.write_str(fault.text())?,
+            Self::Target { fault, .. } => f.write_str(fault.text())?,
+            Self::Environment { doing, error, .. } => {
+                write!(f, "cannot {doing}: {}", Escaped::text(&answer(error)))?;
+            }
+            Self::Cancelled => f.write_str("stopped, because of an error elsewhere")?,
+            Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
+        }
+        match self.flag() {
+            Some(flag) => write!(f, " (raise it with {flag})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the system answered, without the number that Rust puts behind it.
+fn answer(error: &io::Error) -> String {
+    let text = error.to_string();
+    let number = error
+        .raw_os_error()
+        .map(|number| format!(" (os error {number})"));
+    match number.and_then(|number| text.strip_suffix(&number)) {
+        Some(words) => words.to_owned(),
+        None => text,
+    }
+}
+
+impl core::error::Error for HostError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error),
+            Self::Environment { error, .. } => Some(error),
+            Self::Source { .. }
+            | Self::Platform { .. }
+            | Self::Extract { .. }
+            | Self::Cache { .. }
+            | Self::Target { .. }
+            | Self::Cancelled
+            | Self::Usage(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_names_its_flag() {
+        for code in Code::ALL {
+            // The program has no sandbox.
+            let sandbox = code.structure() == "sandbox";
+            assert_eq!(
+                limit_flag(*code).is_some(),
+                code.kind() == Kind::Limit && !sandbox,
+                "{}",
+                code.id()
+            );
+        }
+    }
+
+    #[test]
+    fn one_line_with_place_and_flag() {
+        let error = Error::new(Code::ZstdWindow, At::Blob(6))
+            .found(Value::Number(9))
+            .expected(Value::AtMost(8));
+        let error = HostError::refused("a\nb", error);
+        assert_eq!(
+            error.to_string(),
+            "a\\nb: zstd frame: needs a larger window than the limit, at byte 6 of the blob: \
+             found 9, expected at most 8 (raise it with --max-window)"
+        );
+        assert_eq!((error.id(), error.exit_code()), ("zstd-window", 1));
+    }
+
+    #[test]
+    fn exit_codes_by_kind() {
+        let of = |code| HostError::refused("x", Error::new(code, At::Whole)).exit_code();
+        assert_eq!(of(Code::BlobDigest), 1);
+        assert_eq!(of(Code::ZstdMemory), 3);
+        assert_eq!(of(Code::Finished), 2);
+        assert_eq!(HostError::target("x", TargetFault::Exists).exit_code(), 3);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(HostError::environment("x", "write", full).exit_code(), 3);
+        let absent = HostError::environment("x", "read", rustix::io::Errno::NOENT);
+        assert_eq!(
+            absent.to_string(),
+            "x: cannot read: No such file or directory"
+        );
+        let usage = HostError::Usage("no\x1b".into());
+        assert_eq!(
+            (usage.exit_code(), usage.to_string()),
+            (2, "no\\x1b".into())
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! One EROFS image to read in: a file, or what the blob of a layer holds.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::{Image, ReadError};
+use erofs_unpack_core::oci::Digest;
+use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
+
+use crate::error::HostError;
+use crate::layer::{self, Space};
+use crate::pipeline::{Progress, Terms};
+use crate::place::inside;
+use crate::publish::scratch;
+use crate::sandbox::Sandbox;
+use crate::source::{BlobReader, Source, SourceOptions};
+use crate::system;
+
+pub use crate::file_at::FileAt;
+
+impl FileAt {
+    /// The bytes of a blob that lies in a file, and their number; `None` for a stream.
+    pub(crate) fn of_blob(blob: &BlobReader) -> Result<Option<(Self, u64)>, HostError> {
+        let (Some((file, start)), Some(length)) = (blob.file(), blob.length()) else {
+            return Ok(None);
+        };
+        let mut source = Self::sharing(file, blob.place())?;
+        source.start = start;
+        Ok(Some((source, length)))
+    }
+}
+
+/// How an image is opened.
+#[derive(Clone, Debug, Default)]
+pub struct ImageFileOptions {
+    /// Digest that the blob must have.
+    pub digest: Option<Digest>,
+    /// Digest that the image must have.
+    pub diff_id: Option<Digest>,
+    /// Files or block devices that hold the image's devices, in the order of its device table.
+    pub devices: Vec<PathBuf>,
+    /// What it may ask for.
+    pub limits: Limits,
+    /// Where a layer is decoded.
+    pub sandbox: Sandbox,
+}
+
+/// One EROFS image to read in, and the devices that belong to it.
+#[derive(Debug)]
+pub struct ImageFile {
+    place: PathBuf,
+    source: FileAt,
+    size: u64,
+    devices: Vec<(FileAt, u64)>,
+    limits: Limits,
+    outcome: Option<Outcome>,
+}
+
+impl ImageFile {
+    /// Opens an EROFS image, or the blob of a layer, plain or compressed; `-` is the standard
+    /// input.
+    ///
+    /// A blob that is compressed, comes from a pipe, or has to have a digest is first unpacked
+    /// into an unnamed file in the system's directory for temporary files, and verified like
+    /// any layer. Then the blob may change without harm. An image in a file without a stated
+    /// digest is read where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] for an OCI layout, which has several layers, and for more devices
+    /// than the image has; [`HostError::Refused`] when it is no EROFS image or is not what
+    /// was stated; [`HostError::Environment`] when the system fails.
+    pub fn open(path: &Path, options: &ImageFileOptions) -> Result<Self, HostError> {
+        match Source::open(path, &SourceOptions::default())? {
+            Source::Blob(blob) => Self::of_blob(path, blob, options),
+            Source::Image(_) => Err(HostError::Usage(format!(
+                "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
+                path.display()
+            ))),
+        }
+    }
+
+    /// As [`Self::open`], for a blob that is open already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn of_blob(
+        path: &Path,
+        mut blob: BlobReader,
+        options: &ImageFileOptions,
+    ) -> Result<Self, HostError> {
+        let devices = options.devices.iter().map(|path| FileAt::open(path));
+        let devices = devices.collect::<Result<Vec<_>, _>>()?;
+        let head = blob
+            .peek(SNIFF_SIZE)
+            .map_err(|error| HostError::environment(path, "read", error))?;
+        let sniffed = sniff(&head);
+        let stated = options.digest.is_some() || options.diff_id.is_some();
+        let in_place = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs && !stated);
+        let (source, size, outcome) = match in_place {
+            Some((source, size)) => (source, size, None),
+            None => {
+                let (source, outcome) = unpack(&mut blob, sniffed, options)?;
+                (source, outcome.image_size, Some(outcome))
+            }
+        };
+        Ok(Self {
+            place: path.into(),
+            source,
+            size,
+            devices,
+            limits: options.limits,
+            outcome,
+        })
+    }
+
+    /// The image of a layer that was unpacked and verified already: what it is called, its bytes
+    /// and their number, and the same of its devices.
+    #[must_use]
+    pub fn of_layer(
+        place: &Path,
+        content: (FileAt, u64),
+        devices: Vec<(FileAt, u64)>,
+        limits: &Limits,
+    ) -> Self {
+        let (source, size) = content;
+        Self {
+            place: place.into(),
+            source,
+            size,
+            devices,
+            limits: *limits,
+            outcome: None,
+        }
+    }
+
+    /// The limits that it is read within.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the bytes of the image end where it does, as far as they say: a block device
+    /// goes on.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        let metadata = self.source.file.metadata();
+        metadata.is_ok_and(|metadata| metadata.is_file())
+    }
+
+    /// The image with its devices. Each thread takes one of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Image::open`]; [`HostError::Usage`] when there are more devices than the image has.
+    pub fn image(&self) -> Result<Image<FileAt>, HostError> {
+        self.image_within(&self.limits)
+    }
+
+    /// As [`Self::image`], within limits of the caller.
+    pub(crate) fn image_within(&self, limits: &Limits) -> Result<Image<FileAt>, HostError> {
+        let mut image = Image::open(self.source.clone(), self.size, limits)
+            .map_err(|error| self.failed(error))?;
+        for (device, size) in &self.devices {
+            if !image.attach(device.clone(), *size) {
+                return Err(HostError::Usage(format!(
+                    "--device: {} were given, and {} has {}",
+                    self.devices.len(),
+                    self.place.display(),
+                    image.devices().count()
+                )));
+            }
+        }
+        Ok(image)
+    }
+
+    /// Its bytes and those of its devices, for a guest.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn parts(&self) -> crate::sandbox::Parts {
+        crate::sandbox::Parts::new((self.source.clone(), self.size), self.devices.clone())
+    }
+
+    /// Verifies the checksum of the superblock, as the kernel does at mount. Of an image that
+    /// was unpacked it has been verified then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::image`] and [`Image::verify_checksum`].
+    pub fn verify_checksum(&self) -> Result<(), HostError> {
+        if self.outcome.is_some() {
+            return Ok(());
+        }
+        let verified = self.image()?.verify_checksum();
+        verified.map_err(|error| self.failed(error))
+    }
+
+    /// What to call it in messages: the path as it was given.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Size of the image in bytes, with all that follows it.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What was verified of it; `None` for an image that is read where it is.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// What went wrong while reading this image.
+    #[must_use]
+    pub fn failed(&self, error: ReadError<io::Error>) -> HostError {
+        match error {
+            ReadError::Source(error) => HostError::environment(&self.place, "read", error),
+            ReadError::Refused(error) => HostError::refused(&self.place, error),
+        }
+    }
+
+    /// As [`Self::failed`], while reading the file at this path of the image.
+    #[must_use]
+    pub fn failed_at(&self, path: &[u8], error: ReadError<io::Error>) -> HostError {
+        match error {
+            ReadError::Source(error) => HostError::environment(self.inside(path), "read", error),
+            ReadError::Refused(error) => HostError::refused(self.inside(path), error),
+        }
+    }
+
+    /// What to call a file of the image in messages: the image, and after a colon the path from
+    /// its root.
+    #[must_use]
+    pub fn inside(&self, path: &[u8]) -> PathBuf {
+        inside(&self.place, path)
+    }
+}
+
+/// Unpacks and verifies a blob, into a file that never gets a name.
+fn unpack(
+    blob: &mut BlobReader,
+    sniffed: Sniffed,
+    options: &ImageFileOptions,
+) -> Result<(FileAt, Outcome), HostError> {
+    let mut expected = Expectations::new(match sniffed {
+        Sniffed::Compressed(compression) => compression,
+        // What is no image is refused by the core, with its reason.
+        Sniffed::Erofs | Sniffed::Tar | Sniffed::Unknown => Compression::None,
+    });
+    expected.blob_size = blob.length();
+    expected.blob_digest = options.digest;
+    expected.diff_id = options.diff_id;
+    if let Ok(devices @ 1..) = u16::try_from(options.devices.len()) {
+        expected.devices = Devices::Attached(devices);
+    }
+    // It needs a place that is not memory, and no name.
+    let dir = system::temp_dir();
+    let file = scratch(&dir)?;
+    let progress = Progress::default();
+    let outcome = layer::unpack(
+        blob,
+        Some(Space::new(&file, dir)),
+        &expected,
+        &Terms {
+            limits: &options.limits,
+            sandbox: &options.sandbox,
+        },
+        &progress,
+    )?;
+    Ok((FileAt::new(file), outcome))
+}

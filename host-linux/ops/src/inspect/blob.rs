@@ -1,0 +1,125 @@
+//! One blob, or an image file.
+
+use std::io::Read as _;
+
+use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder as _, Status};
+use erofs_unpack_core::erofs::{
+    EXTENSION_SLOT_SIZE, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock,
+};
+use erofs_unpack_core::unpack::{SNIFF_SIZE, Sniffed, sniff};
+use erofs_unpack_core::{At, Code, Error, Limits};
+use serde::Serialize;
+
+use crate::error::HostError;
+use crate::report::SuperblockReport;
+use crate::source::BlobReader;
+
+/// How many decoded bytes are looked at: the superblock and one extension slot.
+const HEAD: usize = SNIFF_SIZE + EXTENSION_SLOT_SIZE;
+
+/// A blob or an image file.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlobReport {
+    /// Its size in bytes, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// `none`, `gzip` or `zstd`.
+    pub compression: &'static str,
+    /// `erofs`, `tar` or `unknown`.
+    pub content: &'static str,
+    /// The superblock of an EROFS image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superblock: Option<SuperblockReport>,
+}
+
+pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobReport, HostError> {
+    let place = blob.place().to_owned();
+    let size = blob.length();
+    let start = blob
+        .peek(SNIFF_SIZE)
+        .map_err(|error| HostError::environment(&place, "read", error))?;
+    let compression = match sniff(&start) {
+        Sniffed::Compressed(compression) => compression,
+        _ => Compression::None,
+    };
+    let head = decoded_head(&mut blob, compression, limits)?;
+    let mut found = BlobReport {
+        size,
+        compression: compression.name(),
+        content: "unknown",
+        superblock: None,
+    };
+    match sniff(&head) {
+        Sniffed::Erofs => {
+            found.content = "erofs";
+            let superblock = superblock(&head);
+            found.superblock = Some(superblock.map_err(|error| HostError::refused(place, error))?);
+        }
+        Sniffed::Tar => found.content = "tar",
+        Sniffed::Compressed(_) | Sniffed::Unknown => {}
+    }
+    Ok(found)
+}
+
+/// The superblock of a layer's image.
+pub(super) fn layer_superblock(
+    mut blob: BlobReader,
+    compression: Compression,
+    limits: &Limits,
+) -> Result<SuperblockReport, HostError> {
+    let head = decoded_head(&mut blob, compression, limits)?;
+    superblock(&head).map_err(|error| HostError::refused(blob.place(), error))
+}
+
+/// The first decoded bytes of a blob.
+fn decoded_head(
+    blob: &mut BlobReader,
+    compression: Compression,
+    limits: &Limits,
+) -> Result<Vec<u8>, HostError> {
+    let place = blob.place().to_owned();
+    let refused = |error| HostError::refused(place.clone(), error);
+    let mut decoder = AnyDecoder::new(compression, limits).map_err(refused)?;
+    let mut head = vec![0; HEAD];
+    let mut filled = 0;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = match blob.read(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read.map_err(|error| HostError::environment(&place, "read", error))?,
+        };
+        let mut input = &buffer[..read];
+        loop {
+            let step = decoder
+                .decode(input, &mut head[filled..])
+                .map_err(refused)?;
+            input = &input[step.consumed..];
+            filled += step.produced;
+            if filled == HEAD || step.status != Status::NeedOutput {
+                break;
+            }
+        }
+        if filled == HEAD || read == 0 {
+            head.truncate(filled);
+            return Ok(head);
+        }
+    }
+}
+
+/// The superblock in the first bytes of an image.
+fn superblock(head: &[u8]) -> Result<SuperblockReport, Error> {
+    let start = usize::try_from(SUPERBLOCK_OFFSET).unwrap_or(usize::MAX);
+    let after = head.get(start..).unwrap_or_default();
+    let Some((record, after)) = after.split_first_chunk::<SUPERBLOCK_SIZE>() else {
+        return Err(Error::new(
+            Code::SuperblockTruncated,
+            At::Image(head.len() as u64),
+        ));
+    };
+    let mut superblock = Superblock::parse(record)?;
+    if let Some((slot, _)) = after.split_first_chunk() {
+        superblock.read_extension(slot);
+    }
+    Ok(SuperblockReport::of(&superblock))
+}

@@ -1,0 +1,143 @@
+//! What is reported of a file in an image.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use erofs_unpack_core::erofs::{Data, FileType, Inode};
+use serde::Serialize;
+
+use super::{Last, Reader};
+use crate::error::HostError;
+use crate::escape::Escaped;
+
+/// A file of an image.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileReport {
+    /// Its type, in a word.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Permissions, in octal digits.
+    pub mode: String,
+    /// Its names, as many as it says.
+    pub nlink: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Size of its content in bytes.
+    pub size: u64,
+    /// When it was modified, in seconds since 1970.
+    pub mtime: i64,
+    /// The nanoseconds of that second.
+    pub mtime_ns: u32,
+    /// Its number.
+    pub nid: u64,
+    /// Major and minor number of a device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<[u32; 2]>,
+    /// Target of a symbolic link, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+impl FileReport {
+    /// An inode, and the target of a symbolic link.
+    #[must_use]
+    pub fn of(inode: &Inode, target: Option<&[u8]>) -> Self {
+        Self {
+            kind: match inode.file_type {
+                FileType::Regular => "file",
+                FileType::Directory => "directory",
+                FileType::CharDevice => "char-device",
+                FileType::BlockDevice => "block-device",
+                FileType::Fifo => "fifo",
+                FileType::Socket => "socket",
+                FileType::Symlink => "symlink",
+            },
+            mode: format!("{:04o}", inode.mode & 0o7777),
+            nlink: inode.nlink,
+            uid: inode.uid,
+            gid: inode.gid,
+            size: inode.size,
+            mtime: inode.mtime,
+            mtime_ns: inode.mtime_ns,
+            nid: inode.nid,
+            device: device(inode).map(|(major, minor)| [major, minor]),
+            target: target.map(|target| Escaped::name(target).to_string()),
+        }
+    }
+}
+
+/// Major and minor number of a device.
+#[must_use]
+pub const fn device(inode: &Inode) -> Option<(u32, u32)> {
+    match inode.data {
+        Data::Device(major, minor) => Some((major, minor)),
+        _ => None,
+    }
+}
+
+/// All that an image says of a file: what `stat --json` prints.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatReport {
+    /// As it was asked for, escaped.
+    pub path: String,
+    /// What is said of every file.
+    #[serde(flatten)]
+    pub file: FileReport,
+    /// How its content is laid out.
+    pub layout: &'static str,
+    /// Size of its inode in bytes.
+    pub inode_size: u64,
+    /// Its extended attributes.
+    pub xattrs: Vec<XattrReport>,
+    /// The inode itself.
+    #[serde(skip)]
+    pub inode: Inode,
+}
+
+/// An extended attribute.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct XattrReport {
+    /// With its prefix, escaped.
+    pub name: String,
+    /// Escaped.
+    pub value: String,
+}
+
+impl Reader {
+    /// All that the image says of the file at a path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`], and what refuses the file's inode, target or xattrs.
+    pub fn stat(&self, path: &OsStr, last: Last) -> Result<StatReport, HostError> {
+        let inode = self.find(path, last)?;
+        let path = path.as_bytes();
+        let target = self.target(path, &inode)?;
+        Ok(StatReport {
+            path: Escaped::name(path).to_string(),
+            file: FileReport::of(&inode, target.as_deref()),
+            layout: inode.layout.name(),
+            inode_size: inode.record_size(),
+            xattrs: self.xattrs(path, &inode)?,
+            inode,
+        })
+    }
+
+    fn xattrs(&self, path: &[u8], inode: &Inode) -> Result<Vec<XattrReport>, HostError> {
+        let failed = |error| self.failed(path, error);
+        let mut all = Vec::new();
+        let mut xattrs = self.image().xattrs(inode).map_err(failed)?;
+        while let Some(xattr) = xattrs.next().map_err(failed)? {
+            all.push(XattrReport {
+                name: Escaped::name(xattr.name).to_string(),
+                value: Escaped::name(xattr.value).to_string(),
+            });
+        }
+        Ok(all)
+    }
+}

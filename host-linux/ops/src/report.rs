@@ -1,0 +1,449 @@
+//! What the reports of operations are made of: images, layers, superblocks, findings, errors. The
+//! reports themselves stand beside their operations.
+//!
+//! The schema is versioned by its field `version`; see the README.
+
+use std::path::Path;
+
+use erofs_unpack_core::erofs::{Compat, Incompat, SUPERBLOCK_OFFSET, Superblock};
+use erofs_unpack_core::oci::Layer;
+use erofs_unpack_core::unpack::Outcome;
+use erofs_unpack_core::{At, Kind, Value};
+use serde::Serialize;
+
+use crate::checked::{Breach, Checked, Place};
+use crate::error::HostError;
+use crate::escape::Escaped;
+use crate::image::Image;
+
+/// Version of the schema. A field may be added within a version; none changes or goes.
+pub const VERSION: u32 = 1;
+
+/// An image.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Its names in the layout.
+    pub names: Vec<String>,
+    /// Digest of its manifest.
+    pub manifest: String,
+    /// Its platform, from the config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// A layer.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerReport {
+    /// Its place in the manifest, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// `unpacked`, `kept`, `verified`, `refused`, `failed` or `stopped`.
+    pub status: &'static str,
+    /// The file's name in the folder, or its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its media type, where it is stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// `overlay-lower`, `overlay-data`, `device` or `chunk-index`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// How the blob is wrapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<&'static str>,
+    /// Digest of the blob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Size of the blob in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digest of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<String>,
+    /// Size of the image in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<u64>,
+    /// The layer that this one serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<u32>,
+    /// The superblock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superblock: Option<SuperblockReport>,
+    /// How the inside of the image was checked; absent when it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckReport>,
+    /// What was not verified, because nothing says what it should be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_verified: Vec<&'static str>,
+    /// Why it was refused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+    /// What unpacking found, for a layer that came through.
+    #[serde(skip)]
+    pub outcome: Option<Outcome>,
+}
+
+impl ImageReport {
+    /// What the documents say of an image.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        Self {
+            names: image
+                .names
+                .iter()
+                .map(|name| Escaped::text(name).to_string())
+                .collect(),
+            manifest: image.descriptor.digest.to_string(),
+            platform: image
+                .platform()
+                .map(|platform| Escaped::text(&platform.to_string()).to_string()),
+        }
+    }
+}
+
+/// How the inside of an image was checked, and what came of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// `superblock`, `metadata` or `full`.
+    pub level: &'static str,
+    /// `any`, `containerd` or `strict`.
+    pub policy: &'static str,
+    /// The rules that were switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+    /// What was seen and found.
+    #[serde(flatten)]
+    pub found: FoundReport,
+}
+
+/// What a check saw and found.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundReport {
+    /// Inodes that were reached.
+    pub inodes: u64,
+    /// Directories among them.
+    pub directories: u64,
+    /// Findings that refuse the image.
+    pub errors: u64,
+    /// Findings that do not.
+    pub warnings: u64,
+    /// Bytes that were decoded.
+    pub decoded: u64,
+    /// Most bytes that were kept for the whole of the check.
+    pub memory: u64,
+    /// The findings, those of a rule together, errors first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<BreachReport>,
+}
+
+/// All findings of one rule.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreachReport {
+    /// The rule.
+    pub rule: &'static str,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// What the rule demands; absent where what cannot be read has no rule of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<&'static str>,
+    /// Why: `kernel`, `ambiguity`, `work`, `policy` or `unused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub places: Vec<PlaceReport>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceReport {
+    /// The path in the image, from its root, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What was wrong.
+    #[serde(flatten)]
+    pub error: ErrorReport,
+}
+
+impl FoundReport {
+    /// What was seen and found in an image.
+    #[must_use]
+    pub fn of(checked: &Checked) -> Self {
+        let summary = &checked.summary;
+        Self {
+            inodes: summary.inodes,
+            directories: summary.directories,
+            errors: summary.errors,
+            warnings: summary.warnings,
+            decoded: summary.decoded,
+            memory: summary.memory,
+            findings: checked
+                .breaches
+                .iter()
+                .map(|breach| BreachReport::of(breach, &checked.place))
+                .collect(),
+        }
+    }
+}
+
+impl BreachReport {
+    fn of(breach: &Breach, image: &Path) -> Self {
+        let place = |place: &Place| {
+            let error = HostError::refused(place.place_in(image), place.error);
+            PlaceReport {
+                path: place
+                    .path
+                    .as_ref()
+                    .map(|path| format!("/{}", Escaped::name(path))),
+                error: ErrorReport::of(&error),
+            }
+        };
+        let rule = breach.rule();
+        Self {
+            rule: breach.first.error.id(),
+            severity: breach.severity.name(),
+            demand: rule.map(|rule| rule.demand),
+            reason: rule.map(|rule| rule.reason.name()),
+            count: breach.count,
+            places: breach.places().map(place).collect(),
+        }
+    }
+}
+
+impl LayerReport {
+    /// What the manifest says of a layer.
+    #[must_use]
+    pub fn of(layer: &Layer) -> Self {
+        Self {
+            number: Some(layer.number),
+            media_type: Some(layer.media_type.as_str().to_owned()),
+            role: Some(layer.role.name()),
+            compression: Some(layer.compression.name()),
+            digest: Some(layer.digest.to_string()),
+            size: Some(layer.size),
+            diff_id: layer.diff_id.map(|digest| digest.to_string()),
+            consumer: layer.consumer,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what unpacking found.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.diff_id = Some(outcome.diff_id.to_string());
+        self.image_size = Some(outcome.image_size);
+        self.superblock = outcome.superblock.as_ref().map(SuperblockReport::of);
+        self.outcome = Some(*outcome);
+    }
+}
+
+/// A superblock.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuperblockReport {
+    /// Size of the superblock with its extension slots, in bytes.
+    pub size: u64,
+    /// Its checksum as it states it, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// Block size in bytes.
+    pub block_size: u64,
+    /// Blocks of the primary device.
+    pub blocks: u64,
+    /// Number of inodes.
+    pub inodes: u64,
+    /// Nid of the root directory.
+    pub root_nid: u64,
+    /// Features that a reader may ignore.
+    pub compatible_features: Vec<&'static str>,
+    /// Features that a reader must know.
+    pub incompatible_features: Vec<&'static str>,
+    /// Bits of compatible features that are not known.
+    pub unknown_features: u32,
+    /// UUID of the volume.
+    pub uuid: String,
+    /// Name of the volume, escaped.
+    pub volume_name: String,
+    /// When the image was made, in seconds since 1970.
+    pub build_time: i64,
+    /// Block where the metadata starts.
+    pub meta_block: u32,
+    /// Block where the shared xattrs start.
+    pub xattr_block: u32,
+    /// Number of long xattr prefixes.
+    pub xattr_prefixes: u8,
+    /// The layouts that files may have with these features: `plain`, `inline`, `chunk-based`,
+    /// `compressed`.
+    pub data_layouts: Vec<&'static str>,
+    /// Compression algorithms that files may use.
+    pub algorithms: Vec<&'static str>,
+    /// Devices beside the image.
+    pub extra_devices: u16,
+    /// Nid of the packed inode, or 0.
+    pub packed_nid: u64,
+    /// Nid of the metabox inode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metabox_nid: Option<u64>,
+}
+
+impl SuperblockReport {
+    /// A superblock as people read it.
+    #[must_use]
+    pub fn of(superblock: &Superblock) -> Self {
+        let name = &superblock.volume_name;
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        let algorithms: Vec<_> = superblock.algorithms().collect();
+        let mut data_layouts = vec!["plain", "inline"];
+        if superblock.incompat.has(Incompat::CHUNKED_FILE) {
+            data_layouts.push("chunk-based");
+        }
+        if !algorithms.is_empty() {
+            data_layouts.push("compressed");
+        }
+        Self {
+            size: superblock.end().saturating_sub(SUPERBLOCK_OFFSET),
+            checksum: superblock
+                .compat
+                .has(Compat::SB_CHKSUM)
+                .then(|| format!("{:#010x}", superblock.checksum)),
+            block_size: superblock.block_size(),
+            blocks: superblock.blocks,
+            inodes: superblock.inodes,
+            root_nid: superblock.root_nid,
+            compatible_features: superblock.compat.names().collect(),
+            incompatible_features: superblock.incompat.names().collect(),
+            unknown_features: superblock.compat.unknown(),
+            uuid: uuid(&superblock.uuid),
+            volume_name: Escaped::name(&name[..end]).to_string(),
+            build_time: superblock
+                .epoch
+                .saturating_add(superblock.build_time.into()),
+            meta_block: superblock.meta_block,
+            xattr_block: superblock.xattr_block,
+            xattr_prefixes: superblock.xattr_prefix_count,
+            data_layouts,
+            algorithms,
+            extra_devices: superblock.device_table().map_or(0, |(_, slots)| slots),
+            packed_nid: superblock.packed_nid,
+            metabox_nid: superblock.metabox_nid,
+        }
+    }
+}
+
+/// A UUID in its usual form.
+fn uuid(bytes: &[u8; 16]) -> String {
+    let mut text = String::new();
+    for (place, byte) in bytes.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// An error.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorReport {
+    /// Its stable id.
+    pub id: &'static str,
+    /// What sort of refusal it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The line that was printed.
+    pub message: String,
+    /// The file that it is about, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Where in it: `blob`, `image`, `text`, `json`, `nid` or `layer`, with a number, or `file`
+    /// with a nid and a byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<AtReport>,
+    /// What was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// What was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+/// A place: what is counted, and the number; in a file its nid and the byte.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum AtReport {
+    /// A byte, a character, an inode, a layer.
+    Number(&'static str, u64),
+    /// A byte of a file.
+    File(&'static str, u64, u64),
+}
+
+impl AtReport {
+    fn of(at: At) -> Option<Self> {
+        Some(match at {
+            At::Blob(offset) => Self::Number("blob", offset),
+            At::Image(offset) => Self::Number("image", offset),
+            At::Text(offset) => Self::Number("text", offset),
+            At::Json(offset) => Self::Number("json", offset),
+            At::Nid(nid) => Self::Number("nid", nid),
+            At::Layer(number) => Self::Number("layer", number.into()),
+            At::File(nid, offset) => Self::File("file", nid, offset),
+            _ => return None,
+        })
+    }
+}
+
+impl ErrorReport {
+    /// An error of this host.
+    #[must_use]
+    pub fn of(error: &HostError) -> Self {
+        let said = |value: Value| (value != Value::None).then(|| value.to_string());
+        let refusal = match error {
+            HostError::Refused { error, .. } | HostError::Check { error, .. } => Some(error),
+            _ => None,
+        };
+        Self {
+            id: error.id(),
+            kind: error.kind().map(Kind::id),
+            message: error.to_string(),
+            place: error.place().map(shown),
+            at: refusal.and_then(|error| AtReport::of(error.at())),
+            found: refusal.and_then(|error| said(error.found_value())),
+            expected: refusal.and_then(|error| said(error.expected_value())),
+        }
+    }
+}
+
+/// A path as it may be shown.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    Escaped::name(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+/// The name of an exit code in reports.
+#[must_use]
+pub const fn outcome_name(code: u8) -> &'static str {
+    match code {
+        0 => "done",
+        1 => "refused",
+        _ => "failed",
+    }
+}
+
+/// A report as JSON that people can read, with a line end behind it.
+#[must_use]
+pub fn to_json(report: &impl Serialize) -> String {
+    // Plain data with string keys always has a form in JSON.
+    let mut text = serde_json::to_string_pretty(report).unwrap_or_default();
+    text.push('\n');
+    text
+}

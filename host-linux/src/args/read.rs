@@ -1,0 +1,178 @@
+//! The arguments of the commands that read in one EROFS image.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, exit_codes};
+use erofs_unpack_core::oci::Digest;
+use erofs_unpack_ops::image_file::ImageFileOptions;
+use erofs_unpack_ops::system::Openings;
+
+/// One EROFS image, and what is known of it.
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    /// An EROFS image, the blob of a layer (which is unpacked and verified first), or - for stdin
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub(crate) image: PathBuf,
+
+    /// A file or block device with a device of the image, in the order of its device table; can
+    /// be given several times
+    #[arg(long = "device", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) devices: Vec<PathBuf>,
+
+    /// Digest that the blob must have
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Digest>,
+
+    /// Digest that the image must have
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) diff_id: Option<Digest>,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub(crate) confine: ConfineArgs,
+
+    /// What the image may ask for.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+impl ImageArgs {
+    /// The files that opening it takes.
+    pub(crate) fn openings(&self) -> Openings {
+        let mut openings = Openings::new();
+        openings.read(&self.image);
+        self.devices.iter().for_each(|path| openings.read(path));
+        // What is compressed, or has to have a digest, is unpacked there.
+        openings.spool(&std::env::temp_dir());
+        openings
+    }
+
+    /// How it is opened.
+    pub(crate) fn options(&self) -> ImageFileOptions {
+        ImageFileOptions {
+            digest: self.digest,
+            diff_id: self.diff_id,
+            devices: self.devices.clone(),
+            limits: self.limits.limits(),
+            ..ImageFileOptions::default()
+        }
+    }
+}
+
+/// What `--help` says of paths in an image, and of the exit codes that they lead to.
+fn notes() -> String {
+    format!(
+        "A PATH starts at the root of the image. Symbolic links on the way to its last name are \
+         followed inside the image. Names that are no plain text are shown with escapes: \\n, \
+         \\x1b, and a backslash as two. A PATH that is not there is a missing file: exit code 3.\
+         \n\n{}",
+        exit_codes()
+    )
+}
+
+/// `ls`
+#[derive(Debug, Args)]
+#[command(after_help = notes())]
+pub(crate) struct Ls {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    /// What to list [default: /]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+
+    /// With types, permissions, links, owners, sizes and times (UTC)
+    #[arg(short, long)]
+    pub(crate) long: bool,
+
+    /// Directories with all that is below them
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+
+    /// Directories themselves, not their entries
+    #[arg(short, long, conflicts_with = "recursive")]
+    pub(crate) directory: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `tree`
+#[derive(Debug, Args)]
+#[command(after_help = notes())]
+pub(crate) struct Tree {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    /// Where to start [default: /]
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<OsString>,
+
+    /// How many levels of directories to go down
+    #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) level: Option<u32>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `stat`
+#[derive(Debug, Args)]
+#[command(after_help = notes())]
+pub(crate) struct Stat {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    /// The files
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<OsString>,
+
+    /// Follow a symbolic link at the end of a path too
+    #[arg(short = 'L', long)]
+    pub(crate) dereference: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `cat`
+#[derive(Debug, Args)]
+#[command(after_help = notes())]
+pub(crate) struct Cat {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    /// The files; a symbolic link at the end of a path is followed too
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<OsString>,
+}
+
+/// `dump`
+#[derive(Debug, Args)]
+#[command(after_help = notes())]
+pub(crate) struct Dump {
+    /// Which image, and what is known of it.
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+
+    /// The inode and the extents of the file at this path
+    #[arg(long, value_name = "PATH", conflicts_with = "nid")]
+    pub(crate) path: Option<OsString>,
+
+    /// The inode of this number, and its extents
+    #[arg(long, value_name = "N")]
+    pub(crate) nid: Option<u64>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
