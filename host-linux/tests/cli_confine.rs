@@ -17,7 +17,7 @@ fn field(status: &str, name: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-/// Runs the program up to where it waits for its input. What it says of the wall, and the status
+/// Runs the program up to where it waits for its input. What it says of confinement, and the status
 /// of each of its threads then.
 fn waiting(arguments: &[&str]) -> (String, Vec<String>) {
     let mut child = program()

@@ -43,6 +43,25 @@ pub fn write_json(report: &impl serde::Serialize, path: &Path) -> Result<(), Hos
         .map_err(|error| HostError::environment(path, "write the report", error))
 }
 
+/// The exit code of a command that came to this. An error is printed.
+#[must_use]
+pub fn exit_code(ended: Result<u8, HostError>) -> u8 {
+    ended.unwrap_or_else(|error| {
+        print_error(&error);
+        error.exit_code()
+    })
+}
+
+/// The exit code of a command that ended with this one before its report was written. That it
+/// could not be written is printed, and counts where nothing else went wrong.
+#[must_use]
+pub fn exit_code_with_report(code: u8, written: Result<(), HostError>) -> u8 {
+    match exit_code(written.map(|()| 0)) {
+        unwritten if code == 0 => unwritten,
+        _ => code,
+    }
+}
+
 /// Whether a path on the command line means stdout.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {

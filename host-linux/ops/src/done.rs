@@ -87,14 +87,9 @@ impl<R> Done<R> {
     /// # Errors
     ///
     /// What counts of what went wrong.
-    pub fn ok(mut self) -> Result<R, HostError> {
-        let place = self
-            .failures
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, failure)| failure.rank());
-        match place.map(|(place, _)| place) {
-            Some(place) => Err(self.failures.swap_remove(place).error),
+    pub fn ok(self) -> Result<R, HostError> {
+        match self.failures.into_iter().min_by_key(Failure::rank) {
+            Some(failure) => Err(failure.error),
             None => Ok(self.report),
         }
     }

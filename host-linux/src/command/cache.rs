@@ -2,7 +2,7 @@
 
 use erofs_unpack_cli::bars::Bars;
 use erofs_unpack_cli::date::Date;
-use erofs_unpack_cli::output::{print, print_error, write_json};
+use erofs_unpack_cli::output::{exit_code_with_report, print, print_error, write_json};
 use erofs_unpack_ops::cache::{
     self, Collected, GcOptions, Listed, PutLayers, PutOptions, Report, Verified, VerifyOptions,
 };
@@ -34,14 +34,12 @@ fn output<T: Serialize>(done: &Done<Report<T>>, json: bool, quiet: bool) -> u8 {
     if let Some(failure) = done.failure() {
         print_error(&failure.error);
     }
-    if json && let Err(error) = write_json(report, "-".as_ref()) {
-        print_error(&error);
-        return match report.exit_code {
-            0 => error.exit_code(),
-            code => code,
-        };
-    }
-    report.exit_code
+    let written = if json {
+        write_json(report, "-".as_ref())
+    } else {
+        Ok(())
+    };
+    exit_code_with_report(report.exit_code, written)
 }
 
 /// Prints a line for each entry that is done with, unless that is not wanted.

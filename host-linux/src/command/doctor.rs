@@ -1,6 +1,6 @@
 //! `erofs-unpack doctor`: what a machine lacks for EROFS layers.
 
-use erofs_unpack_cli::output::{print, print_error, write_json};
+use erofs_unpack_cli::output::{exit_code, print, write_json};
 use erofs_unpack_ops::doctor::{Options, Report, doctor};
 use erofs_unpack_ops::{Escaped, HostError};
 
@@ -13,14 +13,10 @@ pub(crate) fn run(args: &Doctor) -> u8 {
         folders: args.folders.clone(),
         containerd: args.containerd.clone(),
     };
-    let done = doctor(&options).and_then(|report| {
+    exit_code(doctor(&options).and_then(|report| {
         output(args, &report)?;
         Ok(report.exit_code)
-    });
-    done.unwrap_or_else(|error| {
-        print_error(&error);
-        error.exit_code()
-    })
+    }))
 }
 
 /// Prints everything.

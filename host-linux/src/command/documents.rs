@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use erofs_unpack_cli::args::{EXIT_CODES, SIGNALS};
-use erofs_unpack_cli::output::{print, print_error};
+use erofs_unpack_cli::output::{exit_code, print};
 use erofs_unpack_ops::HostError;
 
 use crate::args::Cli;
@@ -25,22 +25,12 @@ pub(crate) fn completions(shell: Shell) -> u8 {
         // program's name has a hyphen; then nothing completes behind a subcommand.
         text = text.replace("erofs__subcmd__unpack", "erofs__unpack");
     }
-    exit_code(print(&text))
+    exit_code(print(&text).map(|()| 0))
 }
 
 /// Writes the man pages into a folder, which is made if it is missing, and gives the exit code.
 pub(crate) fn man(folder: &Path) -> u8 {
-    exit_code(write_pages(folder))
-}
-
-fn exit_code(result: Result<(), HostError>) -> u8 {
-    match result {
-        Ok(()) => 0,
-        Err(error) => {
-            print_error(&error);
-            error.exit_code()
-        }
-    }
+    exit_code(write_pages(folder).map(|()| 0))
 }
 
 fn write_pages(folder: &Path) -> Result<(), HostError> {

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal as _};
 
 use erofs_unpack_cli::bars::Bars;
-use erofs_unpack_cli::output::print_error;
+use erofs_unpack_cli::output::{exit_code, print_error};
 use erofs_unpack_ops::HostError;
 use erofs_unpack_ops::extract::{Destination, Options, Report, extract};
 use erofs_unpack_ops::system::{self, Purpose, processors};
@@ -15,16 +15,10 @@ const BUFFER: usize = 64 << 10;
 
 /// Runs the command and gives its exit code. Everything is printed on stderr.
 pub(crate) fn run(args: &Extract) -> u8 {
-    match operate(args) {
-        Ok(report) => {
-            output(args, &report);
-            0
-        }
-        Err(error) => {
-            print_error(&error);
-            error.exit_code()
-        }
-    }
+    exit_code(operate(args).map(|report| {
+        output(args, &report);
+        0
+    }))
 }
 
 /// From the arguments to the operation.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use erofs_unpack_cli::output::print_error;
+use erofs_unpack_cli::output::{exit_code, print_error};
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{MediaType, StreamType};
 use erofs_unpack_core::unpack::StreamContent;
@@ -15,18 +15,12 @@ use crate::args::Stream;
 /// Runs the command and gives its exit code. Everything is printed on stderr, an error in one
 /// line.
 pub(crate) fn run(args: &Stream) -> u8 {
-    match operate(args) {
-        Ok(report) => {
-            if args.verbose {
-                output(&report);
-            }
-            0
+    exit_code(operate(args).map(|report| {
+        if args.verbose {
+            output(&report);
         }
-        Err(error) => {
-            print_error(&error);
-            error.exit_code()
-        }
-    }
+        0
+    }))
 }
 
 /// From the arguments to the operation.

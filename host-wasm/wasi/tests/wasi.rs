@@ -248,7 +248,7 @@ fn said(words: &[String], arguments: &[String], out: &Path) -> Said {
         }
     }
     // What a check keeps is less where addresses are of 32 bits.
-    // WASI has no wall to speak of.
+    // WASI has no confinement to speak of.
     let is_same = |line: &&str| {
         !line.contains("\"memory\":")
             && !line.ends_with(" kept meanwhile")

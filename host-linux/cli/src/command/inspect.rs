@@ -8,18 +8,13 @@ use indicatif::BinaryBytes;
 
 use crate::args::Inspect;
 use crate::date::Date;
-use crate::output::{print, print_error, write_json};
+use crate::output::{exit_code, print, write_json};
 
 /// Runs the command and gives its exit code.
 #[must_use]
 pub fn run(args: &Inspect) -> u8 {
-    match operate(args).and_then(|report| output(args, &report)) {
-        Ok(()) => 0,
-        Err(error) => {
-            print_error(&error);
-            error.exit_code()
-        }
-    }
+    let ended = operate(args).and_then(|report| output(args, &report));
+    exit_code(ended.map(|()| 0))
 }
 
 /// From the arguments to the operation.

@@ -9,7 +9,7 @@ use super::check::findings;
 use super::refuse_jobs;
 use crate::args::Unpack;
 use crate::bars::Bars;
-use crate::output::{is_stdout, print, print_error, write_json};
+use crate::output::{exit_code_with_report, is_stdout, print, print_error, write_json};
 
 /// Runs the command and gives its exit code.
 #[must_use]
@@ -100,16 +100,8 @@ fn output(args: &Unpack, mut done: Done<Report>) -> u8 {
         .json
         .as_deref()
         .filter(|path| !(is_stdout(path) && args.output.as_deref().is_some_and(is_stdout)));
-    match report_to.map_or(Ok(()), |path| write_json(report, path)) {
-        Ok(()) => report.exit_code,
-        Err(error) => {
-            print_error(&error);
-            match report.exit_code {
-                0 => error.exit_code(),
-                code => code,
-            }
-        }
-    }
+    let written = report_to.map_or(Ok(()), |path| write_json(report, path));
+    exit_code_with_report(report.exit_code, written)
 }
 
 /// Prints an error, and with `--verbose` all that a check has found.

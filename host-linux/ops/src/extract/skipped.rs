@@ -1,9 +1,9 @@
 //! What was not restored for want of permission, counted and told at the end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::escape::Escaped;
+use crate::report::shown;
 
 /// Something of a file that was not restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,11 +97,6 @@ impl Skipped {
         }
         warnings
     }
-}
-
-/// A path for one line on a terminal.
-fn shown(path: &Path) -> String {
-    Escaped::name(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write as _};
 
 use serde::Serialize;
 
-use erofs_unpack_cli::output::print_error;
+use erofs_unpack_cli::output::{exit_code_with_report, print_error};
 use erofs_unpack_ops::HostError;
 use erofs_unpack_ops::reader::Reader;
 use erofs_unpack_ops::report::{ErrorReport, VERSION, outcome_name, shown};
@@ -190,13 +190,7 @@ impl Out {
                 .and_then(|()| json.members(&tail))
                 .and_then(|()| json.finish()),
         };
-        match ended.map_err(unwritten) {
-            Ok(()) => code,
-            Err(error) => {
-                print_error(&error);
-                if code == 0 { error.exit_code() } else { code }
-            }
-        }
+        exit_code_with_report(code, ended.map_err(unwritten))
     }
 }
 
