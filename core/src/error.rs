@@ -225,7 +225,7 @@ codes! {
     SuperblockUnsigned = "superblock-unsigned", Malformed, "superblock", "has no checksum";
     SuperblockCount = "superblock-count", Mismatch, "superblock", "declares another number of inodes than can be reached";
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
-    DeviceSlot = "device-slot", Malformed, "device slot", "has no blocks or lies over other blocks";
+    DeviceSlot = "device-slot", Malformed, "device slot", "lies over other blocks";
 
     // Inodes
     MetadataBounds = "metadata-bounds", Malformed, "metadata", "lies beyond the end of the image";
@@ -285,7 +285,8 @@ codes! {
     XattrEntry = "xattr-entry", Malformed, "xattr entry", "goes beyond the inode's xattr area";
     XattrName = "xattr-name", Malformed, "xattr entry", "has a name with a NUL";
     XattrLength = "xattr-length", Malformed, "xattr entry", "has a name that is empty or too long";
-    XattrDuplicate = "xattr-duplicate", Malformed, "xattrs", "hold the same name twice";
+    XattrDuplicate = "xattr-duplicate", Malformed, "xattrs", "hold the same name twice, with two values";
+    XattrRepeated = "xattr-repeated", Malformed, "xattrs", "hold the same name twice, where that changes nothing";
     XattrFilter = "xattr-filter", Malformed, "xattr header", "denies a name that is there";
     XattrAcl = "xattr-acl", Malformed, "xattr", "is not a well-formed ACL, or is one on a symbolic link";
     XattrCapability = "xattr-capability", Malformed, "xattr", "is a file capability that is none";

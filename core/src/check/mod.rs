@@ -42,6 +42,7 @@ use self::runs::Runs;
 use self::slots::Slots;
 use crate::erofs::{
     COMPACT_INODE_SIZE, FileType, Image, Incompat, Inode, ReadAt, ReadError, ReadResult, Space,
+    XattrPlace,
 };
 use crate::oci::Policy;
 use crate::{At, Code, Error, Kind, Value};
@@ -272,7 +273,7 @@ pub(crate) struct Checker<'a, R> {
     block: Vec<u8>,
     target: Vec<u8>,
     decoded: Vec<u8>,
-    names: Names,
+    names: Names<XattrPlace>,
 }
 
 impl<R> fmt::Debug for Checker<'_, R> {

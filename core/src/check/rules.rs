@@ -117,6 +117,8 @@ const WARNING: Option<Severity> = Some(Severity::Warning);
 const ALWAYS: [Option<Severity>; 3] = [ERROR, ERROR, ERROR];
 /// Refused where containers are concerned, said otherwise.
 const CONTAINER: [Option<Severity>; 3] = [WARNING, ERROR, ERROR];
+/// Refused by the strict policy, said otherwise.
+const SAID: [Option<Severity>; 3] = [WARNING, WARNING, ERROR];
 /// Refused by the strict policy, said to containerd.
 const STRICT: [Option<Severity>; 3] = [None, WARNING, ERROR];
 
@@ -161,7 +163,7 @@ rules! {
     SuperblockUnsigned, Policy, STRICT, "The superblock has a checksum", "erofs_superblock_csum_verify";
     SuperblockCount, Unused, STRICT, "As many inodes can be reached as are declared", "erofs_statfs";
     DeviceTable, Ambiguity, ALWAYS, "The device table lies inside the image, after the superblock", "erofs_scan_devices";
-    DeviceSlot, Ambiguity, ALWAYS, "A device has blocks, and its addresses lie after those of the image", "erofs_init_device";
+    DeviceSlot, Ambiguity, ALWAYS, "The addresses of a device lie after those of the image and of the devices before it", "erofs_init_device";
     CompressionConfig, Kernel, ALWAYS, "Compression configurations are whole and in range", "z_erofs_parse_cfgs";
     ImageSize, Ambiguity, ALWAYS, "The image is as long as its superblock declares", "fs/erofs/data.c";
     ImageTrailing, Policy, CONTAINER, "Nothing follows the image that it does not declare", "draft specification, section 3";
@@ -202,7 +204,8 @@ rules! {
     XattrName, Ambiguity, ALWAYS, "The name of an xattr holds no NUL", "erofs_listxattr_foreach";
     XattrPrefix, Kernel, ALWAYS, "A long prefix of xattr names exists and is whole", "erofs_xattr_prefixes_init";
     XattrLength, Kernel, ALWAYS, "The name of an xattr has 1 to 255 bytes behind a prefix that takes one", "vfs_getxattr";
-    XattrDuplicate, Ambiguity, ALWAYS, "An inode has an xattr once", "erofs_getxattr";
+    XattrDuplicate, Ambiguity, ALWAYS, "An inode has one value of an xattr", "erofs_getxattr";
+    XattrRepeated, Ambiguity, SAID, "An inode has an xattr once", "erofs_getxattr, ovl_path_check_origin_xattr";
     XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
     XattrAcl, Kernel, ALWAYS, "An ACL is well-formed, on no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
     XattrCapability, Kernel, ALWAYS, "A file capability is of revision 2 or 3", "cap_inode_getsecurity";

@@ -1,7 +1,10 @@
 //! Rules of an inode's extended attributes: their names, and the values that the kernel looks into.
 
 use super::Checker;
-use crate::erofs::{Compat, FileType, Inode, ReadAt, ReadResult, filter_bit, split_xattr};
+use super::names::Names;
+use crate::erofs::{
+    Compat, FileType, Inode, ReadAt, ReadResult, XattrPlace, Xattrs, filter_bit, split_xattr,
+};
 use crate::{At, Code, Error, Value};
 
 /// Longest name of an xattr, prefix included (`XATTR_NAME_MAX`).
@@ -10,6 +13,9 @@ const NAME_MAX: usize = 255;
 const ACLS: [u8; 2] = [2, 3];
 /// The capabilities of a program, whose value the kernel looks at before it gives it out.
 const CAPABILITY: &[u8] = b"security.capability";
+/// What overlayfs asks only for its being there, and of the lower layers at that: whatever value it
+/// has, what is mounted is the same (`ovl_path_check_origin_xattr` in `fs/overlayfs/util.c`).
+const ORIGINS: [&[u8]; 2] = [b"trusted.overlay.origin", b"user.overlay.origin"];
 
 impl<R: ReadAt> Checker<'_, R> {
     /// Looks at the xattrs of an inode.
@@ -34,6 +40,9 @@ impl<R: ReadAt> Checker<'_, R> {
                 break;
             };
             self.work(found.size())?;
+            if found.is_free() {
+                continue;
+            }
             let named = xattrs.read_name(&found);
             match self.take(named)? {
                 None => break,
@@ -56,7 +65,7 @@ impl<R: ReadAt> Checker<'_, R> {
             if filtered && xattrs.absent() & filter_bit(index, rest) != 0 {
                 self.report(Error::new(Code::XattrFilter, at));
             }
-            names.add(name)?;
+            names.add(name, found)?;
             if is_acl {
                 let value = xattrs.read_value(&found);
                 if self.take(value)?.is_none() {
@@ -78,11 +87,39 @@ impl<R: ReadAt> Checker<'_, R> {
                 break;
             }
         }
-        if names.repeats() {
-            self.report(Error::new(Code::XattrDuplicate, at));
-        }
+        let repeated = self.repeated(&mut xattrs, &mut names);
         self.names = names;
+        for code in self.take(repeated)?.into_iter().flatten().flatten() {
+            self.report(Error::new(code, at));
+        }
         Ok(())
+    }
+
+    /// What is to be said of names that come more than once.
+    ///
+    /// The kernel and erofs-utils give the value that comes first, and list the name twice. Who
+    /// gives the last instead shows another tree, unless the values are equal or nobody looks at
+    /// them. `mkfs.erofs` 1.9 makes such: it puts an empty `trusted.overlay.origin` on a directory
+    /// with whiteouts beside the one that is there.
+    fn repeated(
+        &mut self,
+        xattrs: &mut Xattrs<'_, R>,
+        names: &mut Names<XattrPlace>,
+    ) -> ReadResult<[Option<Code>; 2], R> {
+        let [mut differ, mut same] = [None; 2];
+        for (name, one, other) in names.repeats() {
+            if ORIGINS.contains(&name) {
+                same = Some(Code::XattrRepeated);
+                continue;
+            }
+            self.work(one.size().saturating_add(other.size()))?;
+            if xattrs.same_value(one, other)? {
+                same = Some(Code::XattrRepeated);
+            } else {
+                differ = Some(Code::XattrDuplicate);
+            }
+        }
+        Ok([differ, same])
     }
 }
 

@@ -83,6 +83,8 @@ pub(crate) use checksum::Checksum;
 pub(crate) use dirent::{DirBlock, Dirent, is_name};
 #[cfg(feature = "alloc")]
 pub(crate) use xattr::{filter_bit, split as split_xattr};
+#[cfg(feature = "alloc")]
+pub(crate) use xattrs::Found as XattrPlace;
 
 /// A nom parser's result over bytes, with the error that costs nothing: these records have a
 /// fixed size that is checked first, so that a parser can only run out of bytes.

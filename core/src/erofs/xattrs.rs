@@ -65,6 +65,19 @@ impl Found {
     pub(crate) const fn size(&self) -> u64 {
         self.entry.size()
     }
+
+    /// Whether it is four zeros: no prefix, no name, no value. `mkfs.erofs` fills up an area with
+    /// such where it has taken xattrs away (`erofs_export_xattr_ibody`).
+    pub(crate) const fn is_free(&self) -> bool {
+        matches!(
+            self.entry,
+            XattrEntry {
+                name_length: 0,
+                index: Index::Short(0),
+                value_size: 0,
+            }
+        )
+    }
 }
 
 impl<R: ReadAt> Xattrs<'_, R> {
@@ -228,6 +241,17 @@ impl<R: ReadAt> Xattrs<'_, R> {
             return Err(Error::new(Code::XattrName, At::Nid(self.nid)).into());
         }
         Ok(true)
+    }
+
+    /// Whether two entries have the same value.
+    pub(crate) fn same_value(&mut self, one: &Found, other: &Found) -> ReadResult<bool, R> {
+        if one.entry.value_size != other.entry.value_size {
+            return Ok(false);
+        }
+        self.read_value(one)?;
+        let first = core::mem::take(&mut self.value);
+        self.read_value(other)?;
+        Ok(self.value == first)
     }
 
     /// Reads the value of an entry to `self.value`.

@@ -91,8 +91,9 @@ impl Xattr {
         }
     }
 
-    /// The entry with its name and value.
-    pub(super) fn record(&self) -> Vec<u8> {
+    /// The entry with its name and value, filled up with zeros.
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
         let mut record = vec![u8::try_from(self.name.len()).expect("short"), self.index];
         record.extend(
             u16::try_from(self.value.len())

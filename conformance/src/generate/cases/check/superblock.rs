@@ -302,7 +302,6 @@ fn devices(suite: &mut Suite, chunks: &Clean) {
     );
     breach.always(suite, &image);
     for (name, text, number, field, value) in [
-        ("", "A device has no blocks.", 3, "blocks_lo", 0),
         (
             "-image",
             "A device has addresses of the image.",
@@ -325,6 +324,20 @@ fn devices(suite: &mut Suite, chunks: &Clean) {
             .breaks(&id, text, source, Code::DeviceSlot, slot(number))
             .always(suite, &image);
     }
+    // With an address and without one.
+    let none = chunks
+        .edit()
+        .device(3, "blocks_lo", 0)
+        .device(4, "blocks_lo", 0)
+        .device(4, "uniaddr_lo", 0);
+    let draft = clean(
+        suite,
+        "check-clean/device-empty",
+        "Two devices have no blocks, as mkfs.erofs writes for a tree without content.",
+        &none.mended(),
+        [4, 1],
+    );
+    suite.add(draft.with_input(|input| input.devices = 4));
     let At::Image(last) = slot(4) else {
         unreachable!("a slot lies in the image");
     };

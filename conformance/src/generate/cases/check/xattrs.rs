@@ -2,8 +2,9 @@
 
 use erofs_unpack_core::{At, Code};
 
+use super::super::super::erofs::Xattr;
 use super::super::super::suite::Suite;
-use super::breach::Source;
+use super::breach::{Clean, Source, clean};
 use super::trees::Trees;
 
 const HEADER: Source = ("linux", "fs/erofs/xattr.c, erofs_init_inode_xattrs");
@@ -12,10 +13,13 @@ const SHARED: Source = ("linux", "fs/erofs/xattr.c, erofs_xattr_iter_shared");
 const LIST: Source = ("linux", "fs/erofs/xattr.c, erofs_listxattr_foreach");
 const GET: Source = ("linux", "fs/erofs/xattr.c, erofs_getxattr");
 const PREFIXES: Source = ("linux", "fs/erofs/xattr.c, erofs_xattr_prefixes_init");
+const ORIGIN: Source = ("linux", "fs/overlayfs/util.c, ovl_path_check_origin_xattr");
 const LENGTH: Source = ("linux", "fs/xattr.c, vfs_getxattr");
 const ACL: Source = ("linux", "fs/posix_acl.c, posix_acl_from_xattr");
 const CAPABILITY: Source = ("linux", "security/commoncap.c, cap_inode_getsecurity");
 const KNOWN: Source = ("linux", "fs/erofs/xattr.h, erofs_xattr_prefix");
+/// Index of the prefix of what only the kernel and root see.
+const TRUSTED: u8 = 4;
 const RECORD: Source = (
     "linux",
     "fs/erofs/erofs_fs.h, struct erofs_xattr_ibody_header",
@@ -108,7 +112,7 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
         ),
         (
             "duplicate",
-            "An xattr is there twice behind its inode.",
+            "An xattr is there twice behind its inode, with two values.",
             GET,
             Code::XattrDuplicate,
             "inline",
@@ -204,6 +208,7 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             At::Image(table as u64),
         )
         .always(suite, &xattrs.edit().bytes(table, &[0]).mended());
+    repeated(suite, xattrs);
     for (name, text, source, code, image) in [
         (
             "unknown",
@@ -225,6 +230,55 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
             .breaks(&id, text, source, code, at("inline"))
             .strict(suite, &image.mended());
     }
+}
+
+/// Xattrs that are there twice, where that changes nothing, and entries that are none.
+fn repeated(suite: &mut Suite, xattrs: &Clean) {
+    let at = xattrs.nid("inline");
+    let second = xattrs.made.at("xattr inline b");
+    let same = xattrs
+        .edit()
+        .bytes(second + 4, b"a1\0")
+        .xattr("inline", "b", "e_value_size", 1);
+    xattrs
+        .breaks(
+            "check-xattr/repeated",
+            "An xattr is there twice behind its inode, with the same value.",
+            GET,
+            Code::XattrRepeated,
+            at,
+        )
+        .said(suite, &same.mended());
+    // Their entries and one that is free take the place of the three that were there.
+    let origins = [
+        Xattr::inline(TRUSTED, "overlay.origin", b"a handle"),
+        Xattr::inline(TRUSTED, "overlay.origin", b""),
+    ];
+    let entries: Vec<u8> = origins.iter().flat_map(Xattr::record).collect();
+    let place = xattrs.made.at("xattr inline a");
+    let origins = xattrs
+        .edit()
+        .xattrs("inline", "h_name_filter", 0)
+        .bytes(place, &[&entries[..], &[0; 4]].concat());
+    xattrs
+        .breaks(
+            "check-xattr/repeated-origin",
+            "An origin of overlayfs is there twice behind its inode: as it was copied up, and the empty \
+             one that mkfs.erofs 1.9 puts on a directory with whiteouts.",
+            ORIGIN,
+            Code::XattrRepeated,
+            at,
+        )
+        .said(suite, &origins.mended());
+    let free = xattrs.edit().bytes(place, &[0; 16]);
+    let draft = clean(
+        suite,
+        "check-clean/xattrs-free",
+        "Zeros in front of an xattr, as mkfs.erofs leaves them where it has taken some away.",
+        &free.mended(),
+        [7, 1],
+    );
+    suite.add(draft);
 }
 
 /// A name of eight bytes, and an ACL of four entries behind it.
