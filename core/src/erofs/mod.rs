@@ -68,8 +68,8 @@ pub use read_at::{OutOfBounds, ReadAt, ReadError, ReadResult};
 #[cfg(feature = "alloc")]
 pub use space::Space;
 pub use superblock::{
-    EXTENSION_SLOT_SIZE, METABOX_BIT, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
-    Superblock,
+    EXTENSION_SLOT_SIZE, LegacyLz4, METABOX_BIT, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET,
+    SUPERBLOCK_SIZE, Superblock,
 };
 #[cfg(feature = "alloc")]
 pub use walk::{Visit, Walk};

@@ -36,6 +36,22 @@ const ALGORITHMS: u16 = 0b1111;
 /// Nanoseconds in a second.
 const NANOSECONDS: u32 = 1_000_000_000;
 
+/// Whether the files of an image may be compressed with LZ4 without zeros in front of the data, as
+/// `mkfs.erofs -Elegacy-compress` wrote it up to version 1.7.
+///
+/// Linux reads it from 5.3 on up to 6.x, and erofs-utils up to 1.8. Their successors no longer do: a
+/// pcluster may hold more than its extent, so that it can be decoded in part only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LegacyLz4 {
+    /// No: there are zeros in front of LZ4 data, or no LZ4 data.
+    No,
+    /// The superblock names LZ4, and no zeros in front of it.
+    Named,
+    /// The superblock says nothing of compression, as in the images that `mkfs.erofs` 1.0 and 1.1 made
+    /// with LZ4, and in others of their time and without features that are not compressed.
+    Possible,
+}
+
 /// A superblock, field by field (`struct erofs_super_block`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superblock {
@@ -213,16 +229,49 @@ impl Superblock {
     }
 
     /// The names of the compression algorithms that files may use: as configured, or LZ4 in
-    /// an image from before there were configurations.
+    /// an image from before there were configurations, where there is any sign of it; see also
+    /// [`Self::legacy_lz4`].
     pub fn algorithms(&self) -> impl Iterator<Item = &'static str> {
         let bits = if self.incompat.has(Incompat::COMPR_CFGS) {
             self.algorithms_or_distance
         } else {
-            u16::from(self.incompat.has(Incompat::ZERO_PADDING))
+            u16::from(self.names_lz4())
         };
         [(1, "lz4"), (2, "lzma"), (4, "deflate"), (8, "zstd")]
             .into_iter()
             .filter_map(move |(bit, name)| (bits & bit != 0).then_some(name))
+    }
+
+    /// Whether LZ4 is named: among the algorithms, or before there was a list by the largest distance
+    /// of its matches or by its padding.
+    const fn names_lz4(&self) -> bool {
+        if self.incompat.has(Incompat::COMPR_CFGS) {
+            self.algorithms_or_distance & 1 != 0
+        } else {
+            self.algorithms_or_distance != 0 || self.incompat.has(Incompat::ZERO_PADDING)
+        }
+    }
+
+    /// Whether files may be compressed with LZ4 in its first form, without zeros in front of the data.
+    ///
+    /// That a file is compressed so is then said by its inode alone: by a compressed layout.
+    #[must_use]
+    pub const fn legacy_lz4(&self) -> LegacyLz4 {
+        if self.incompat.has(Incompat::ZERO_PADDING) {
+            return LegacyLz4::No;
+        }
+        if self.names_lz4() {
+            return LegacyLz4::Named;
+        }
+        // Blocks of 4 KiB and no feature but the checksum is all that the first mkfs.erofs could write.
+        let is_old = self.block_bits == 12
+            && self.incompat.0 == 0
+            && self.compat.0 & !Compat::SB_CHKSUM.0 == 0;
+        if is_old {
+            LegacyLz4::Possible
+        } else {
+            LegacyLz4::No
+        }
     }
 
     /// The nid of the packed inode, where there is one.

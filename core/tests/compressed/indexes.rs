@@ -341,3 +341,34 @@ fn a_metabox_that_needs_itself_is_refused() {
     };
     assert_eq!(error.code(), Code::InodeOffset);
 }
+
+#[test]
+fn lz4_without_zero_padding_is_decoded_as_far_as_its_extent_goes() {
+    // The first mkfs.erofs named no algorithm; later ones named LZ4 by its largest distance, or in a list.
+    for (incompat, named) in [(0, 0), (0, 0xffff), (2, 1)] {
+        let mut made = Made::new(1, 9000);
+        made.0.set(80, &u32::to_le_bytes(incompat));
+        made.0.set(84, &u16::to_le_bytes(named));
+        made.header(0, 0, 0, 0).indexes(&[
+            (HEAD1, 0, DATA),
+            (HEAD1, 100, DATA + 1),
+            (HEAD1, 0, DATA + 2),
+        ]);
+        // 12 literals, and 10,000 bytes more by a match with them: more than any extent has. What
+        // follows is no LZ4.
+        let mut block = b"\xcfHello, world\x0c\x00".to_vec();
+        block.extend([255; 39]);
+        block.push(36);
+        let data = DATA as usize * BLOCK;
+        for number in 0..3 {
+            made.put(data + number * BLOCK, &block);
+        }
+        let turns = |length| b"Hello, world".iter().copied().cycle().take(length);
+        // The second extent is shorter than its pcluster, in the middle of the file.
+        let content: Vec<u8> = turns(4196).chain(turns(3996)).chain(turns(808)).collect();
+        assert_eq!(made.read(0, 9999), content, "{incompat} {named}");
+        assert_eq!(made.read(4000, 450), content[4000..4450]);
+        let extents = made.extents();
+        assert_eq!(encoded(extents[0].2).0, Encoding::Lz4);
+    }
+}

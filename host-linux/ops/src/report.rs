@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use erofs_unpack_core::erofs::{Compat, Incompat, SUPERBLOCK_OFFSET, Superblock};
+use erofs_unpack_core::erofs::{Compat, Incompat, LegacyLz4, SUPERBLOCK_OFFSET, Superblock};
 use erofs_unpack_core::oci::Layer;
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Kind, Value};
@@ -283,6 +283,10 @@ pub struct SuperblockReport {
     pub data_layouts: Vec<&'static str>,
     /// Compression algorithms that files may use.
     pub algorithms: Vec<&'static str>,
+    /// Whether files may be compressed with LZ4 without zero padding, which Linux reads up to 6.x:
+    /// `named`, or `possible` where the superblock does not say; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_lz4: Option<&'static str>,
     /// Devices beside the image.
     pub extra_devices: u16,
     /// Nid of the packed inode, or 0.
@@ -306,7 +310,7 @@ impl SuperblockReport {
         if superblock.incompat.has(Incompat::CHUNKED_FILE) {
             data_layouts.push("chunk-based");
         }
-        if !algorithms.is_empty() {
+        if !algorithms.is_empty() || superblock.legacy_lz4() == LegacyLz4::Possible {
             data_layouts.push("compressed");
         }
         Self {
@@ -332,6 +336,11 @@ impl SuperblockReport {
             xattr_prefixes: superblock.xattr_prefix_count,
             data_layouts,
             algorithms,
+            legacy_lz4: match superblock.legacy_lz4() {
+                LegacyLz4::No => None,
+                LegacyLz4::Named => Some("named"),
+                LegacyLz4::Possible => Some("possible"),
+            },
             extra_devices: superblock.device_table().map_or(0, |(_, slots)| slots),
             packed_nid: superblock.packed_nid,
             metabox_nid: superblock.metabox_nid,

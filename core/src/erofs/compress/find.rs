@@ -114,6 +114,9 @@ impl Map {
                     .found(Value::Number(pcluster.length))
                     .expected(Value::AtLeast(mapped.length)));
             }
+        } else if pcluster.encoding == Encoding::Lz4 && !self.zero_padding {
+            // The first form of LZ4 may hold more than its extent: it is decoded as far as that goes
+            // (`z_erofs_lz4_decompress_mem`).
         } else if !pcluster.partial
             && mapped.length < pcluster.length
             && mapped.start.saturating_add(mapped.length) < self.size

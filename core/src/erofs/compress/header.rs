@@ -58,6 +58,7 @@ impl Map {
             big_pclusters: (false, false),
             algorithms: (algorithms & 15, algorithms >> 4),
             available: available(superblock),
+            zero_padding: superblock.incompat.has(Incompat::ZERO_PADDING),
             form: Form::Indexes(Tail::None),
         };
         // The highest bit says that the rest is an offset in the packed inode.
@@ -140,13 +141,12 @@ impl Map {
 }
 
 /// The algorithms that the superblock names, one bit for each (`z_erofs_parse_cfgs`). Without
-/// a list it is LZ4, where there is any sign of that.
-fn available(superblock: &Superblock) -> u16 {
+/// a list it is LZ4, as in Linux before 7.0: the first mkfs.erofs left no sign of it in the
+/// superblock.
+const fn available(superblock: &Superblock) -> u16 {
     if superblock.incompat.has(Incompat::COMPR_CFGS) {
         superblock.algorithms_or_distance
     } else {
-        let lz4 = superblock.algorithms_or_distance != 0
-            || superblock.incompat.has(Incompat::ZERO_PADDING);
-        lz4.into()
+        1
     }
 }

@@ -141,6 +141,8 @@ pub(super) struct Map {
     pub(super) algorithms: (u8, u8),
     /// Which algorithms the image may use, one bit for each.
     pub(super) available: u16,
+    /// Whether there are zeros in front of LZ4 data.
+    pub(super) zero_padding: bool,
     pub(super) form: Form,
 }
 

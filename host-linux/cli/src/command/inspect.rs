@@ -207,7 +207,17 @@ fn describe_superblock(superblock: &SuperblockReport, indent: usize, lines: &mut
         &list(&superblock.incompatible_features),
     );
     add("Data layouts", &list(&superblock.data_layouts));
-    add("Compression of files", &list(&superblock.algorithms));
+    let compression = match superblock.legacy_lz4 {
+        Some("possible") => {
+            "not stated: none, or lz4 without zero padding, which Linux reads up to 6.x".to_owned()
+        }
+        Some(_) => list(&superblock.algorithms).replace(
+            "lz4",
+            "lz4 without zero padding, which Linux reads up to 6.x",
+        ),
+        None => list(&superblock.algorithms),
+    };
+    add("Compression of files", &compression);
     add("Checksum", &or_none(&superblock.checksum));
     add("Superblock size", &format!("{} bytes", superblock.size));
     add("Metadata at block", &superblock.meta_block.to_string());

@@ -8,6 +8,7 @@ mod directories;
 mod inodes;
 mod limits;
 mod read;
+mod readings;
 mod superblock;
 mod trees;
 mod verdicts;
@@ -27,6 +28,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     xattrs::add(suite, &trees);
     content::add(suite, &trees);
     compressed::add(suite, &trees);
+    readings::add(suite);
     whole::add(suite, &trees);
     limits::add(suite, &trees);
     read::add(suite, &trees);
