@@ -196,6 +196,7 @@ codes! {
     // The image as a stream
     ImageLimit = "image-limit", Limit, "image", "is larger than the limit";
     ImageSize = "image-size", Mismatch, "image", "is shorter than its superblock declares";
+    ImageBlocks = "image-blocks", Mismatch, "image", "has devices, and its superblock declares other blocks than it has";
     ImageTrailing = "image-trailing", Mismatch, "image", "goes on after the end that its superblock declares";
     DiffId = "diff-id", Mismatch, "image", "does not have the stated diffID";
     ContentEmpty = "content-empty", Truncated, "image", "is empty";

@@ -67,7 +67,9 @@ impl<R: ReadAt> Checker<'_, R> {
         let Some((offset, _)) = superblock.device_table() else {
             return Ok(());
         };
-        let mut taken = superblock.blocks;
+        // What is declared beyond the end of the file is no place of the image.
+        let blocks = self.image.size().div_ceil(superblock.block_size());
+        let mut taken = superblock.blocks.min(blocks);
         let mut known = self.options.devices;
         for (number, slot) in self.image.devices().enumerate() {
             let start =
@@ -121,7 +123,15 @@ impl<R: ReadAt> Checker<'_, R> {
         let size = self.image.size();
         let superblock = self.image.superblock();
         let least = superblock.size().unwrap_or(u64::MAX);
-        if size < least {
+        if superblock.device_table().is_some() {
+            if size < least || superblock.check().is_err() {
+                self.report(
+                    Error::new(Code::ImageBlocks, field(36))
+                        .found(Value::Number(least))
+                        .expected(Value::Number(size)),
+                );
+            }
+        } else if size < least {
             self.report(
                 Error::new(Code::ImageSize, At::Image(size))
                     .found(Value::Number(size))

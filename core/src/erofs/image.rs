@@ -63,12 +63,12 @@ impl<R: ReadAt> Image<R> {
     ///
     /// # Errors
     ///
-    /// What [`Superblock::parse`] and [`Superblock::check`] refuse, an image that ends before
-    /// its superblock does, [`Code::CompressionConfig`] when a compression configuration is cut
+    /// What [`Superblock::parse`] and [`Superblock::check`] refuse, though what an image with a device
+    /// table points at need only lie inside the file; an image that ends before its superblock does, [`Code::CompressionConfig`] when a compression configuration is cut
     /// off or out of range, and what the source says.
     pub fn open(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
         let superblock = read_superblock(&source, size)?;
-        superblock.check()?;
+        superblock.check_file(size)?;
         let mut image = Self {
             source,
             size,

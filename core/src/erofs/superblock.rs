@@ -309,12 +309,31 @@ impl Superblock {
     ///
     /// The first field that is wrong, in the order of the record.
     pub fn check(&self) -> Result<(), Error> {
+        self.check_within(self.size())
+    }
+
+    /// The same, for an image that is a file of `size` bytes.
+    ///
+    /// Where there is a device table, what the superblock points at must lie inside the file, not in
+    /// the declared blocks: neither kernel nor erofs-utils look at those, and the bootstraps of nydus
+    /// (RAFS v6) declare the blocks of their devices there, or a constant.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn check_file(&self, size: u64) -> Result<(), Error> {
+        if self.device_table().is_some() {
+            self.check_within(Some(size))
+        } else {
+            self.check()
+        }
+    }
+
+    /// Checks that what the superblock points at lies inside so many bytes.
+    fn check_within(&self, size: Option<u64>) -> Result<(), Error> {
         if self.end() > FIRST_PAGE {
             return Err(fault(Code::SuperblockExtSlots, 13)
                 .found(Value::Number(self.extension_slots.into()))
                 .expected(Value::AtMost(EXTENSION_SLOTS_MAX)));
         }
-        let size = match self.size() {
+        let size = match size {
             Some(size) if size >= self.end() => size,
             _ => {
                 return Err(fault(Code::SuperblockBlocks, 36)
@@ -350,16 +369,17 @@ impl Superblock {
             return Err(fault(Code::SuperblockNanoseconds, 32)
                 .found(Value::Number(self.fixed_nanoseconds.into())));
         }
-        if u64::from(self.meta_block) >= self.blocks {
+        let blocks = size.div_ceil(self.block_size());
+        if u64::from(self.meta_block) >= blocks {
             return Err(fault(Code::SuperblockMeta, 40)
                 .found(Value::Number(self.meta_block.into()))
-                .expected(Value::AtMost(self.blocks.saturating_sub(1))));
+                .expected(Value::AtMost(blocks.saturating_sub(1))));
         }
         let xattrs_in_metabox = self.compat.has(Compat::SHARED_EA_IN_METABOX);
-        if u64::from(self.xattr_block) >= self.blocks && !xattrs_in_metabox {
+        if u64::from(self.xattr_block) >= blocks && !xattrs_in_metabox {
             return Err(fault(Code::SuperblockXattr, 44)
                 .found(Value::Number(self.xattr_block.into()))
-                .expected(Value::AtMost(self.blocks.saturating_sub(1))));
+                .expected(Value::AtMost(blocks.saturating_sub(1))));
         }
         let configured = self.incompat.has(Incompat::COMPR_CFGS);
         if configured && self.algorithms_or_distance & !ALGORITHMS != 0 {

@@ -148,6 +148,11 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git",
         ),
         (
+            "nydus",
+            "nydus: RAFS v6",
+            "https://github.com/dragonflyoss/nydus",
+        ),
+        (
             "oci",
             "OCI Image Format Specification 1.1",
             "https://github.com/opencontainers/image-spec/tree/v1.1.0",

@@ -3,7 +3,9 @@
 use erofs_unpack_core::{At, Code};
 use serde_json::json;
 
+use super::super::super::image::Image;
 use super::super::super::suite::Suite;
+use super::readings::{LEGACY, legacy_tree};
 use super::trees::{Trees, devices, forged};
 use crate::blob::sha256;
 
@@ -54,6 +56,35 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
     suite.add(valid.valid(json!({
         "paths": ["numbers", "one-space"],
         "bytes": 7 * 512,
+        "sha256": sha256(&content),
+    })));
+    // The root lies behind the one block that is declared.
+    let few = Image(appended).set("blocks_lo", 1).mend().0;
+    let draft = suite
+        .read(
+            "read/devices-blocks",
+            "The same, and the superblock declares the blocks of something else.",
+            &few,
+        )
+        .demand("nydus", "rafs/src/metadata/layout/v6.rs, RafsV6SuperBlock")
+        .differs_from("read/devices");
+    suite.add(draft.valid(json!({
+        "paths": ["numbers", "one-space"],
+        "bytes": 7 * 512,
+        "sha256": sha256(&content),
+    })));
+    let legacy = legacy_tree().write().image.0;
+    let draft = suite
+        .read(
+            "read/legacy-lz4",
+            "LZ4 without zeros in front of it: what a pcluster holds beyond its extent is not the file's.",
+            &legacy,
+        )
+        .demand(LEGACY.0, LEGACY.1);
+    let content = [[b'a'; 700].as_slice(), &[b'b'; 400], &[b'c'; 400]].concat();
+    suite.add(draft.valid(json!({
+        "paths": ["old"],
+        "bytes": content.len(),
         "sha256": sha256(&content),
     })));
     let looped = tree

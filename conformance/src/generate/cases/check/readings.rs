@@ -2,10 +2,15 @@
 
 use super::super::super::erofs::{Index, Node, Tree, full, header, lz4_run};
 use super::super::super::suite::Suite;
-use super::breach::clean;
+use super::breach::{Source, clean};
 
 /// Size of a block of these images.
 const BLOCK: usize = 512;
+/// Who reads LZ4 without zeros in front of it, and how.
+pub(super) const LEGACY: Source = (
+    "linux",
+    "fs/erofs/decompressor.c of 6.x, z_erofs_lz4_decompress_mem",
+);
 /// The type of a head of the first algorithm.
 const HEAD: u16 = 1;
 
@@ -33,10 +38,7 @@ fn legacy(suite: &mut Suite) {
             .field("available_compr_algs", distance)
             .write();
         let draft = clean(suite, &id, description, &image.image.0, [2, 1])
-            .demand(
-                "linux",
-                "fs/erofs/decompressor.c of 6.x, z_erofs_lz4_decompress_mem",
-            )
+            .demand(LEGACY.0, LEGACY.1)
             // It was dropped in 1.9.
             .flag("fsck-rejects");
         suite.add(draft);
@@ -44,7 +46,7 @@ fn legacy(suite: &mut Suite) {
 }
 
 /// A file of three extents. The second is shorter than its pcluster, and than what that decodes to.
-fn legacy_tree() -> Tree {
+pub(super) fn legacy_tree() -> Tree {
     let map = vec![
         Index::Head(HEAD, 0, 0),
         Index::Head(HEAD, 188, 1),

@@ -338,6 +338,29 @@ fn devices(suite: &mut Suite, chunks: &Clean) {
         [4, 1],
     );
     suite.add(draft.with_input(|input| input.devices = 4));
+    // As the bootstraps of nydus do: a constant, and the blocks of devices, of which there are few.
+    for (name, text, blocks) in [
+        (
+            "more",
+            "An image with devices declares 4096 blocks, and is shorter.",
+            4096,
+        ),
+        (
+            "few",
+            "The root of an image with devices lies behind its declared blocks.",
+            1,
+        ),
+    ] {
+        let id = format!("check-superblock/image-blocks-{name}");
+        let source = ("nydus", "rafs/src/metadata/layout/v6.rs, RafsV6SuperBlock");
+        chunks
+            .breaks(&id, text, source, Code::ImageBlocks, at(36))
+            .allowing(Code::ImageTrailing)
+            .container(
+                suite,
+                &chunks.edit().superblock("blocks_lo", blocks).mended(),
+            );
+    }
     let At::Image(last) = slot(4) else {
         unreachable!("a slot lies in the image");
     };
