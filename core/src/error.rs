@@ -313,6 +313,8 @@ codes! {
     PclusterData = "pcluster-data", Malformed, "pcluster", "the compressed data is corrupt";
     PclusterLength = "pcluster-length", Mismatch, "pcluster", "does not decode to the length of its extent";
     PclusterMemory = "pcluster-memory", Memory, "pcluster", "there is no memory for it";
+    FingerprintForm = "fingerprint-form", Unsupported, "fingerprint", "is of an unknown form";
+    FingerprintContent = "fingerprint-content", Mismatch, "fingerprint", "is not that of the file's content";
     FragmentInode = "fragment-inode", Malformed, "fragment", "there is no packed inode that it could lie in";
     FragmentBounds = "fragment-bounds", Malformed, "fragment", "lies beyond the end of the packed inode";
     FragmentLoop = "fragment-loop", Malformed, "fragment", "lies in an inode that is itself needed to read the packed inode";

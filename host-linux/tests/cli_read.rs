@@ -338,6 +338,21 @@ fn tree_holds_everything() {
 // --- stat ---------------------------------------------------------------------------------------
 
 #[test]
+fn stat_shows_the_fingerprint_of_a_file() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/cases");
+    let image = cases.join("check-clean/fingerprints.erofs");
+    // Of "content" and a line feed, by sha256sum.
+    let digest = "sha256:434728a410a78f56fc1b5899c3593436e61ab0c731e9072d95e96db290205e53";
+    let told = run(args!["stat", image, "plain"]);
+    let told = told.done();
+    assert!(told.contains(&format!("Fingerprint: {digest}\n")), "{told}");
+    // Its name is in no list of xattrs.
+    assert_eq!(told.matches("fingerprint").count(), 1, "{told}");
+    let json = run(args!["stat", "--json", image, "plain"]).json();
+    assert_eq!(json["files"][0]["fingerprint"], digest);
+}
+
+#[test]
 fn stat_is_that_of_the_system() {
     let Some(fixture) = Fixture::new(&["-zlz4"]) else {
         return;

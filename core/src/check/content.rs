@@ -7,7 +7,7 @@ use crate::erofs::{
 use crate::{At, Code, Error, Value};
 
 /// Size of the pieces in which shares are dealt out, in bytes, as a power of two.
-const PIECE_BITS: u32 = 20;
+pub(super) const PIECE_BITS: u32 = 20;
 
 impl<R: ReadAt> Checker<'_, R> {
     /// Looks at where the content of a file, a directory or a symbolic link lies.

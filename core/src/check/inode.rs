@@ -35,11 +35,20 @@ impl<R: ReadAt> Checker<'_, R> {
             return Ok(());
         }
         self.take_metadata(inode, inode.offset, inode.end())?;
+        self.fingerprint = None;
         if inode.xattr_count > 0 {
             self.xattrs(inode)?;
         }
         match inode.file_type {
-            FileType::Regular | FileType::Directory => self.content(inode).map(|_| ()),
+            FileType::Regular => {
+                if self.content(inode)?
+                    && let Some(Some(digest)) = self.fingerprint
+                {
+                    self.compare(inode, &digest)?;
+                }
+                Ok(())
+            }
+            FileType::Directory => self.content(inode).map(|_| ()),
             FileType::Symlink => self.symlink(inode),
             _ => {
                 if inode.size != 0 {

@@ -19,6 +19,7 @@
 mod budget;
 mod content;
 mod directory;
+mod fingerprint;
 mod inode;
 mod names;
 mod path;
@@ -44,7 +45,7 @@ use crate::erofs::{
     COMPACT_INODE_SIZE, FileType, Image, Incompat, Inode, ReadAt, ReadError, ReadResult, Space,
     XattrPlace,
 };
-use crate::oci::Policy;
+use crate::oci::{Digest, Policy};
 use crate::{At, Code, Error, Kind, Value};
 
 /// How far a check goes.
@@ -273,6 +274,8 @@ pub(crate) struct Checker<'a, R> {
     block: Vec<u8>,
     target: Vec<u8>,
     decoded: Vec<u8>,
+    /// Whether the inode that is being looked at has a fingerprint, and the digest in it.
+    fingerprint: Option<Option<Digest>>,
     names: Names<XattrPlace>,
 }
 
@@ -319,6 +322,7 @@ impl<'a, R: ReadAt> Checker<'a, R> {
             block: crate::erofs::buffer(block)?,
             target: Vec::new(),
             decoded: Vec::new(),
+            fingerprint: None,
             names: Names::default(),
         })
     }

@@ -220,6 +220,8 @@ rules! {
     DeviceForeign, Policy, CONTAINER, "Content lies in the layer or in a device that belongs to it", "draft specification, section 5";
     SymlinkSize, Ambiguity, ALWAYS, "A symbolic link has a target of 1 to 4095 bytes", "page_get_link";
     SymlinkTarget, Ambiguity, ALWAYS, "The target of a symbolic link holds no NUL", "erofs_fill_symlink";
+    FingerprintForm, Unused, STRICT, "A fingerprint is a digest that can be verified", "lib/inode.c of erofs-utils";
+    FingerprintContent, Ambiguity, ALWAYS, "A fingerprint is that of the file's content, as far as the level full reads", "erofs_ishare_fill_inode";
     // Compressed content
     MapHeader, Kernel, ALWAYS, "A map header sets only flags that superblock and layout allow", "z_erofs_fill_inode";
     MapLclusterSize, Kernel, ALWAYS, "Logical clusters are of a size that their indexes can count", "z_erofs_load_compact_lcluster";

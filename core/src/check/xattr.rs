@@ -3,7 +3,8 @@
 use super::Checker;
 use super::names::Names;
 use crate::erofs::{
-    Compat, FileType, Inode, ReadAt, ReadResult, XattrPlace, Xattrs, filter_bit, split_xattr,
+    Compat, FileType, Inode, ReadAt, ReadResult, XattrPlace, Xattrs, filter_bit,
+    fingerprint_digest, is_shown_xattr, split_xattr,
 };
 use crate::{At, Code, Error, Value};
 
@@ -32,6 +33,8 @@ impl<R: ReadAt> Checker<'_, R> {
         let superblock = image.superblock();
         let filtered =
             superblock.compat.has(Compat::XATTR_FILTER) && superblock.xattr_filter_reserved == 0;
+        // A table of prefixes that cannot be read has been told of.
+        let fingerprint = image.fingerprint_name().unwrap_or(None);
         let mut names = core::mem::take(&mut self.names);
         names.clear();
         loop {
@@ -42,6 +45,26 @@ impl<R: ReadAt> Checker<'_, R> {
             self.work(found.size())?;
             if found.is_free() {
                 continue;
+            }
+            if let Some((base, name)) = fingerprint {
+                let is_fingerprint = xattrs.is_named(&found, base, name);
+                if self.take(is_fingerprint)? == Some(true) {
+                    let value = xattrs.read_value(&found);
+                    if self.take(value)?.is_none() {
+                        break;
+                    }
+                    let again = self.take_fingerprint(inode, xattrs.value());
+                    if !is_shown_xattr(base) {
+                        // Its name is in no list, so what is said of names is said here.
+                        if filtered && xattrs.absent() & filter_bit(base, name) != 0 {
+                            self.report(Error::new(Code::XattrFilter, at));
+                        }
+                        if again {
+                            self.report(Error::new(Code::XattrDuplicate, at));
+                        }
+                        continue;
+                    }
+                }
             }
             let named = xattrs.read_name(&found);
             match self.take(named)? {
@@ -93,6 +116,24 @@ impl<R: ReadAt> Checker<'_, R> {
             self.report(Error::new(code, at));
         }
         Ok(())
+    }
+
+    /// Takes note of the fingerprint of an inode; whether it had one before, which is the one that
+    /// counts.
+    fn take_fingerprint(&mut self, inode: &Inode, value: &[u8]) -> bool {
+        if self.fingerprint.is_some() {
+            return true;
+        }
+        let digest = fingerprint_digest(value);
+        if digest.is_none() {
+            self.report(
+                Error::new(Code::FingerprintForm, At::Nid(inode.nid))
+                    .found(Value::Number(value.len() as u64))
+                    .expected(Value::Text("sha256: and 32 bytes")),
+            );
+        }
+        self.fingerprint = Some(digest);
+        false
     }
 
     /// What is to be said of names that come more than once.

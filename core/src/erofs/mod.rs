@@ -28,6 +28,8 @@ mod features;
 #[cfg(feature = "alloc")]
 mod file;
 #[cfg(feature = "alloc")]
+mod fingerprint;
+#[cfg(feature = "alloc")]
 mod image;
 mod inode;
 #[cfg(feature = "alloc")]
@@ -60,6 +62,8 @@ pub use dirent::{DIRENT_SIZE, NAME_MAX};
 pub use extent::{Extent, Place};
 pub use features::{Compat, Incompat};
 #[cfg(feature = "alloc")]
+pub use fingerprint::Fingerprint;
+#[cfg(feature = "alloc")]
 pub use image::Image;
 pub use inode::{
     COMPACT_INODE_SIZE, ChunkFormat, Data, EXTENDED_INODE_SIZE, FileType, Inode, Layout, nid_slot,
@@ -82,7 +86,9 @@ pub(crate) use checksum::Checksum;
 #[cfg(feature = "alloc")]
 pub(crate) use dirent::{DirBlock, Dirent, is_name};
 #[cfg(feature = "alloc")]
-pub(crate) use xattr::{filter_bit, split as split_xattr};
+pub(crate) use fingerprint::digest as fingerprint_digest;
+#[cfg(feature = "alloc")]
+pub(crate) use xattr::{filter_bit, is_shown as is_shown_xattr, split as split_xattr};
 #[cfg(feature = "alloc")]
 pub(crate) use xattrs::Found as XattrPlace;
 

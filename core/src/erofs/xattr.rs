@@ -106,6 +106,11 @@ pub(super) fn prefix(index: u8) -> Option<&'static [u8]> {
         .find_map(|(number, prefix)| (*number == index).then_some(*prefix))
 }
 
+/// Whether the kernel shows xattrs whose short prefix has this index.
+pub(crate) fn is_shown(index: u8) -> bool {
+    prefix(index).is_some()
+}
+
 /// The index of a full name's prefix, and the name behind it.
 pub(crate) fn split(name: &[u8]) -> Option<(u8, &[u8])> {
     PREFIXES

@@ -207,21 +207,52 @@ impl<R: ReadAt> Xattrs<'_, R> {
         })
     }
 
+    /// The index of the short prefix of an entry's name, and what follows that in a long one.
+    fn prefix_of<'i>(
+        image: &'i Image<R>,
+        nid: u64,
+        found: &Found,
+    ) -> ReadResult<(u8, &'i [u8]), R> {
+        match found.entry.index {
+            Index::Short(index) => Ok((index, &[])),
+            Index::Long(number) => {
+                let prefixes = image.prefixes()?;
+                match prefixes.get(usize::from(number)) {
+                    Some(long) => Ok((long.base, long.infix.as_slice())),
+                    None => Err(Error::new(Code::XattrPrefix, At::Nid(nid))
+                        .found(Value::Number(number.into()))
+                        .into()),
+                }
+            }
+        }
+    }
+
+    /// Whether an entry has this name behind the short prefix of this index, whether the kernel shows
+    /// that prefix or not.
+    pub(crate) fn is_named(&self, found: &Found, base: u8, name: &[u8]) -> ReadResult<bool, R> {
+        let (found_base, infix) = Self::prefix_of(self.image, self.nid, found)?;
+        let Some(rest) = name.strip_prefix(infix).filter(|_| found_base == base) else {
+            return Ok(false);
+        };
+        if rest.len() != usize::from(found.entry.name_length) {
+            return Ok(false);
+        }
+        let mut own = [0; u8::MAX as usize];
+        let own = own.get_mut(..rest.len()).unwrap_or(&mut []);
+        self.image
+            .metadata_of(self.nid, found.space, found.name, own)?;
+        Ok(own == rest)
+    }
+
+    /// The value that was read last, for good.
+    pub(super) fn into_value(self) -> Vec<u8> {
+        self.value
+    }
+
     /// Reads the full name of an entry to `self.name`; `false` when it has none that the kernel
     /// shows.
     pub(crate) fn read_name(&mut self, found: &Found) -> ReadResult<bool, R> {
-        let (base, infix) = match found.entry.index {
-            Index::Short(index) => (index, &[][..]),
-            Index::Long(number) => {
-                let prefixes = self.image.prefixes()?;
-                let Some(long) = prefixes.get(usize::from(number)) else {
-                    return Err(Error::new(Code::XattrPrefix, At::Nid(self.nid))
-                        .found(Value::Number(number.into()))
-                        .into());
-                };
-                (long.base, long.infix.as_slice())
-            }
-        };
+        let (base, infix) = Self::prefix_of(self.image, self.nid, found)?;
         let Some(prefix) = prefix(base) else {
             return Ok(false);
         };

@@ -76,6 +76,9 @@ fn text(report: &StatReport) -> String {
         inode.layout.name(),
         inode.record_size()
     );
+    if let Some(fingerprint) = &report.fingerprint {
+        let _ = writeln!(text, "Fingerprint: {fingerprint}");
+    }
     for xattr in &report.xattrs {
         let _ = writeln!(text, " Xattr: {}={}", xattr.name, xattr.value);
     }

@@ -57,4 +57,6 @@ pub mod compat {
     pub const XATTR_FILTER: u32 = 0x04;
     /// The table of long xattr prefixes lies in the image itself.
     pub const PLAIN_XATTR_PFX: u32 = 0x10;
+    /// A long xattr prefix is the name of fingerprints.
+    pub const ISHARE_XATTRS: u32 = 0x20;
 }

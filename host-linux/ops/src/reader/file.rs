@@ -93,6 +93,10 @@ pub struct StatReport {
     pub inode_size: u64,
     /// Its extended attributes.
     pub xattrs: Vec<XattrReport>,
+    /// What the image states of its content, so that kernels can share pages: a digest, or else
+    /// escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// The inode itself.
     #[serde(skip)]
     pub inode: Inode,
@@ -124,8 +128,18 @@ impl Reader {
             layout: inode.layout.name(),
             inode_size: inode.record_size(),
             xattrs: self.xattrs(path, &inode)?,
+            fingerprint: self.fingerprint(path, &inode)?,
             inode,
         })
+    }
+
+    fn fingerprint(&self, path: &[u8], inode: &Inode) -> Result<Option<String>, HostError> {
+        let fingerprint = self.image().fingerprint(inode);
+        let fingerprint = fingerprint.map_err(|error| self.failed(path, error))?;
+        Ok(fingerprint.map(|fingerprint| match fingerprint.digest() {
+            Some(digest) => digest.to_string(),
+            None => Escaped::name(fingerprint.as_bytes()).to_string(),
+        }))
     }
 
     fn xattrs(&self, path: &[u8], inode: &Inode) -> Result<Vec<XattrReport>, HostError> {

@@ -5,6 +5,7 @@ mod breach;
 mod compressed;
 mod content;
 mod directories;
+mod fingerprints;
 mod inodes;
 mod limits;
 mod read;
@@ -26,6 +27,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     inodes::add(suite, &trees);
     directories::add(suite, &trees);
     xattrs::add(suite, &trees);
+    fingerprints::add(suite);
     content::add(suite, &trees);
     compressed::add(suite, &trees);
     readings::add(suite);
