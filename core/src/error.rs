@@ -245,6 +245,7 @@ codes! {
     InodeNoLinks = "inode-no-links", Malformed, "inode", "has no links, and is reached";
     InodeLinks = "inode-links", Mismatch, "inode", "does not have as many links as lead to it";
     InodeReserved = "inode-reserved", Malformed, "inode", "has a reserved field that is not zero";
+    InodeBlocks = "inode-blocks", Malformed, "inode", "is compressed and takes more blocks than Linux before 7.2 counts";
     InodeSpecial = "inode-special", Malformed, "inode", "is a device, a pipe or a socket, and has a size";
     InodeRoot = "inode-root", Malformed, "inode", "is the root, and no directory";
     InodeInternal = "inode-internal", Malformed, "inode", "is the packed or metabox inode, and no plain file or in a directory";
@@ -309,6 +310,7 @@ codes! {
     PclusterSize = "pcluster-size", Unsupported, "pcluster", "is larger than 1 MiB, or decodes to more than 12 MiB";
     PclusterPlain = "pcluster-plain", Malformed, "pcluster", "is not compressed and smaller than its extent";
     PclusterSurplus = "pcluster-surplus", Malformed, "pcluster", "is compressed and larger than its extent";
+    PclusterHole = "pcluster-hole", Malformed, "pcluster", "is a hole to Linux 7.2 and newer, and not to older kernels";
     PclusterInline = "pcluster-inline", Malformed, "pcluster", "lies behind the inode and crosses the end of its block";
     PclusterData = "pcluster-data", Malformed, "pcluster", "the compressed data is corrupt";
     PclusterLength = "pcluster-length", Mismatch, "pcluster", "does not decode to the length of its extent";

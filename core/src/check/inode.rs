@@ -1,7 +1,7 @@
 //! Rules of a single inode, without what it contains.
 
 use super::Checker;
-use crate::erofs::{FileType, Inode, ReadAt, ReadResult, Space};
+use crate::erofs::{Data, FileType, Inode, ReadAt, ReadResult, Space};
 use crate::{At, Code, Error, Value};
 
 /// Largest size that the kernel takes: a signed number of 64 bits.
@@ -22,6 +22,15 @@ impl<R: ReadAt> Checker<'_, R> {
         }
         if inode.nlink == 0 {
             self.report(Error::new(Code::InodeNoLinks, at).found(Value::Number(0)));
+        }
+        if let Data::CompressedBlocks(blocks) = inode.data
+            && blocks > u32::MAX.into()
+        {
+            self.report(
+                Error::new(Code::InodeBlocks, at)
+                    .found(Value::Number(blocks))
+                    .expected(Value::AtMost(u32::MAX.into())),
+            );
         }
         if inode.reserved {
             self.report(Error::new(Code::InodeReserved, at));

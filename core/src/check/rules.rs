@@ -182,6 +182,7 @@ rules! {
     InodeNoLinks, Ambiguity, CONTAINER, "An inode that is reached has at least one link", "erofs_read_inode";
     InodeLinks, Ambiguity, STRICT, "An inode has as many links as lead to it", "erofs_read_inode";
     InodeReserved, Unused, STRICT, "Reserved fields of an inode are zero", "struct erofs_inode_extended";
+    InodeBlocks, Ambiguity, CONTAINER, "The blocks of a compressed inode fit 32 bits, which is what Linux before 7.2 looks at", "erofs_read_inode";
     InodeSpecial, Ambiguity, STRICT, "A device, pipe or socket has no content", "erofs_fill_inode";
     InodeRoot, Kernel, ALWAYS, "The root is a directory", "erofs_fc_fill_super";
     InodeInternal, Kernel, ALWAYS, "Packed and metabox inode are regular files that no directory names", "erofs_fc_fill_super";
@@ -236,6 +237,7 @@ rules! {
     PclusterSize, Kernel, ALWAYS, "A pcluster has 1 MiB at most, and decodes to 12 MiB at most", "z_erofs_map_sanity_check";
     PclusterPlain, Kernel, ALWAYS, "A plain pcluster holds its extent", "z_erofs_map_blocks_fo";
     PclusterSurplus, Kernel, ALWAYS, "A compressed pcluster is no larger than its extent, and an interlaced one than a block", "z_erofs_decompress of erofs-utils";
+    PclusterHole, Ambiguity, CONTAINER, "A pcluster that is marked as a hole decodes to zeros where older kernels look", "z_erofs_get_extent_compressedlen";
     PclusterInline, Kernel, ALWAYS, "An inline pcluster ends in the block where it starts", "z_erofs_map_blocks_fo";
     PclusterData, Kernel, ALWAYS, "A pcluster decodes", "z_erofs_decompress_pcluster";
     PclusterLength, Kernel, ALWAYS, "A pcluster decodes to the length of its extent", "z_erofs_decompress_pcluster";

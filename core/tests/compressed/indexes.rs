@@ -372,3 +372,43 @@ fn lz4_without_zero_padding_is_decoded_as_far_as_its_extent_goes() {
         assert_eq!(encoded(extents[0].2).0, Encoding::Lz4);
     }
 }
+
+#[test]
+fn a_count_of_blocks_is_that_of_its_head() {
+    // Big pclusters of the first head alone, and a count behind the second.
+    let mut made = Made::new(1, 12_288);
+    made.header(0, 2, 0, 0).indexes(&[
+        (HEAD2, 0, DATA),
+        (NONHEAD, 0, back(COUNT | 1, 1)),
+        (HEAD1, 0, DATA + 1),
+    ]);
+    assert_eq!(made.refused(0), (Code::MapBlockCount, At::File(NID, 4096)));
+    made.indexes(&[(HEAD2, 0, DATA), (NONHEAD, 0, back(1, 1))]);
+    assert_eq!(encoded(made.extents()[0].2).0, Encoding::Lz4);
+}
+
+#[test]
+fn holes_by_their_mark_and_by_their_count() {
+    const HOLE: u16 = 1 << 14;
+    let mut made = Made::new(1, 20_480);
+    made.header(0, BIG, 0, 0).indexes(&[
+        (PLAIN, 0, DATA),
+        // Whatever its pcluster counts.
+        (HEAD1 | HOLE, 0, DATA + 1),
+        (NONHEAD, 0, back(COUNT | 3, 1)),
+        (HEAD1, 0, DATA + 2),
+        (NONHEAD, 0, back(COUNT, 1)),
+    ]);
+    let mut content = run(DATA as usize * BLOCK, BLOCK);
+    content.resize(20_480, 0);
+    assert_eq!(made.read(0, 99_999), content);
+    for (at, length) in [(4096, 8192), (9000, 8192), (17_000, 3480)] {
+        assert_eq!(made.read(at, length), vec![0; length]);
+    }
+    let extents = made.extents();
+    assert_eq!(extents[1], (4096, 8192, Place::Hole));
+    assert_eq!(extents[2], (12_288, 8192, Place::Hole));
+    // What is not compressed is no hole, and needs blocks.
+    made.indexes(&[(PLAIN | HOLE, 0, DATA)]);
+    assert_eq!(made.refused(0), (Code::PclusterPlain, At::File(NID, 0)));
+}

@@ -29,8 +29,10 @@ impl Map {
             Form::Extents(form) => extents::find(records, self, &form, cursor, offset)?,
             Form::Indexes(tail) => self.find_index(records, tail, offset)?,
         };
-        if let Source::Pcluster(pcluster) = &mapped.source {
-            self.check(&mapped, pcluster)?;
+        match &mapped.source {
+            Source::Pcluster(pcluster) => self.check(&mapped, pcluster)?,
+            Source::Sparse(_) => self.check_decoded(&mapped)?,
+            Source::Hole | Source::Fragment(_) => {}
         }
         Ok(mapped)
     }
@@ -43,6 +45,7 @@ impl Map {
     ) -> ReadResult<Mapped, R> {
         let mut indexes = Indexes { records, map: self };
         let Found { head, start, end } = indexes.find(offset, tail.lcn())?;
+        let mut hole = false;
         let (space, place, length) = match tail {
             Tail::Fragment { lcn, offset } if lcn == head.lcn => {
                 // The kernel holds a plain head against its pcluster, of which there is none.
@@ -74,8 +77,16 @@ impl Map {
             }
             _ => {
                 let blocks = indexes.blocks(&head)?;
+                hole = head.hole || blocks == 0;
+                // The kernel holds a plain head against the blocks, of which there are none.
+                if hole && head.kind == Kind::Plain {
+                    return Err(Error::new(Code::PclusterPlain, At::File(self.nid, start))
+                        .found(Value::Number(0))
+                        .expected(Value::AtLeast(end.saturating_sub(start)))
+                        .into());
+                }
                 let place = u64::from(head.block).saturating_mul(self.block_size());
-                let length = u64::from(blocks).saturating_mul(self.block_size());
+                let length = u64::from(blocks.max(1)).saturating_mul(self.block_size());
                 (None, place, length)
             }
         };
@@ -85,29 +96,45 @@ impl Map {
             Kind::Head1 => self.algorithm(self.algorithms.0, start)?,
             Kind::Head2 => self.algorithm(self.algorithms.1, start)?,
         };
+        let pcluster = Pcluster {
+            metadata: space,
+            offset: place,
+            length,
+            encoding,
+            partial: head.partial,
+        };
         Ok(Mapped {
             start,
             length: end.saturating_sub(start),
-            source: Source::Pcluster(Pcluster {
-                metadata: space,
-                offset: place,
-                length,
-                encoding,
-                partial: head.partial,
-            }),
+            source: if hole {
+                Source::Sparse(pcluster)
+            } else {
+                Source::Pcluster(pcluster)
+            },
         })
     }
 
-    /// Holds an extent against what its pcluster can be (`z_erofs_map_sanity_check`).
-    fn check(&self, mapped: &Mapped, pcluster: &Pcluster) -> Result<(), Error> {
-        let at = At::File(self.nid, mapped.start);
-        for (size, most) in [(pcluster.length, MAX_ENCODED), (mapped.length, MAX_DECODED)] {
-            if size > most {
-                return Err(Error::new(Code::PclusterSize, at)
+    /// Holds the length of an extent against what a pcluster may decode to.
+    fn check_decoded(&self, mapped: &Mapped) -> Result<(), Error> {
+        self.check_size(mapped, mapped.length, MAX_DECODED)
+    }
+
+    fn check_size(&self, mapped: &Mapped, size: u64, most: u64) -> Result<(), Error> {
+        if size > most {
+            return Err(
+                Error::new(Code::PclusterSize, At::File(self.nid, mapped.start))
                     .found(Value::Number(size))
-                    .expected(Value::AtMost(most)));
-            }
+                    .expected(Value::AtMost(most)),
+            );
         }
+        Ok(())
+    }
+
+    /// Holds an extent against what its pcluster can be (`z_erofs_map_sanity_check`).
+    pub(super) fn check(&self, mapped: &Mapped, pcluster: &Pcluster) -> Result<(), Error> {
+        let at = At::File(self.nid, mapped.start);
+        self.check_size(mapped, pcluster.length, MAX_ENCODED)?;
+        self.check_decoded(mapped)?;
         if pcluster.encoding.is_plain() {
             if mapped.length > pcluster.length {
                 return Err(Error::new(Code::PclusterPlain, at)

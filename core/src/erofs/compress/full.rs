@@ -15,6 +15,8 @@ const SIZE: u64 = 8;
 const START: u64 = 16;
 /// The extent is a part of what its pcluster decodes to (`Z_EROFS_LI_PARTIAL_REF`).
 const PARTIAL: u16 = 1 << 15;
+/// The extent is a hole (`Z_EROFS_LI_HOLE`, Linux 7.2).
+const HOLE: u16 = 1 << 14;
 
 /// Reads the index of a logical cluster.
 pub(super) fn load<R: ReadAt>(
@@ -72,6 +74,7 @@ fn parse(record: [u8; 8]) -> Index {
         }
     } else {
         index.partial = advise & PARTIAL != 0;
+        index.hole = advise & HOLE != 0;
         index.offset = u16::from_le_bytes([o0, o1]).into();
         index.block = u32::from_le_bytes([u0, u1, u2, u3]);
     }
@@ -94,6 +97,11 @@ mod tests {
                 block: 0x0403_0201,
                 ..Index::default()
             }
+        );
+        let hole = parse([0x01, 0x40, 0, 0, 1, 2, 3, 4]);
+        assert_eq!(
+            (hole.hole, hole.partial, hole.block),
+            (true, false, 0x0403_0201)
         );
         let first = parse([2, 0, 0, 0, 0x10, 0x08, 5, 0]);
         assert_eq!((first.back, first.blocks), (1, Some(0x10)));

@@ -121,10 +121,11 @@ impl Map {
         let steps = indexes.most_steps();
         let (head, last) = indexes.head(self.size.saturating_sub(1), steps)?;
         Ok(if self.fragment {
-            let high = if self.layout == Layout::CompressedFull {
-                u64::from(head.block) << 32
-            } else {
-                0
+            let high = match self.layout {
+                // A hole has no block, which is a number too.
+                Layout::CompressedFull if head.hole => u64::from(u32::MAX) << 32,
+                Layout::CompressedFull => u64::from(head.block) << 32,
+                _ => 0,
             };
             Tail::Fragment {
                 lcn: head.lcn,

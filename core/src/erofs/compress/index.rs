@@ -42,6 +42,8 @@ pub(super) struct Index {
     pub(super) block: u32,
     /// Of a head: whether the extent is a part of what its pcluster decodes to.
     pub(super) partial: bool,
+    /// Of a head: whether the extent is marked as a hole.
+    pub(super) hole: bool,
     /// Of all others: how many logical clusters back the head is, or one that knows.
     pub(super) back: u64,
     /// Of the first after a head, for a big pcluster: its number of blocks.

@@ -148,20 +148,22 @@ impl<R: ReadAt> Indexes<'_, '_, R> {
         Ok(found)
     }
 
-    /// The number of blocks of the pcluster that this head starts.
+    /// The number of blocks of the pcluster that this head starts; none where it is a hole.
     pub(super) fn blocks(&mut self, head: &Index) -> ReadResult<u32, R> {
         let big = match head.kind {
             Kind::Head1 => self.map.big_pclusters.0,
             _ => self.map.big_pclusters.1,
         };
         let next = head.lcn.saturating_add(1);
-        if !big || self.map.start_of(next) >= self.map.size {
+        if !self.map.has_big_pclusters() || self.map.start_of(next) >= self.map.size {
             return Ok(1);
         }
         let index = self.load(next)?;
         match index.blocks {
             _ if index.kind != Kind::NonHead => Ok(1),
-            Some(blocks) if blocks > 0 => Ok(blocks),
+            Some(blocks) if big => Ok(blocks),
+            // Whether the kernel looks at a count that is not for this head depends on where it starts.
+            None if !big => Ok(1),
             _ => Err(self.fault(Code::MapBlockCount, next).into()),
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Source {
     Hole,
     /// A pcluster, which the extent starts with.
     Pcluster(Pcluster),
+    /// Nothing, by a mark that older kernels do not know: they read this pcluster.
+    Sparse(Pcluster),
     /// The packed inode; the extent starts at this offset in it.
     Fragment(u64),
 }

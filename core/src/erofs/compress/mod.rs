@@ -16,6 +16,7 @@
 //! | `extents` | encoded extents |
 //! | `records` | the records of a map, of whatever form |
 //! | `lookahead` | the distances to the next head, for the check |
+//! | `sparse` | holes that older kernels do not know, for the check |
 //! | `read` | the bytes of a pcluster, and what they decode to |
 //! | `decode` | LZ4, MicroLZMA, DEFLATE, zstd |
 //!
@@ -35,6 +36,7 @@ mod map;
 mod pcluster;
 mod read;
 mod records;
+mod sparse;
 mod state;
 
 use self::map::{Cursor, Map, Mapped, Source};
@@ -61,7 +63,7 @@ impl<R: ReadAt> Image<R> {
             offset: mapped.start,
             length: mapped.length,
             place: match mapped.source {
-                Source::Hole => Place::Hole,
+                Source::Hole | Source::Sparse(_) => Place::Hole,
                 Source::Pcluster(pcluster) => Place::Encoded(pcluster),
                 Source::Fragment(offset) => Place::Fragment { offset },
             },
@@ -96,7 +98,7 @@ impl<R: ReadAt> Image<R> {
                 return Err(outside(inode, offset).into());
             };
             match mapped.source {
-                Source::Hole => part.fill(0),
+                Source::Hole | Source::Sparse(_) => part.fill(0),
                 Source::Fragment(at) => self.read_packed(inode, at, within, part)?,
                 Source::Pcluster(pcluster) => {
                     self.read_pcluster(inode, &mapped, &pcluster, within, part)?;

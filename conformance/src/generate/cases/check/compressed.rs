@@ -159,33 +159,31 @@ fn indexes(suite: &mut Suite, compressed: &Clean) {
             .breaks(&id, text, source, code, at(compressed, "full", place))
             .always(suite, &image);
     }
-    for (name, text, count) in [
-        (
-            "block-count-none",
-            "A big pcluster does not state its blocks.",
-            1,
-        ),
-        (
-            "block-count-zero",
-            "A big pcluster has no blocks.",
-            BLOCK_COUNT,
-        ),
-    ] {
-        let id = format!("check-map/{name}");
-        let image = compressed
+    let counting = |count| {
+        compressed
             .edit()
             .behind("big", INDEXES + 8 + 4, &u16::to_le_bytes(count))
-            .mended();
-        compressed
-            .breaks(
-                &id,
-                text,
-                LENGTH,
-                Code::MapBlockCount,
-                at(compressed, "big", 512),
-            )
-            .always(suite, &image);
-    }
+            .mended()
+    };
+    compressed
+        .breaks(
+            "check-map/block-count-none",
+            "A big pcluster does not state its blocks.",
+            LENGTH,
+            Code::MapBlockCount,
+            at(compressed, "big", 512),
+        )
+        .always(suite, &counting(1));
+    compressed
+        .breaks(
+            "check-map/block-count-zero",
+            "A big pcluster has no blocks: a hole to Linux 7.2, and one block that does not decode to \
+             Linux 6.17.",
+            LENGTH,
+            Code::PclusterHole,
+            at(compressed, "big", 0),
+        )
+        .container(suite, &counting(BLOCK_COUNT));
 }
 
 fn pclusters(suite: &mut Suite, compressed: &Clean) {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::super::image::Image;
 use super::super::super::suite::Suite;
-use super::readings::{LEGACY, legacy_tree};
+use super::readings::{LEGACY, holes_tree, legacy_tree};
 use super::trees::{Trees, devices, forged};
 use crate::blob::sha256;
 
@@ -84,6 +84,20 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
     let content = [[b'a'; 700].as_slice(), &[b'b'; 400], &[b'c'; 400]].concat();
     suite.add(draft.valid(json!({
         "paths": ["old"],
+        "bytes": content.len(),
+        "sha256": sha256(&content),
+    })));
+    let holes = holes_tree().write().image.0;
+    let draft = suite
+        .read(
+            "read/holes",
+            "Compressed extents that are marked as holes.",
+            &holes,
+        )
+        .demand("linux", "fs/erofs/zmap.c, z_erofs_get_extent_compressedlen");
+    let content = [[b'a'; 1024].as_slice(), &[0; 2048], &[b'b'; 300]].concat();
+    suite.add(draft.valid(json!({
+        "paths": ["sparse"],
         "bytes": content.len(),
         "sha256": sha256(&content),
     })));
