@@ -119,6 +119,7 @@ impl Interpreted {
             (17, Some(level)),
             (18, Some(policy)),
             (19, Some(input.devices.into())),
+            (26, input.kernel.as_deref().and_then(release)),
         ]);
         let mut guest = self.guest(image)?;
         let handle = guest.open(CHECK)?;
@@ -427,4 +428,11 @@ fn refusal(record: &[u8]) -> io::Result<Refusal> {
         })
     };
     read().ok_or_else(|| io::Error::other("a record that tells nothing"))
+}
+
+/// A release of Linux, as the module takes it.
+fn release(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once('.')?;
+    let number = |digits: &str| digits.parse::<u16>().ok().map(u64::from);
+    Some(number(major)? << 16 | number(minor)?)
 }

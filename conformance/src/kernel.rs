@@ -97,6 +97,8 @@ impl Backend for Kernel {
 fn unsupported_field(input: &CheckInput) -> Option<&'static str> {
     if input.devices > 0 {
         Some("devices")
+    } else if input.kernel.is_some() {
+        Some("kernel")
     } else if !input.allow.is_empty() {
         Some("allow")
     } else if input.limits == Limits::default() {

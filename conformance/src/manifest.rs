@@ -310,6 +310,9 @@ pub struct CheckInput {
     /// How many devices belong to the image without being there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub devices: u16,
+    /// The release of Linux that must read it as it is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
     /// Limits other than the defaults.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,

@@ -322,6 +322,9 @@ codes! {
     FragmentLoop = "fragment-loop", Malformed, "fragment", "lies in an inode that is itself needed to read the packed inode";
     MetaboxLoop = "metabox-loop", Malformed, "metabox", "reading it needs metadata that lies in it";
 
+    // What reads the image
+    KernelVersion = "kernel-version", Unsupported, "image", "the kernel that is meant refuses something in it, or reads it otherwise";
+
     // The check
     CheckMemory = "check-memory", Limit, "check", "needs more memory than the limit";
     CheckWork = "check-work", Limit, "check", "has more to look at or to decode than the limit";

@@ -112,6 +112,12 @@ fn checked(input: &CheckInput, vectors: &Vectors, dir: &Dir) -> Command {
         .arg(policy(input.policy))
         .arg(format!("--known-devices={}", input.devices))
         .args(input.allow.iter().map(|rule| format!("--allow={rule}")))
+        .args(
+            input
+                .kernel
+                .iter()
+                .map(|version| format!("--kernel={version}")),
+        )
         .arg(as_file(&input.image, vectors, dir))
         .stdin(Stdio::null());
     let mut flag = |name: &str, value: Option<u64>| {

@@ -153,6 +153,7 @@ impl Suite {
             policy: Policy::default(),
             allow: Vec::new(),
             devices: 0,
+            kernel: None,
             limits: Limits::default(),
         };
         Draft::new(id, description, Operation::Check(input))

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use erofs_unpack_core::check::{self, Options, Severity, Summary};
-use erofs_unpack_core::erofs::ReadError;
+use erofs_unpack_core::erofs::{ReadError, Release};
 use erofs_unpack_core::{Error, Limits};
 use serde_json::{Map, json};
 
@@ -41,6 +41,13 @@ pub(crate) fn check_with(
     };
     options.policy = policy(input.policy);
     options.devices = input.devices;
+    options.kernel = match &input.kernel {
+        None => None,
+        Some(text) => match Release::parse(text) {
+            None => return Ok(Answer::Unable(format!("{text} is no release"))),
+            release => release,
+        },
+    };
     for id in &input.allow {
         if !options.allow(id) {
             return Ok(Answer::Unable(format!("there is no rule {id}")));

@@ -1,7 +1,7 @@
 //! Rules of a single inode, without what it contains.
 
 use super::Checker;
-use crate::erofs::{Data, FileType, Inode, ReadAt, ReadResult, Space};
+use crate::erofs::{Data, FileType, Incompat, Inode, Layout, Needs, ReadAt, ReadResult, Space};
 use crate::{At, Code, Error, Value};
 
 /// Largest size that the kernel takes: a signed number of 64 bits.
@@ -43,6 +43,7 @@ impl<R: ReadAt> Checker<'_, R> {
             );
             return Ok(());
         }
+        self.need(self.needs_of(inode), at);
         self.take_metadata(inode, inode.offset, inode.end())?;
         self.fingerprint = None;
         if inode.xattr_count > 0 {
@@ -68,6 +69,48 @@ impl<R: ReadAt> Checker<'_, R> {
                 Ok(())
             }
         }
+    }
+
+    /// What an inode needs of the kernel.
+    #[inline]
+    fn needs_of(&self, inode: &Inode) -> Needs {
+        let superblock = self.image.superblock();
+        let mut needs = Needs::default();
+        if inode.layout.is_compressed() && inode.size > 0 {
+            needs = superblock.needs_of_compressed();
+        }
+        if inode.file_type == FileType::Symlink && self.crosses_block(inode) {
+            needs = needs.and(Needs::SYMLINK_ACROSS);
+        }
+        // With the bit, older kernels refuse the image as a whole.
+        if !superblock.incompat.has(Incompat::BIT48) {
+            if is_wide(inode) {
+                needs = needs.and(Needs::BIT48);
+            }
+            if !inode.is_extended && inode.mtime != superblock.epoch {
+                needs = needs.and(Needs::COMPACT_TIMES);
+            }
+        }
+        needs
+    }
+
+    /// Whether the target of a symbolic link lies inline and goes on behind the block in which the
+    /// record of the inode ends, in the way that `erofs_fill_symlink` refused before Linux 6.12.
+    fn crosses_block(&self, inode: &Inode) -> bool {
+        let superblock = self.image.superblock();
+        if inode.layout != Layout::FlatInline || inode.size >= superblock.block_size() {
+            return false;
+        }
+        let last = inode
+            .offset
+            .saturating_add(inode.record_size())
+            .saturating_sub(1);
+        let end = superblock
+            .within_block(last)
+            .saturating_add(1)
+            .saturating_add(inode.xattr_size())
+            .saturating_add(inode.size);
+        end > superblock.block_size()
     }
 
     /// Takes note that metadata of an inode lies here.
@@ -116,4 +159,16 @@ impl<R: ReadAt> Checker<'_, R> {
         self.target = target;
         Ok(())
     }
+}
+
+/// Whether an inode uses what only kernels with 48-bit addresses read: bit 4 of its format, a hole
+/// that is the whole of a file, or upper bits of an address.
+const fn is_wide(inode: &Inode) -> bool {
+    let in_data = match inode.data {
+        Data::Start(Some(start)) => start > u32::MAX as u64 && inode.size > 0,
+        Data::Start(None) => inode.size > 0,
+        Data::Chunks(format) => format.is_48bit(),
+        Data::CompressedBlocks(_) | Data::Device(..) | Data::Nothing => false,
+    };
+    in_data || inode.format & 0x10 != 0
 }

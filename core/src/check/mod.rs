@@ -42,8 +42,8 @@ use self::pclusters::Pclusters;
 use self::runs::Runs;
 use self::slots::Slots;
 use crate::erofs::{
-    COMPACT_INODE_SIZE, FileType, Image, Incompat, Inode, ReadAt, ReadError, ReadResult, Space,
-    XattrPlace,
+    COMPACT_INODE_SIZE, FileType, Image, Incompat, Inode, Needs, ReadAt, ReadError, ReadResult,
+    Release, Space, XattrPlace,
 };
 use crate::oci::{Digest, Policy};
 use crate::{At, Code, Error, Kind, Value};
@@ -91,6 +91,9 @@ pub struct Options {
     /// Whether what follows the image is looked at. It was when the image was unpacked, with
     /// more known of it. Default: yes.
     pub trailing: bool,
+    /// The release of Linux that is to read the image. What it refuses, or reads otherwise, is then
+    /// an error. Default: none in particular.
+    pub kernel: Option<Release>,
     allowed: Allowed,
 }
 
@@ -106,6 +109,7 @@ impl Default for Options {
             share: (0, 1),
             devices: 0,
             trailing: true,
+            kernel: None,
             allowed: Allowed::default(),
         }
     }
@@ -169,6 +173,9 @@ pub struct Summary {
     pub decoded: u64,
     /// Most bytes that were kept at one time.
     pub memory: u64,
+    /// What the image needs of the kernel: at the level of the superblock what that says, else
+    /// also what files say.
+    pub needs: Needs,
 }
 
 impl Summary {
@@ -338,6 +345,31 @@ impl<'a, R: ReadAt> Checker<'a, R> {
         }
         self.summary.memory = self.budget.used();
         Ok(self.summary)
+    }
+
+    /// Takes note of what the image needs of the kernel. What the one that is meant does not have
+    /// is said where it is met first.
+    #[inline]
+    fn need(&mut self, needs: Needs, at: At) {
+        if !self.summary.needs.has(needs) {
+            self.need_more(needs, at);
+        }
+    }
+
+    #[cold]
+    fn need_more(&mut self, needs: Needs, at: At) {
+        let new = needs.without(self.summary.needs);
+        self.summary.needs = self.summary.needs.and(new);
+        let Some(kernel) = self.options.kernel else {
+            return;
+        };
+        for need in new.iter().filter(|need| !need.is_met(kernel)) {
+            self.report(
+                Error::new(Code::KernelVersion, at)
+                    .found(Value::Text(need.name))
+                    .expected(Value::Text(need.releases)),
+            );
+        }
     }
 
     /// Says that a rule is broken.

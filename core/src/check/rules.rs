@@ -251,6 +251,8 @@ rules! {
     OverlapData, Policy, CONTAINER, "No content lies over metadata", "lib/inode.c of erofs-utils";
     OverlapContent, Policy, CONTAINER, "Files share content only where the image says that they may", "lib/dedupe.c of erofs-utils";
     OverlapPcluster, Ambiguity, ALWAYS, "All who share a pcluster read it in one way", "z_erofs_register_pcluster";
+    // What reads it
+    KernelVersion, Kernel, ALWAYS, "The kernel that is meant reads all of it, as it is meant", "erofs::NEEDS";
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ const SLOT_RESERVED: usize = 76;
 impl<R: ReadAt> Checker<'_, R> {
     pub(super) fn superblock(&mut self) -> ReadResult<(), R> {
         let superblock = *self.image.superblock();
+        self.need(superblock.needs(), At::Image(SUPERBLOCK_OFFSET));
         if superblock.compat.has(Compat::SB_CHKSUM) {
             let checksum = self.image.verify_checksum();
             self.take(checksum)?;

@@ -32,6 +32,7 @@ mod fingerprint;
 #[cfg(feature = "alloc")]
 mod image;
 mod inode;
+mod kernel;
 #[cfg(feature = "alloc")]
 mod lookup;
 #[cfg(feature = "alloc")]
@@ -68,6 +69,7 @@ pub use image::Image;
 pub use inode::{
     COMPACT_INODE_SIZE, ChunkFormat, Data, EXTENDED_INODE_SIZE, FileType, Inode, Layout, nid_slot,
 };
+pub use kernel::{NEEDS, Need, Needs, Otherwise, Release};
 pub use read_at::{OutOfBounds, ReadAt, ReadError, ReadResult};
 #[cfg(feature = "alloc")]
 pub use space::Space;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::Error;
 use erofs_unpack_core::check::{Rule, Severity, Summary};
+use erofs_unpack_core::erofs::Needs;
 
 use crate::place::inside;
 
@@ -14,6 +15,8 @@ pub struct Checked {
     pub place: PathBuf,
     /// What it has seen.
     pub summary: Summary,
+    /// What the image needs of the kernel; `None` where its superblock cannot be read.
+    pub needs: Option<Needs>,
     /// What was found, errors first, in the order in which the rules were first broken.
     pub breaches: Vec<Breach>,
 }

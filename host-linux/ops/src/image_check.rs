@@ -156,6 +156,8 @@ pub fn check_image(
     Ok(Checked {
         place: file.place().to_owned(),
         summary,
+        // What the superblock says is not left to a guest.
+        needs: Some(summary.needs.and(image.superblock().needs())),
         breaches,
     })
 }
@@ -177,6 +179,7 @@ fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Check
     Ok(Checked {
         place: file.place().to_owned(),
         summary,
+        needs: None,
         breaches: findings.breaches(|_| None),
     })
 }
@@ -261,6 +264,7 @@ fn run_on_several(
             summary.warnings += more.warnings;
             summary.decoded += more.decoded;
             summary.memory += more.memory;
+            summary.needs = summary.needs.and(more.needs);
             for (count, kept) in found.0 {
                 findings.add_all(count, &kept);
             }

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use erofs_unpack_core::erofs::{Compat, Incompat, LegacyLz4, SUPERBLOCK_OFFSET, Superblock};
+use erofs_unpack_core::erofs::{
+    Compat, Incompat, LegacyLz4, Need, Needs, SUPERBLOCK_OFFSET, Superblock,
+};
 use erofs_unpack_core::oci::Layer;
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Kind, Value};
@@ -135,6 +137,9 @@ pub struct FoundReport {
     pub decoded: u64,
     /// Most bytes that were kept for the whole of the check.
     pub memory: u64,
+    /// Which releases of Linux read the image; absent where its superblock cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelReport>,
     /// The findings, those of a rule together, errors first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<BreachReport>,
@@ -184,11 +189,65 @@ impl FoundReport {
             warnings: summary.warnings,
             decoded: summary.decoded,
             memory: summary.memory,
+            kernel: checked.needs.map(KernelReport::of),
             findings: checked
                 .breaches
                 .iter()
                 .map(|breach| BreachReport::of(breach, &checked.place))
                 .collect(),
+        }
+    }
+}
+
+/// Which releases of Linux read an image as it is meant. They are those of the mainline kernel.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelReport {
+    /// In words, with what decides on it.
+    pub releases: String,
+    /// The first of them.
+    pub first: String,
+    /// The last of them, where newer ones do not read it. It is older than the first where no
+    /// release reads the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// What is in the image that not every release has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedReport>,
+}
+
+/// Something that not every release of Linux has.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NeedReport {
+    /// What it is.
+    pub name: &'static str,
+    /// The first release that has it.
+    pub first: String,
+    /// The last one, where newer ones do not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// What others do: `refused`, `different` where they read something else, `unused` where they
+    /// read the same without it.
+    pub otherwise: &'static str,
+}
+
+impl KernelReport {
+    /// The releases that have all of this.
+    #[must_use]
+    pub fn of(needs: Needs) -> Self {
+        let (first, last) = needs.releases();
+        let need = |need: &Need| NeedReport {
+            name: need.name,
+            first: need.first.to_string(),
+            last: need.last.map(|last| last.to_string()),
+            otherwise: need.otherwise.name(),
+        };
+        Self {
+            releases: needs.to_string(),
+            first: first.to_string(),
+            last: last.map(|last| last.to_string()),
+            needs: needs.iter().map(need).collect(),
         }
     }
 }
@@ -294,6 +353,8 @@ pub struct SuperblockReport {
     /// Nid of the metabox inode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metabox_nid: Option<u64>,
+    /// Which releases of Linux read the image, as far as the superblock says.
+    pub kernel: KernelReport,
 }
 
 impl SuperblockReport {
@@ -344,6 +405,7 @@ impl SuperblockReport {
             extra_devices: superblock.device_table().map_or(0, |(_, slots)| slots),
             packed_nid: superblock.packed_nid,
             metabox_nid: superblock.metabox_nid,
+            kernel: KernelReport::of(superblock.needs()),
         }
     }
 }

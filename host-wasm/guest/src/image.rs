@@ -137,6 +137,7 @@ impl Checking {
             settings::METADATA => Ok(summary.metadata),
             settings::DECODED => Ok(summary.decoded),
             settings::CHECK_MEMORY_USED => Ok(summary.memory),
+            settings::NEEDS => Ok(summary.needs.bits().into()),
             _ => Err(Refusal::Status(status::KEY)),
         }
     }

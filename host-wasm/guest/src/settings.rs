@@ -3,7 +3,7 @@
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{Level, Options};
 use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::erofs::Superblock;
+use erofs_unpack_core::erofs::{Release, Superblock};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
 use erofs_unpack_core::{At, Code, Error};
@@ -35,6 +35,8 @@ pub(crate) const METADATA: u32 = 21;
 pub(crate) const DECODED: u32 = 22;
 #[cfg(feature = "check")]
 pub(crate) const CHECK_MEMORY_USED: u32 = 23;
+#[cfg(feature = "check")]
+pub(crate) const NEEDS: u32 = 24;
 
 /// What is asked of a superblock, if it is.
 pub(crate) const fn superblock(superblock: &Superblock, key: u32) -> Option<u64> {
@@ -208,6 +210,9 @@ impl Settings {
                 self.devices.push(value);
             }
             25 => self.path_entries = value,
+            26 => {
+                options.kernel = Some(Release::new(narrow(value >> 16)?, narrow(value & 0xffff)?))
+            }
 
             32 => limits.blob_size = value,
             33 => limits.image_size = value,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use erofs_unpack_core::check::{self, Finding, Level, RULES, Summary};
-use erofs_unpack_core::erofs::ReadError;
+use erofs_unpack_core::erofs::{Needs, ReadError};
 use erofs_unpack_core::oci::Policy;
 use erofs_unpack_core::{Error, Limits};
 
@@ -130,6 +130,10 @@ impl Sandbox {
             guest.expect(handle, &calls.set, (handle, 24, size))?;
         }
         guest.expect(handle, &calls.set, (handle, 25, options.path_entries))?;
+        if let Some(kernel) = asked.kernel {
+            let release = u64::from(kernel.major) << 16 | u64::from(kernel.minor);
+            guest.expect(handle, &calls.set, (handle, 26, release))?;
+        }
         allow(&mut guest, handle, asked)?;
         guest.expect(handle, &calls.start, handle)?;
         let run = guest.entry("eu_check")?;
@@ -277,6 +281,7 @@ fn summary(guest: &mut Guest, handle: i32) -> Result<Summary, Error> {
     let get = guest.entry("eu_get")?;
     let value = guest.entry("eu_value")?;
     let mut summary = Summary::default();
+    let mut needs = 0;
     for (key, number) in [
         (17_u32, &mut summary.errors),
         (18, &mut summary.warnings),
@@ -285,9 +290,11 @@ fn summary(guest: &mut Guest, handle: i32) -> Result<Summary, Error> {
         (21, &mut summary.metadata),
         (22, &mut summary.decoded),
         (23, &mut summary.memory),
+        (24, &mut needs),
     ] {
         guest.expect(handle, &get, (handle, key))?;
         *number = guest.call(&value, ())?;
     }
+    summary.needs = Needs::from_bits(needs);
     Ok(summary)
 }

@@ -1,6 +1,8 @@
 //! The fixed words that errors hold. A record brings them as bytes; an error has them for ever.
 
-/// Every word that a decoder or a check says. A test compares with what the core says natively.
+use erofs_unpack_core::erofs::NEEDS;
+
+/// Every word that a decoder or a check says, but for what images need of the kernel. A test compares with what the core says natively.
 const WORDS: &[&str] = &[
     "a member",
     "a member or zeros",
@@ -26,5 +28,7 @@ const WORDS: &[&str] = &[
 
 /// The word that these bytes are.
 pub(crate) fn known(bytes: &[u8]) -> Option<&'static str> {
-    WORDS.iter().copied().find(|word| word.as_bytes() == bytes)
+    let of_needs = NEEDS.iter().flat_map(|need| [need.name, need.releases]);
+    let mut words = WORDS.iter().copied().chain(of_needs);
+    words.find(|word| word.as_bytes() == bytes)
 }

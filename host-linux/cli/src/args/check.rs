@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_core::check::Level;
+use erofs_unpack_core::erofs::Release;
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_ops::Checks;
 
@@ -61,6 +62,11 @@ pub struct Check {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub known_devices: u16,
 
+    /// Refuse what this release of Linux does not read, or reads otherwise: a number such as 6.1,
+    /// or what `uname -r` says. What counts is the mainline kernel: distributions add and leave out
+    #[arg(long, value_name = "VERSION", value_parser = release)]
+    pub kernel: Option<Release>,
+
     /// Threads that decode at level full [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -91,6 +97,11 @@ pub struct Check {
     /// What the image may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// A release of Linux.
+fn release(text: &str) -> Result<Release, &'static str> {
+    Release::parse(text).ok_or("expected two numbers, such as 6.1 or 6.12.3-amd64")
 }
 
 /// How an image is checked.

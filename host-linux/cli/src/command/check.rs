@@ -1,7 +1,7 @@
 //! `erofs-unpack check`: whether the kernel may be handed an image.
 
 use erofs_unpack_core::Code;
-use erofs_unpack_core::check::{Level, Severity, Summary};
+use erofs_unpack_core::check::{Level, Severity};
 use erofs_unpack_core::oci::Policy;
 use erofs_unpack_ops::check::{Breach, Checked, LayerReport, Options, Place, Report, check};
 use erofs_unpack_ops::system::{self, Openings, Purpose};
@@ -19,6 +19,7 @@ pub fn run(args: &Check) -> u8 {
         diff_id: args.diff_id,
         devices: args.devices.clone(),
         known_devices: args.known_devices,
+        kernel: args.kernel,
         jobs: args.jobs.map(usize::from),
         limits: args.limits.limits(),
         ..Options::default()
@@ -82,7 +83,7 @@ fn text(args: &Check, report: &Report) -> String {
     if let Some(checked) = &report.checked {
         text.push_str(&findings(checked, &args.talk));
         text.push_str(hint(args, checked));
-        verdict(&mut text, args, source, &checked.summary);
+        verdict(&mut text, args, source, checked);
     }
     for layer in &report.layers {
         describe_layer(&mut text, args, layer);
@@ -109,7 +110,7 @@ fn text(args: &Check, report: &Report) -> String {
 fn describe_layer(text: &mut String, args: &Check, layer: &LayerReport) {
     let name = format!("layer {}", layer.number);
     if let Some(checked) = &layer.checked {
-        verdict(text, args, &name, &checked.summary);
+        verdict(text, args, &name, checked);
         // Below the line of its layer, so that it is plain what belongs to which.
         for line in findings(checked, &args.talk).lines() {
             text.push_str(&format!("  {line}\n"));
@@ -179,8 +180,9 @@ fn line(place: &Place) -> String {
     }
 }
 
-/// The line that closes an image.
-fn verdict(text: &mut String, args: &Check, name: &str, summary: &Summary) {
+/// The line that closes an image, and which kernels read it.
+fn verdict(text: &mut String, args: &Check, name: &str, checked: &Checked) {
+    let summary = &checked.summary;
     if args.talk.quiet && summary.passed() {
         return;
     }
@@ -197,6 +199,13 @@ fn verdict(text: &mut String, args: &Check, name: &str, summary: &Summary) {
         Policy::from(args.select.policy).name(),
         Level::from(args.check.level).name()
     ));
+    if let Some(needs) = checked.needs {
+        let whole = match Level::from(args.check.level) {
+            Level::Superblock => ", as far as the superblock says",
+            Level::Metadata | Level::Full => "",
+        };
+        text.push_str(&format!("  kernel: {needs}{whole}\n"));
+    }
     if args.talk.verbose {
         text.push_str(&format!(
             "  {} of metadata, {} decoded, {} kept meanwhile\n",

@@ -206,6 +206,7 @@ fn describe_superblock(superblock: &SuperblockReport, indent: usize, lines: &mut
         "Incompatible features",
         &list(&superblock.incompatible_features),
     );
+    add("Kernel", &superblock.kernel.releases);
     add("Data layouts", &list(&superblock.data_layouts));
     let compression = match superblock.legacy_lz4 {
         Some("possible") => {

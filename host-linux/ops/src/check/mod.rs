@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::Options as CheckOptions;
+use erofs_unpack_core::erofs::Release;
 use erofs_unpack_core::oci::Digest;
 
 use crate::done::Done;
@@ -37,6 +38,8 @@ pub struct Options {
     pub devices: Vec<PathBuf>,
     /// How many devices belong to a lone image though they are not at hand.
     pub known_devices: u16,
+    /// The release of Linux that must read all of it as it is meant.
+    pub kernel: Option<Release>,
     /// Threads that decode at the full level; one for each processor where it is not given.
     pub jobs: Option<usize>,
     /// What an image may ask for.
@@ -74,6 +77,7 @@ impl Task<'_> {
         let options = self.options;
         let mut rules = options.checks.options(options.select.policy)?;
         rules.devices = options.known_devices;
+        rules.kernel = options.kernel;
         match Source::open(self.path, &options.select.source)? {
             Source::Blob(blob) => {
                 let checked = self.lone(blob, &rules)?;
