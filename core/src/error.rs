@@ -221,6 +221,7 @@ codes! {
     SuperblockNanoseconds = "superblock-nanoseconds", Malformed, "superblock", "the time has a billion nanoseconds or more";
     SuperblockAlgorithms = "superblock-algorithms", Unsupported, "superblock", "names unknown compression algorithms";
     SuperblockInodes = "superblock-inodes", Malformed, "superblock", "declares more inodes than the image has room for";
+    SuperblockPage = "superblock-page", Unsupported, "superblock", "the blocks are larger than the pages of most machines, which do not mount them: make the image with -b4096";
     SuperblockCompat = "superblock-compat", Unsupported, "superblock", "sets unknown compatible features";
     SuperblockReserved = "superblock-reserved", Malformed, "superblock", "has reserved bytes that are not zero";
     SuperblockUnsigned = "superblock-unsigned", Malformed, "superblock", "has no checksum";

@@ -177,3 +177,106 @@ fn the_page_of_the_rules_is_current() {
         "run: erofs-unpack rules --markdown > core/RULES.md"
     );
 }
+
+#[test]
+fn the_kernels_that_read_an_image_are_told() {
+    let kernel = |told: &Run| {
+        let line = told
+            .text()
+            .lines()
+            .find(|line| line.starts_with("  kernel: "));
+        line.unwrap_or_default().to_owned()
+    };
+    for (name, level, said) in [
+        ("demo-1.erofs", "metadata", "  kernel: Linux 5.4 and newer"),
+        (
+            "demo-1.erofs",
+            "superblock",
+            "  kernel: Linux 5.4 and newer, as far as the superblock says",
+        ),
+        (
+            "zstd.erofs",
+            "full",
+            "  kernel: Linux 6.10 and newer (zstd)",
+        ),
+        (
+            "lz4.erofs",
+            "superblock",
+            "  kernel: Linux 6.4 and newer (blocks of less than 4096 bytes), as far as the superblock \
+             says",
+        ),
+        (
+            "lz4.erofs",
+            "metadata",
+            "  kernel: Linux 6.8 and newer (compressed files in blocks of less than 4096 bytes)",
+        ),
+    ] {
+        // One thread or several say the same.
+        for jobs in ["1", "2"] {
+            let told = run(args![
+                "check",
+                bases(name),
+                "--level",
+                level,
+                "--jobs",
+                jobs
+            ]);
+            told.done();
+            assert_eq!(kernel(&told), said, "{name}");
+        }
+    }
+    let report = run(args!["check", bases("zstd.erofs"), "--json"]).json();
+    assert_eq!(report["kernel"]["first"], "6.10");
+    assert_eq!(report["kernel"]["last"], serde_json::Value::Null);
+    let zstd = &report["kernel"]["needs"];
+    let zstd = zstd
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|need| need["name"] == "zstd");
+    assert_eq!(zstd.unwrap()["otherwise"], "refused");
+}
+
+#[test]
+fn an_image_is_refused_that_one_kernel_does_not_read() {
+    for version in ["6.10", "6.10.0-rc1", "6.12.3-amd64", "7.1"] {
+        run(args!["check", bases("zstd.erofs"), "--kernel", version]).done();
+    }
+    let told = run(args![
+        "check",
+        bases("zstd.erofs"),
+        "--kernel",
+        "6.9.12",
+        "--json"
+    ]);
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let finding = &told.json()["findings"][0];
+    assert_eq!(finding["rule"], "kernel-version");
+    assert_eq!(finding["places"][0]["found"], "zstd");
+    assert_eq!(finding["places"][0]["expected"], "Linux 6.10 and newer");
+    // What files need is told with the first of them.
+    let told = run(args!["check", bases("lz4.erofs"), "--kernel", "6.7"]);
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let places: Vec<&str> = told
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("  /"))
+        .collect();
+    assert_eq!(places.len(), 1, "{}", told.text());
+    assert!(
+        places[0].ends_with("expected Linux 6.8 and newer"),
+        "{places:?}"
+    );
+    let old = args![
+        "check",
+        bases("zstd.erofs"),
+        "--kernel",
+        "6.7",
+        "--allow",
+        "kernel-version"
+    ];
+    run(old).done();
+    let told = run(args!["check", bases("zstd.erofs"), "--kernel", "six"]);
+    assert_eq!(told.code(), 2, "{}", told.stderr);
+    assert!(told.stderr.contains("such as 6.1"), "{}", told.stderr);
+}

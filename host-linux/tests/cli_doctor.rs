@@ -38,6 +38,7 @@ impl Machine {
             "nodev\tsysfs\nnodev\toverlay\n\terofs\n\text4\n",
         );
         machine.write("proc/config.gz", gzip(OPTIONS.as_bytes()));
+        machine.page_size(4096);
         for feature in [
             "zero_padding",
             "compr_cfgs",
@@ -69,6 +70,13 @@ impl Machine {
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         self.0.write(name, content)
+    }
+
+    /// What the kernel hands to a process, the size of a page among it.
+    fn page_size(&self, size: usize) {
+        let words = [16, 0x178b_fbff, 6, size, 17, 100, 0, 0_usize];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        self.write("proc/self/auxv", bytes);
     }
 
     fn remove(&self, name: &str) {
@@ -121,8 +129,23 @@ fn a_machine_that_lacks_nothing() {
     for line in run.done().lines() {
         assert!(line.starts_with("ok   "), "{line}");
     }
-    assert_eq!(run.text().lines().count(), 15);
+    assert_eq!(run.text().lines().count(), 16);
     assert!(run.text().starts_with("ok   kernel: Linux 6.12.0-test\n"));
+}
+
+#[test]
+fn pages() {
+    let machine = Machine::new();
+    machine.expect("page-size", "ok", "4096 bytes");
+    machine.page_size(16384);
+    machine.expect("page-size", "ok", "16384 bytes");
+    for (release, health) in [("6.8.0", "ok"), ("6.7.0", "warn"), ("6.3.0", "warn")] {
+        machine.write("proc/sys/kernel/osrelease", release);
+        machine.expect("page-size", health, "16384 bytes");
+    }
+    // Without it nothing is said.
+    machine.remove("proc/self/auxv");
+    assert!(!machine.run(&[]).text().contains("page-size"));
 }
 
 #[test]

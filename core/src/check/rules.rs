@@ -158,6 +158,7 @@ rules! {
     SuperblockNanoseconds, Ambiguity, ALWAYS, "The time has fewer than a billion nanoseconds", "struct erofs_super_block";
     SuperblockAlgorithms, Kernel, ALWAYS, "Every compression algorithm is known", "z_erofs_parse_cfgs";
     SuperblockInodes, Work, ALWAYS, "The image has room for the inodes that it declares", "struct erofs_super_block";
+    SuperblockPage, Policy, SAID, "A block is no larger than a page of most machines, 4096 bytes", "erofs_read_superblock";
     SuperblockCompat, Unused, STRICT, "Every compatible feature is known", "struct erofs_super_block";
     SuperblockReserved, Unused, STRICT, "Reserved bytes are zero", "struct erofs_super_block";
     SuperblockUnsigned, Policy, STRICT, "The superblock has a checksum", "erofs_superblock_csum_verify";

@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::erofs::{
     Compat, DEVICE_SLOT_SIZE, METABOX_BIT, ReadAt, ReadResult, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
-    Space,
+    Space, Superblock,
 };
 use crate::unpack::TAR_PADDING;
 use crate::{At, Code, Error, Value};
@@ -12,6 +12,8 @@ use crate::{At, Code, Error, Value};
 const RESERVED: [(usize, usize); 2] = [(106, 108), (120, 128)];
 /// What a dm-verity superblock starts with (`struct verity_sb` of cryptsetup).
 const VERITY_MAGIC: [u8; 8] = *b"verity\0\0";
+/// Size of a page on most machines, in bytes: the kernel mounts no larger blocks than its pages.
+const PAGE: u64 = 4096;
 /// Reserved bytes of a device slot.
 const SLOT_RESERVED: usize = 76;
 
@@ -19,6 +21,7 @@ impl<R: ReadAt> Checker<'_, R> {
     pub(super) fn superblock(&mut self) -> ReadResult<(), R> {
         let superblock = *self.image.superblock();
         self.need(superblock.needs(), At::Image(SUPERBLOCK_OFFSET));
+        self.page(&superblock);
         if superblock.compat.has(Compat::SB_CHKSUM) {
             let checksum = self.image.verify_checksum();
             self.take(checksum)?;
@@ -60,6 +63,18 @@ impl<R: ReadAt> Checker<'_, R> {
             image.add(offset, offset.saturating_add(size), &mut self.budget)?;
         }
         Ok(())
+    }
+
+    /// Whether a page of most machines has room for a block.
+    fn page(&mut self, superblock: &Superblock) {
+        let size = superblock.block_size();
+        if size > PAGE {
+            self.report(
+                Error::new(Code::SuperblockPage, field(12))
+                    .found(Value::Number(size))
+                    .expected(Value::AtMost(PAGE)),
+            );
+        }
     }
 
     /// The slots of the device table.

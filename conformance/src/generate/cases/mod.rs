@@ -41,7 +41,7 @@ pub(super) const ORIGINS: [(&str, &str); 5] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 26] = [
+pub(super) const GROUPS: [(&str, &str); 27] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -61,6 +61,10 @@ pub(super) const GROUPS: [(&str, &str); 26] = [
         "The check: directories and their entries.",
     ),
     ("check-inode", "The check: inodes."),
+    (
+        "check-kernel",
+        "The check: which releases of Linux read an image as it is meant.",
+    ),
     (
         "check-limit",
         "The check: what it may use, and how far it goes.",
@@ -131,6 +135,11 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "containerd",
             "containerd, and its package platforms",
             "https://github.com/containerd/containerd",
+        ),
+        (
+            "aufs",
+            "aufs, for Linux 4.x and newer",
+            "https://github.com/sfjro/aufs-linux",
         ),
         (
             "erofs-image-spec",

@@ -97,6 +97,7 @@ impl Kernel {
         probes.extend(self.features(machine));
         probes.push(self.file_backed());
         probes.push(self.compression());
+        probes.extend(self.page_size(machine));
         probes.push(overlay(machine, self));
         probes.push(self.dm_verity(machine));
         probes.push(self.fs_verity());
@@ -212,6 +213,30 @@ impl Kernel {
         Probe::warn(NAME, found, advice)
     }
 
+    /// How large a page is, which no block may exceed; where it is to be found.
+    fn page_size(&self, machine: &Machine) -> Option<Probe> {
+        const NAME: &str = "page-size";
+        let size = page_size(&machine.bytes("/proc/self/auxv")?)?;
+        let found = format!("{size} bytes: blocks of images may be as large, and no larger");
+        // What mkfs.erofs writes here and nearly everywhere.
+        const BLOCK: u64 = 4096;
+        let lacks = [
+            (
+                (6, 4),
+                "images with blocks of 4096 bytes need Linux 6.4 or newer here",
+            ),
+            (
+                (6, 8),
+                "compressed images with blocks of 4096 bytes need Linux 6.8 or newer here",
+            ),
+        ];
+        let lack = lacks.into_iter().find(|(release, _)| !self.since(*release));
+        Some(match lack {
+            Some((_, advice)) if size > BLOCK => Probe::warn(NAME, found, advice),
+            _ => Probe::ok(NAME, found),
+        })
+    }
+
     fn dm_verity(&self, machine: &Machine) -> Probe {
         const NAME: &str = "dm-verity";
         // Where containerd looks (`IsSupported` in `internal/dmverity/dmverity_linux.go`).
@@ -255,6 +280,17 @@ impl Kernel {
             ),
         }
     }
+}
+
+/// The page size in what the kernel hands to a process (`AT_PAGESZ` in `include/uapi/linux/auxvec.h`):
+/// pairs of a kind and a value, each a machine word of this program.
+fn page_size(auxv: &[u8]) -> Option<u64> {
+    const PAGE_SIZE: usize = 6;
+    const WORD: usize = size_of::<usize>();
+    let word = |bytes: &[u8]| Some(usize::from_ne_bytes(bytes.try_into().ok()?));
+    let mut pairs = auxv.chunks_exact(2 * WORD).map(|pair| pair.split_at(WORD));
+    let (_, value) = pairs.find(|(kind, _)| word(kind) == Some(PAGE_SIZE))?;
+    word(value)?.try_into().ok()
 }
 
 fn overlay(machine: &Machine, kernel: &Kernel) -> Probe {

@@ -7,6 +7,7 @@ mod content;
 mod directories;
 mod fingerprints;
 mod inodes;
+mod kernel;
 mod limits;
 mod read;
 mod readings;
@@ -32,6 +33,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     compressed::add(suite, &trees);
     readings::add(suite);
     whole::add(suite, &trees);
+    kernel::add(suite, &trees);
     limits::add(suite, &trees);
     read::add(suite, &trees);
 }

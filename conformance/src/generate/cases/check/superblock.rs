@@ -3,6 +3,7 @@
 use erofs_unpack_core::{At, Code};
 
 use super::super::super::bases::Bases;
+use super::super::super::erofs::{Node, Tree};
 use super::super::super::image::Image;
 use super::super::super::suite::Suite;
 use super::super::wires::{KERNEL, at};
@@ -39,6 +40,27 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases, trees: &Trees) {
     devices(suite, &trees.chunks);
     configs(suite, &trees.compressed);
     ends(suite, bases, &small, &trees.tree);
+    page(suite, trees);
+}
+
+/// Blocks that the kernel mounts on few machines.
+fn page(suite: &mut Suite, trees: &Trees) {
+    let mut tree = Tree::new(vec![Node::dir("")]);
+    tree.block_bits = 14;
+    let page = Clean {
+        id: trees.tree.id.clone(),
+        made: tree.write(),
+        level: Level::Metadata,
+        devices: 0,
+    };
+    page.breaks(
+        "check-superblock/page",
+        "A block is larger than a page of most machines.",
+        KERNEL,
+        Code::SuperblockPage,
+        at(12),
+    )
+    .said(suite, &page.made.image.0);
 }
 
 /// What a superblock is refused for before anything else is read.
