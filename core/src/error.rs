@@ -279,6 +279,8 @@ codes! {
     DirentPadding = "dirent-padding", Malformed, "directory block", "goes on after the end of its last name";
     DirectoryLinks = "directory-links", Malformed, "directory", "is entered from more than one place";
     DirectoryWhiteout = "directory-whiteout", Malformed, "directory entry", "is a whiteout of another file system's form";
+    DirectoryAufs = "directory-aufs", Malformed, "directory entry", "is what aufs keeps for itself, which means nothing here: leave it out";
+    DirectoryWritable = "directory-writable", Malformed, "directory", "all may write to it, and it is not sticky: mkfs.erofs --tar=f makes a folder so when the tar has no entry for it: add one, or set the mode";
     DirectoryEntries = "directory-entries", Limit, "directory", "has more entries than the limit";
     DirectoryDepth = "directory-depth", Limit, "directory", "lies deeper than the limit";
     DirectoryLoop = "directory-loop", Malformed, "directory", "lies in itself";

@@ -280,3 +280,19 @@ fn an_image_is_refused_that_one_kernel_does_not_read() {
     assert_eq!(told.code(), 2, "{}", told.stderr);
     assert!(told.stderr.contains("such as 6.1"), "{}", told.stderr);
 }
+
+#[test]
+fn folders_that_a_tar_only_implies_are_told() {
+    let case = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../vectors/cases/check-directory")
+            .join(name)
+    };
+    let told = run(args!["check", case("writable.erofs")]);
+    let text = told.done();
+    assert!(text.starts_with("warning directory-writable: "), "{text}");
+    assert!(text.contains("\n  /usr/bin: directory: "), "{text}");
+    assert!(text.contains("mkfs.erofs --tar=f"), "{text}");
+    let told = run(args!["check", case("writable.erofs"), "--policy", "strict"]);
+    assert_eq!(told.code(), 1, "{}", told.text());
+}

@@ -1,8 +1,19 @@
 //! Rules of directories: blocks, names, and what the entries lead to.
 
-use super::{Checker, Pending, link_count};
-use crate::erofs::{DirBlock, Dirent, FileType, Inode, ReadAt, ReadResult, is_name};
+use super::{Checker, Pending, link_count, stops};
+use crate::erofs::{
+    Data, DirBlock, Dirent, FileType, Inode, ReadAt, ReadError, ReadResult, is_name,
+};
 use crate::{At, Code, Error, Value};
+
+/// The names that aufs keeps for itself in the root of a branch (`AUFS_WH_BASENAME`,
+/// `AUFS_WH_ORPHDIR`, `AUFS_WH_PLINKDIR`), and what `mkfs.erofs --aufs` makes of an entry with such a
+/// name: a whiteout of the rest of it.
+const AUFS: [&[u8]; 3] = [b".wh..wh.aufs", b".wh..wh.orph", b".wh..wh.plnk"];
+const AUFS_HIDDEN: [&[u8]; 3] = [b".wh.aufs", b".wh.orph", b".wh.plnk"];
+/// A directory that all may write to, and one in which only owners may remove.
+const WRITABLE: u16 = 0o0002;
+const STICKY: u16 = 0o1000;
 
 /// What comes of the entries of one directory.
 #[derive(Debug)]
@@ -153,7 +164,9 @@ impl<R: ReadAt> Checker<'_, R> {
                 Error::new(Code::DirentReserved, at).found(Value::Hex(dirent.reserved.into())),
             );
         }
-        if name.starts_with(b".wh.") {
+        if AUFS.contains(&name) {
+            self.report(Error::new(Code::DirectoryAufs, at));
+        } else if name.starts_with(b".wh.") && !AUFS_HIDDEN.contains(&name) {
             self.report(Error::new(Code::DirectoryWhiteout, at));
         }
     }
@@ -170,7 +183,7 @@ impl<R: ReadAt> Checker<'_, R> {
         let (seen, code, own) = match name {
             b"." => (&mut listing.dot, Code::DirentDot, listing.dir.nid),
             b".." => (&mut listing.dot_dot, Code::DirentDotDot, listing.parent),
-            _ => return self.child(listing, dirent, position),
+            _ => return self.child(listing, dirent, name, position),
         };
         *seen = true;
         let directory = Some(FileType::Directory);
@@ -195,6 +208,7 @@ impl<R: ReadAt> Checker<'_, R> {
         &mut self,
         listing: &mut Listing,
         dirent: &Dirent,
+        name: &[u8],
         position: u64,
     ) -> ReadResult<(), R> {
         let nid = dirent.nid;
@@ -215,6 +229,16 @@ impl<R: ReadAt> Checker<'_, R> {
                     .expected(Value::Number(inode.file_type.dirent().into())),
             );
         }
+        if AUFS_HIDDEN.contains(&name) {
+            // overlayfs shows no whiteout, whatever it is called.
+            let is_hidden =
+                inode.file_type == FileType::CharDevice && matches!(inode.data, Data::Device(0, 0));
+            let code = match is_hidden {
+                true => Code::DirectoryAufs,
+                false => Code::DirectoryWhiteout,
+            };
+            self.report(Error::new(code, at));
+        }
         let is_directory = inode.file_type == FileType::Directory;
         if is_directory {
             listing.subdirectories = listing.subdirectories.saturating_add(1);
@@ -228,11 +252,33 @@ impl<R: ReadAt> Checker<'_, R> {
             return Ok(());
         }
         if is_directory {
+            if inode.mode & (WRITABLE | STICKY) == WRITABLE && !self.is_for_all(listing, name)? {
+                self.report(Error::new(Code::DirectoryWritable, At::Nid(nid)));
+            }
             self.expect_directory(nid, listing.dir.nid, listing.depth.saturating_add(1))?;
         } else if inode.nlink != 1 {
             self.budget.push(&mut self.links, nid)?;
         }
         self.inode(&inode)
+    }
+
+    /// Whether a directory is for all to write to by convention: `/tmp`, `/var/tmp` and `/dev/shm`
+    /// (`file-hierarchy(7)`). The root is not asked: overlayfs takes its mode from the upper
+    /// directory, and a mount without one cannot be written to.
+    fn is_for_all(&self, listing: &Listing, name: &[u8]) -> ReadResult<bool, R> {
+        let above: &[u8] = match (name, listing.depth) {
+            (b"tmp", 0) => return Ok(true),
+            (b"tmp", 1) => b"var",
+            (b"shm", 1) => b"dev",
+            _ => return Ok(false),
+        };
+        let root = self.image.root();
+        match root.and_then(|root| self.image.lookup(&root, above)) {
+            Ok(found) => Ok(found.is_some_and(|found| found.nid == listing.dir.nid)),
+            // What is wrong with the root is said by itself.
+            Err(ReadError::Refused(error)) if !stops(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Rules of a directory as a whole.

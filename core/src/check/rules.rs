@@ -201,6 +201,9 @@ rules! {
     DirectoryLinks, Ambiguity, ALWAYS, "A directory has one parent, and none below itself", "d_splice_alias";
     DirectoryWhiteout, Policy, CONTAINER, "No name starts with .wh., which is how other file systems write whiteouts", "draft specification, section 4";
 
+    DirectoryAufs, Policy, SAID, "No name is one that aufs keeps for itself", "include/uapi/linux/aufs_type.h of aufs";
+    DirectoryWritable, Policy, SAID, "A directory that all may write to is sticky, unless it is there for temporary files", "ovl_copyattr";
+
     // Extended attributes
     XattrHeader, Kernel, ALWAYS, "The xattr area holds its header and the ids of shared xattrs", "erofs_init_inode_xattrs";
     XattrEntry, Kernel, ALWAYS, "An xattr lies inside the xattr area", "erofs_xattr_iter_inline";

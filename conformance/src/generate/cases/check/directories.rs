@@ -2,9 +2,11 @@
 
 use erofs_unpack_core::{At, Code};
 
+use super::super::super::erofs::{Node, Tree};
 use super::super::super::suite::Suite;
-use super::breach::{Clean, Source};
+use super::breach::{Clean, Source, clean};
 use super::trees::Trees;
+use crate::manifest::Level;
 
 const READ: Source = ("linux", "fs/erofs/dir.c, erofs_readdir");
 const NAMES: Source = ("linux", "fs/erofs/dir.c, erofs_fill_dentries");
@@ -13,6 +15,9 @@ const RECORD: Source = ("linux", "fs/erofs/erofs_fs.h, struct erofs_dirent");
 const WALK: Source = ("erofs-utils", "lib/dir.c, traverse_dirents");
 const NAME: Source = ("linux", "fs/readdir.c, verify_dirent_name");
 const ONCE: Source = ("linux", "fs/dcache.c, d_splice_alias");
+const AUFS: Source = ("aufs", "include/uapi/linux/aufs_type.h");
+const MODE: Source = ("linux", "fs/overlayfs/util.c, ovl_copyattr");
+const WHITEOUT_MODE: u16 = 0o02_0000;
 const WHITEOUT: Source = ("erofs-image-spec", "4. Whiteouts");
 
 pub(super) fn add(suite: &mut Suite, trees: &Trees) {
@@ -282,6 +287,112 @@ fn targets(suite: &mut Suite, tree: &Clean) {
         tree.entry("", ".what"),
     )
     .container(suite, &tree.edit().rename("", ".what", b".wh.t").mended());
+    hidden(suite);
+    writable(suite);
+}
+
+/// Names of aufs: its own, and what `mkfs.erofs --aufs` makes of them.
+fn hidden(suite: &mut Suite) {
+    let aufs = [
+        (
+            "aufs",
+            "A directory that aufs keeps for itself.",
+            Node::dir(".wh..wh.plnk"),
+        ),
+        (
+            "aufs-whiteout",
+            "A name that aufs keeps for itself, made into a whiteout by mkfs.erofs --aufs.",
+            Node::special(".wh.plnk", WHITEOUT_MODE, 0),
+        ),
+    ];
+    for (name, text, node) in aufs {
+        let path = node.path.clone();
+        let broken = base(vec![node]);
+        let at = broken.entry("", &path);
+        broken
+            .breaks(
+                &format!("check-directory/{name}"),
+                text,
+                AUFS,
+                Code::DirectoryAufs,
+                at,
+            )
+            .said(suite, &broken.made.image.0);
+    }
+    // As a file it is a whiteout of something else.
+    let broken = base(vec![Node::empty(".wh.plnk")]);
+    broken
+        .breaks(
+            "check-directory/aufs-file",
+            "A file whose name is that of a whiteout, and what mkfs.erofs --aufs makes of one of aufs.",
+            WHITEOUT,
+            Code::DirectoryWhiteout,
+            broken.entry("", ".wh.plnk"),
+        )
+        .container(suite, &broken.made.image.0);
+}
+
+/// Directories that all may write to.
+fn writable(suite: &mut Suite) {
+    let open = |path: &str| Node {
+        mode: 0o04_0777,
+        ..Node::dir(path)
+    };
+    let broken = base(vec![Node::dir("usr"), open("usr/bin")]);
+    broken
+        .breaks(
+            "check-directory/writable",
+            "All may write to a directory, and remove what is in it.",
+            MODE,
+            Code::DirectoryWritable,
+            broken.nid("usr/bin"),
+        )
+        .said(suite, &broken.made.image.0);
+    // Somewhere else it is nothing of the kind.
+    let broken = base(vec![Node::dir("usr"), open("usr/tmp")]);
+    broken
+        .breaks(
+            "check-directory/writable-tmp",
+            "All may write to a directory that has the name of one for temporary files.",
+            MODE,
+            Code::DirectoryWritable,
+            broken.nid("usr/tmp"),
+        )
+        .said(suite, &broken.made.image.0);
+    let sticky = Node {
+        mode: 0o04_1777,
+        ..Node::dir("run")
+    };
+    let made = base(vec![
+        Node::dir("dev"),
+        open("dev/shm"),
+        sticky,
+        open("tmp"),
+        Node::dir("var"),
+        open("var/tmp"),
+    ])
+    .made;
+    let made = made.edit().inode("", "i_mode", 0o04_0777).mended();
+    let draft = clean(
+        suite,
+        "check-clean/writable",
+        "Directories that all may write to: the root, sticky ones, and those for temporary files.",
+        &made,
+        [7, 7],
+    );
+    suite.add(draft);
+}
+
+/// An image with a root and these nodes.
+fn base(nodes: Vec<Node>) -> Clean {
+    let mut all = vec![Node::dir("")];
+    all.extend(nodes);
+    Clean {
+        id: "check-clean/writable".to_owned(),
+        made: Tree::new(all).write(),
+        level: Level::Metadata,
+        devices: 0,
+    }
 }
 
 fn unused(suite: &mut Suite, tree: &Clean, names: &Clean) {
