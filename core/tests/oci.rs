@@ -2,6 +2,7 @@
 #![cfg(feature = "alloc")]
 
 use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::{SUPERBLOCK_MAGIC, SUPERBLOCK_SIZE, Superblock};
 use erofs_unpack_core::oci::{
     Algorithm, Config, DiffIdSource, Digest, Document, Index, LayerRole, Manifest, MediaType, Plan,
     Platform, Policy, Warning, parse_layout, plan,
@@ -539,5 +540,34 @@ proptest! {
         if let Ok(Document::Manifest(manifest)) = Document::parse(&document, None, &LIMITS) {
             let _ = plan(&manifest, None, Policy::Any, &LIMITS);
         }
+    }
+}
+
+#[test]
+fn what_the_reader_of_containerd_refuses_is_told_to_containerd_alone() {
+    let mut record = [0; SUPERBLOCK_SIZE];
+    record[..4].copy_from_slice(&SUPERBLOCK_MAGIC.to_le_bytes());
+    record[12] = 12;
+    let said = |features: u32, algorithms: u16, policy| {
+        let mut record = record;
+        record[80..84].copy_from_slice(&features.to_le_bytes());
+        record[84..86].copy_from_slice(&algorithms.to_le_bytes());
+        let superblock = Superblock::parse(&record).unwrap();
+        Warning::of_image(2, &superblock, policy)
+    };
+    let warned = |what| Some(Warning::ContainerdReader(2, what));
+    for (features, algorithms, expected) in [
+        (0, 0, None),
+        // Chunks, devices and prefixes it reads.
+        (0x4c, 0, None),
+        (0x1, 0, warned("compressed files")),
+        (0x2, 0x8, warned("compressed files")),
+        (0, 0xffff, warned("compressed files")),
+        (0x80, 0, warned("48-bit addresses")),
+        (0x100, 0, warned("a metabox")),
+    ] {
+        assert_eq!(said(features, algorithms, Policy::Containerd), expected);
+        assert_eq!(said(features, algorithms, Policy::Any), None);
+        assert_eq!(said(features, algorithms, Policy::Strict), None);
     }
 }

@@ -8,9 +8,11 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::device::*;
 use common::*;
+use serde_json::json;
 
 #[test]
 fn every_layer_of_a_layout_is_checked() {
@@ -202,4 +204,62 @@ fn a_breach_is_told_with_its_reason_and_what_to_do() {
     );
     let in_check = lines(checked.text(), "  ");
     assert!(in_check.ends_with(&told), "{in_check:?} and {told:?}");
+}
+
+/// What containerd does with an image is said where it is concerned.
+#[test]
+fn what_containerd_cannot_run_is_told() {
+    let dir = Dir::new();
+    let lz4 = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/bases/lz4.erofs");
+    let layers = [
+        Layer::new(EROFS, &image(1, 40)),
+        Layer::new(EROFS_ZSTD, &fs::read(&lz4).unwrap()),
+    ];
+    let layout = Layout::of(dir.path("compressed"), &layers).path;
+    let is_warned = |told: &str| told.contains("layer 2 has compressed files, ");
+    let told = run(args!["check", layout]);
+    assert!(is_warned(told.done()), "{}", told.text());
+    assert!(!told.text().contains("layer 1 has"), "{}", told.text());
+    let report = run(args!["check", layout, "--json"]).json();
+    assert!(
+        is_warned(report["warnings"][0].as_str().unwrap()),
+        "{report}"
+    );
+    assert!(is_warned(run(args!["inspect", layout]).done()));
+    let told = run(args!["unpack", layout, "-o", dir.path("out/")]);
+    told.done();
+    assert!(is_warned(&told.stderr), "{}", told.stderr);
+    for policy in ["any", "strict"] {
+        let told = run(args!["check", layout, "--policy", policy]);
+        assert!(!told.done().contains("warning: "), "{}", told.text());
+    }
+    let told = run(args!["check", lz4]);
+    assert!(
+        told.done()
+            .contains("warning: the image has compressed files, ")
+    );
+    assert_eq!(run(args!["check", lz4, "-q"]).done(), "");
+
+    // Without the feature it goes to another snapshotter.
+    let mut layout = Layout::new(dir.path("plain"));
+    let layer = Layer::new(EROFS, &image(1, 40));
+    let config = layout.document(
+        CONFIG,
+        &json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}),
+    );
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config,
+        "layers": [layout.blob(EROFS, &layer.blob)],
+    });
+    let manifest = layout.document(MANIFEST, &manifest);
+    layout.add_entry(manifest, json!({}));
+    let told = run(args!["check", layout.path]);
+    let text = told.done();
+    assert!(
+        text.starts_with("warning: the config does not name erofs"),
+        "{text}"
+    );
+    assert!(text.contains("snapshotter"), "{text}");
 }

@@ -274,6 +274,25 @@ impl Superblock {
         }
     }
 
+    /// What in the image makes the reader that containerd 2.4 has of its own refuse it, so that it
+    /// finds no users for a container: compressed files, 48-bit addresses, a metabox.
+    ///
+    /// Follows `Open` in `erofs.go` of go-erofs, as containerd brings it along. The kernel reads
+    /// all of them.
+    #[must_use]
+    pub fn unread_by_containerd(&self) -> Option<&'static str> {
+        let compressed = Incompat(Incompat::ZERO_PADDING.0 | Incompat::COMPR_CFGS.0);
+        if self.incompat.has(compressed) || self.algorithms_or_distance != 0 {
+            Some("compressed files")
+        } else if self.incompat.has(Incompat::BIT48) {
+            Some("48-bit addresses")
+        } else if self.incompat.has(Incompat::METABOX) {
+            Some("a metabox")
+        } else {
+            None
+        }
+    }
+
     /// The nid of the packed inode, where there is one.
     #[must_use]
     pub fn packed_inode(&self) -> Option<u64> {

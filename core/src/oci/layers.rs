@@ -9,6 +9,7 @@ use core::fmt;
 use super::media_type::Content as LayerContent;
 use super::{Config, Descriptor, Digest, ErofsAnnotations, Manifest, MediaType, Role};
 use crate::codec::Compression;
+use crate::erofs::Superblock;
 use crate::unpack::{Content, Devices, Expectations, VerityTree};
 use crate::{At, Code, Error, Limits, Value};
 
@@ -148,15 +149,27 @@ pub enum Warning {
     /// The annotation and `rootfs.diff_ids` state different diffIDs for this layer; the
     /// annotation counts (draft, 5.2), containerd reads the other.
     DiffIds(u32),
+    /// The image of this layer (0 for one by itself) has something that containerd's own reader
+    /// refuses.
+    ContainerdReader(u32, &'static str),
 }
 
 impl Warning {
+    /// What is to be said of the image of a layer, by its place in the manifest, or of one by itself
+    /// (0).
+    #[must_use]
+    pub fn of_image(number: u32, superblock: &Superblock, policy: Policy) -> Option<Self> {
+        let what = superblock.unread_by_containerd()?;
+        (policy == Policy::Containerd).then_some(Self::ContainerdReader(number, what))
+    }
+
     /// The stable id, as `--json` uses it.
     #[must_use]
     pub const fn id(self) -> &'static str {
         match self {
             Self::OsFeatures => "os-features",
             Self::DiffIds(_) => "diff-ids",
+            Self::ContainerdReader(..) => "containerd-reader",
         }
     }
 }
@@ -164,12 +177,27 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OsFeatures => f.write_str("the config does not name erofs in os.features"),
+            Self::OsFeatures => f.write_str(
+                "the config does not name erofs in os.features, so containerd gives the image to a \
+                 snapshotter that cannot unpack it: add \"os.features\": [\"erofs\"] to the config \
+                 and to the platform in the index",
+            ),
             Self::DiffIds(number) => write!(
                 f,
                 "layer {number}: org.erofs.uncompressed-digest and rootfs.diff_ids differ; \
                  the annotation counts, but containerd reads the other"
             ),
+            Self::ContainerdReader(number, what) => {
+                match number {
+                    0 => f.write_str("the image")?,
+                    number => write!(f, "layer {number}")?,
+                }
+                write!(
+                    f,
+                    " has {what}, which the kernel reads, but not what looks up users in containerd \
+                     2.4: it starts no container from it; make the image without, and compress the layer"
+                )
+            }
         }
     }
 }

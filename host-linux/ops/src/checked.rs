@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::Error;
 use erofs_unpack_core::check::{Rule, Severity, Summary};
-use erofs_unpack_core::erofs::Needs;
+use erofs_unpack_core::erofs::{Needs, Superblock};
 
 use crate::place::inside;
 
@@ -15,8 +15,8 @@ pub struct Checked {
     pub place: PathBuf,
     /// What it has seen.
     pub summary: Summary,
-    /// What the image needs of the kernel; `None` where its superblock cannot be read.
-    pub needs: Option<Needs>,
+    /// Its superblock; `None` where that cannot be read.
+    pub superblock: Option<Superblock>,
     /// What was found, errors first, in the order in which the rules were first broken.
     pub breaches: Vec<Breach>,
 }
@@ -44,6 +44,15 @@ pub struct Place {
 }
 
 impl Checked {
+    /// What the image needs of the kernel, by the superblock and what was seen besides; `None` where
+    /// the superblock cannot be read.
+    #[must_use]
+    pub fn needs(&self) -> Option<Needs> {
+        // What the superblock says is not left to a guest.
+        let superblock = self.superblock.as_ref()?;
+        Some(superblock.needs().and(self.summary.needs))
+    }
+
     /// The first error, if there is one.
     #[must_use]
     pub fn first_error(&self) -> Option<&Place> {

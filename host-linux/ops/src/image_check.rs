@@ -156,8 +156,7 @@ pub fn check_image(
     Ok(Checked {
         place: file.place().to_owned(),
         summary,
-        // What the superblock says is not left to a guest.
-        needs: Some(summary.needs.and(image.superblock().needs())),
+        superblock: Some(*image.superblock()),
         breaches,
     })
 }
@@ -179,7 +178,7 @@ fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Check
     Ok(Checked {
         place: file.place().to_owned(),
         summary,
-        needs: None,
+        superblock: None,
         breaches: findings.breaches(|_| None),
     })
 }

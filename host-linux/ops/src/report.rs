@@ -189,7 +189,7 @@ impl FoundReport {
             warnings: summary.warnings,
             decoded: summary.decoded,
             memory: summary.memory,
-            kernel: checked.needs.map(KernelReport::of),
+            kernel: checked.needs().map(KernelReport::of),
             findings: checked
                 .breaches
                 .iter()

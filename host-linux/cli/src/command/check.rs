@@ -85,6 +85,11 @@ fn text(args: &Check, report: &Report) -> String {
         text.push_str(hint(args, checked));
         verdict(&mut text, args, source, checked);
     }
+    if !args.talk.quiet {
+        for warning in &report.warnings {
+            text.push_str(&format!("warning: {warning}\n"));
+        }
+    }
     for layer in &report.layers {
         describe_layer(&mut text, args, layer);
     }
@@ -199,7 +204,7 @@ fn verdict(text: &mut String, args: &Check, name: &str, checked: &Checked) {
         Policy::from(args.select.policy).name(),
         Level::from(args.check.level).name()
     ));
-    if let Some(needs) = checked.needs {
+    if let Some(needs) = checked.needs() {
         let whole = match Level::from(args.check.level) {
             Level::Superblock => ", as far as the superblock says",
             Level::Metadata | Level::Full => "",

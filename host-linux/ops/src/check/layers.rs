@@ -36,6 +36,7 @@ impl Task<'_> {
         let image = Image::find(source, &options.select.image, &options.limits)?;
         let plan = image.plan(source, options.select.policy, &options.limits)?;
         report.image = Some(ImageReport::of(&image));
+        report.warnings = plan.warnings.iter().map(ToString::to_string).collect();
         let how = How {
             force: false,
             limits: options.limits,
@@ -57,6 +58,7 @@ impl Task<'_> {
             };
             if let Some(checked) = &checked {
                 self.observer.checked(checked);
+                report.warn_of(layer.number, checked, options.select.policy);
             }
             report.layers.push(LayerReport::new(layer, checked, error));
             // What the layers behind it ask is only whether it is there.

@@ -82,7 +82,7 @@ impl Task<'_> {
             Source::Blob(blob) => {
                 let checked = self.lone(blob, &rules)?;
                 self.observer.checked(&checked);
-                report.lone(checked);
+                report.lone(checked, options.select.policy);
                 Ok(())
             }
             Source::Image(source) => self.layers(&source, &rules, report),

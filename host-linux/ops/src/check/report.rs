@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use erofs_unpack_core::oci::Layer;
+use erofs_unpack_core::oci::{Layer, Policy, Warning};
 
 use super::{Checked, Options};
 use crate::done::Conclude;
@@ -38,6 +38,9 @@ pub struct Report {
     /// The image, where the source is a layout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageReport>,
+    /// What is not as it should be, refuses nothing, and is no finding of the check.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The layers of that image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerReport>,
@@ -117,6 +120,7 @@ impl Report {
             allowed: options.checks.allow.clone(),
             found: None,
             image: None,
+            warnings: Vec::new(),
             layers: Vec::new(),
             error: None,
             checked: None,
@@ -124,9 +128,18 @@ impl Report {
     }
 
     /// Notes what the check said of a lone image.
-    pub(super) fn lone(&mut self, checked: Checked) {
+    pub(super) fn lone(&mut self, checked: Checked, policy: Policy) {
+        self.warn_of(0, &checked, policy);
         self.found = Some(FoundReport::of(&checked));
         self.checked = Some(checked);
+    }
+
+    /// Notes what is to be said of the image of a layer, or of a lone one (0).
+    pub(super) fn warn_of(&mut self, number: u32, checked: &Checked, policy: Policy) {
+        let superblock = checked.superblock.as_ref();
+        let warning = superblock.and_then(|it| Warning::of_image(number, it, policy));
+        self.warnings
+            .extend(warning.map(|warning| warning.to_string()));
     }
 
     /// Whether all that was looked at passed.

@@ -54,7 +54,8 @@ pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobRepor
         Sniffed::Erofs => {
             found.content = "erofs";
             let superblock = superblock(&head);
-            found.superblock = Some(superblock.map_err(|error| HostError::refused(place, error))?);
+            let superblock = superblock.map_err(|error| HostError::refused(place, error))?;
+            found.superblock = Some(SuperblockReport::of(&superblock));
         }
         Sniffed::Tar => found.content = "tar",
         Sniffed::Compressed(_) | Sniffed::Unknown => {}
@@ -67,7 +68,7 @@ pub(super) fn layer_superblock(
     mut blob: BlobReader,
     compression: Compression,
     limits: &Limits,
-) -> Result<SuperblockReport, HostError> {
+) -> Result<Superblock, HostError> {
     let head = decoded_head(&mut blob, compression, limits)?;
     superblock(&head).map_err(|error| HostError::refused(blob.place(), error))
 }
@@ -108,7 +109,7 @@ fn decoded_head(
 }
 
 /// The superblock in the first bytes of an image.
-fn superblock(head: &[u8]) -> Result<SuperblockReport, Error> {
+fn superblock(head: &[u8]) -> Result<Superblock, Error> {
     let start = usize::try_from(SUPERBLOCK_OFFSET).unwrap_or(usize::MAX);
     let after = head.get(start..).unwrap_or_default();
     let Some((record, after)) = after.split_first_chunk::<SUPERBLOCK_SIZE>() else {
@@ -121,5 +122,5 @@ fn superblock(head: &[u8]) -> Result<SuperblockReport, Error> {
     if let Some((slot, _)) = after.split_first_chunk() {
         superblock.read_extension(slot);
     }
-    Ok(SuperblockReport::of(&superblock))
+    Ok(superblock)
 }

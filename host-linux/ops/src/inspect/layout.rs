@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use erofs_unpack_core::oci::{
-    Descriptor, Digest, Document, Index, Layer, LayerRole, MediaKind, Plan,
+    Descriptor, Digest, Document, Index, Layer, LayerRole, MediaKind, Plan, Warning,
 };
 use erofs_unpack_core::{Code, Limits};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::blob::layer_superblock;
 use crate::error::HostError;
 use crate::escape::Escaped;
 use crate::image::{Image, read, read_index};
-use crate::report::{ErrorReport, ImageReport, LayerReport};
+use crate::report::{ErrorReport, ImageReport, LayerReport, SuperblockReport};
 use crate::source::ImageSource;
 
 /// The most entries that are listed.
@@ -193,7 +193,7 @@ fn found_image(
                 .extend(warnings.iter().map(ToString::to_string));
             let layers = layers
                 .iter()
-                .map(|layer| found_layer(source, layer, limits))
+                .map(|layer| found_layer(source, layer, options, &mut found.warnings))
                 .collect();
             (layers, None)
         }
@@ -207,14 +207,24 @@ fn found_image(
 }
 
 /// A layer of the manifest, with its superblock where its blob is there and has one.
-fn found_layer(source: &ImageSource, layer: &Layer, limits: &Limits) -> LayerReport {
+fn found_layer(
+    source: &ImageSource,
+    layer: &Layer,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> LayerReport {
     let mut report = LayerReport::of(layer);
     report.status = "stated";
     match source.open_blob(&layer.digest) {
         Err(_) => report.status = "missing",
         Ok(_) if !matches!(layer.role, LayerRole::Lower | LayerRole::Data) => {}
-        Ok(blob) => match layer_superblock(blob, layer.compression, limits) {
-            Ok(superblock) => report.superblock = Some(superblock),
+        Ok(blob) => match layer_superblock(blob, layer.compression, &options.limits) {
+            Ok(superblock) => {
+                let policy = options.select.policy;
+                let warning = Warning::of_image(layer.number, &superblock, policy);
+                warnings.extend(warning.map(|warning| warning.to_string()));
+                report.superblock = Some(SuperblockReport::of(&superblock));
+            }
             Err(error) => report.error = Some(ErrorReport::of(&error)),
         },
     }

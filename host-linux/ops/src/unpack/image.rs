@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use erofs_unpack_core::oci::{Layer, LayerRole, Plan};
+use erofs_unpack_core::oci::{Layer, LayerRole, Plan, Warning};
 use erofs_unpack_core::{At, Code, Error, Value};
 
 use serde::Deserialize;
@@ -112,9 +112,16 @@ impl Task<'_> {
         let mut passed = Vec::new();
         for (layer, result) in layers.iter().zip(results) {
             let mut report = LayerReport::of(layer);
+            let number = layer.number;
             match result {
                 Ok(layer) => {
                     report.add(&layer.outcome);
+                    let warning = layer.outcome.superblock.and_then(|superblock| {
+                        Warning::of_image(number, &superblock, self.options.select.policy)
+                    });
+                    if let Some(warning) = warning {
+                        done.report.warn(warning.to_string());
+                    }
                     if let Some(checked) = &layer.checked {
                         report.check = self.options.check_report(checked);
                         done.report.found(checked);
