@@ -321,6 +321,7 @@ impl Superblock {
     }
 
     /// What a compressed file needs of the kernel besides.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub(crate) fn needs_of_compressed(&self) -> Needs {
         let small = match self.has_small_blocks() {

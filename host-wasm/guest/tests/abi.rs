@@ -224,6 +224,32 @@ fn findings_are_told() {
     assert_eq!(abi::eu_close(handle), OK);
 }
 
+fn from_zstd(offset: u64, buffer: &mut [u8]) -> bool {
+    let image = base("zstd.erofs");
+    let start = usize::try_from(offset).unwrap();
+    buffer.copy_from_slice(&image[start..start + buffer.len()]);
+    true
+}
+
+#[test]
+fn what_an_image_needs_of_the_kernel_is_told() {
+    let _host = lock();
+    for (minor, status) in [(9, FINDINGS), (10, OK)] {
+        *abi::READ_AT.write().unwrap() = Some(from_zstd);
+        let handle = abi::eu_open(CHECK);
+        let size = base("zstd.erofs").len() as u64;
+        assert_eq!(abi::eu_set(handle, 16, size), OK);
+        assert_eq!(abi::eu_set(handle, 26, u64::MAX), VALUE);
+        assert_eq!(abi::eu_set(handle, 26, 6 << 16 | minor), OK);
+        assert_eq!(abi::eu_start(handle), OK);
+        assert_eq!(abi::eu_check(handle), status);
+        assert_eq!(abi::eu_get(handle, 24), OK);
+        // zstd, the twelfth row of the table.
+        assert_eq!(abi::eu_value() >> 11 & 1, 1);
+        assert_eq!(abi::eu_close(handle), OK);
+    }
+}
+
 #[test]
 fn a_host_that_fails_or_calls_again_is_told_so() {
     let _host = lock();

@@ -2,7 +2,8 @@
 
 use erofs_unpack_core::erofs::NEEDS;
 
-/// Every word that a decoder or a check says, but for what images need of the kernel. A test compares with what the core says natively.
+/// Every word that a decoder or a check says, but for what images need of the kernel. A test compares
+/// with what the core says natively.
 const WORDS: &[&str] = &[
     "a member",
     "a member or zeros",
