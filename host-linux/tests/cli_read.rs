@@ -248,6 +248,29 @@ fn names_are_escaped() {
 }
 
 #[test]
+fn names_can_be_given_as_they_are_listed() {
+    let Some(fixture) = Fixture::new(&[]) else {
+        return;
+    };
+    let image = &fixture.image;
+    let listed = run(args!["ls", image, "/names"]);
+    for shown in listed.done().lines() {
+        let path = format!("/names/{shown}");
+        let stat = run(args!["stat", image, path]);
+        let first = stat.done().lines().next().unwrap();
+        assert_eq!(first, format!("  File: {path}"));
+        assert_eq!(run(args!["ls", image, path]).done(), format!("{path}\n"));
+        let dump = run(args!["dump", "--path", path, image]);
+        assert!(dump.done().contains(&format!("Path : {path}\n")));
+        assert_eq!(run(args!["cat", image, path]).code(), 0);
+    }
+    let absent = run(args!["cat", image, r"/names/\xfd"]);
+    assert_eq!(absent.code(), 3);
+    let said = &absent.stderr;
+    assert!(said.contains("cannot find"), "{said}");
+}
+
+#[test]
 fn several_paths_have_headings_and_errors_do_not_stop() {
     let Some(fixture) = Fixture::new(&[]) else {
         return;

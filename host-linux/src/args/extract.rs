@@ -19,6 +19,8 @@ pub(crate) struct Extract {
     pub(crate) image: ImageArgs,
 
     /// What to extract, with everything below it [default: all]
+    ///
+    /// A name that is not there as it stands is looked for without its escapes, as lists show them.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 
@@ -44,6 +46,29 @@ pub(crate) struct Extract {
     /// run by root, for whom all must be restored]
     #[arg(long, conflicts_with = "tar")]
     pub(crate) as_user: bool,
+
+    /// Leave extended attributes out, ACLs and capabilities among them; owners are kept
+    #[arg(long)]
+    pub(crate) no_xattrs: bool,
+
+    /// Extract what can be read although something cannot, list that, and end with its exit code
+    ///
+    /// Of a file that is damaged nothing is left under its name. A directory whose attributes are
+    /// damaged stays closed to all but its owner. With --tar each file is read twice. At most 20
+    /// are listed; --json has 10,000.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+
+    /// Print a report as JSON, to stdout or to FILE
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-",
+        value_hint = ValueHint::FilePath
+    )]
+    pub(crate) json: Option<PathBuf>,
 
     /// Threads that create files [default: the number of processors]
     #[arg(

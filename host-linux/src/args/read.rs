@@ -66,7 +66,8 @@ fn notes() -> String {
     format!(
         "A PATH starts at the root of the image. Symbolic links on the way to its last name are \
          followed inside the image. Names that are no plain text are shown with escapes: \\n, \
-         \\x1b, and a backslash as two. A PATH that is not there is a missing file: exit code 3.\
+         \\x1b, and a backslash as two. Each name of a PATH is first looked for as it stands, and \
+         where there is none, without its escapes. A PATH that is not there is a missing file: exit code 3.\
          \n\n{}",
         exit_codes()
     )

@@ -1,13 +1,12 @@
 //! `erofs-unpack cat`: the content of files in an image.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 
 use erofs_unpack_core::erofs::FileType;
 use rustix::io::Errno;
 
 use erofs_unpack_ops::HostError;
-use erofs_unpack_ops::reader::{Last, Reader};
+use erofs_unpack_ops::reader::{Found, Last, Reader};
 
 use super::read::{Out, run as run_reader};
 use crate::args::Cat;
@@ -34,8 +33,7 @@ fn cat(
     buffer: &mut [u8],
     out: &mut Out,
 ) -> Result<(), HostError> {
-    let inode = reader.find(path, Last::Target)?;
-    let path = path.as_bytes();
+    let Found { inode, path } = reader.find(path, Last::Target)?;
     let answer = match inode.file_type {
         FileType::Regular => None,
         FileType::Directory => Some(Errno::ISDIR.into()),
@@ -43,7 +41,7 @@ fn cat(
     };
     if let Some(answer) = answer {
         return Err(HostError::environment(
-            reader.file().inside(path),
+            reader.file().inside(&path),
             "read",
             answer,
         ));
@@ -53,7 +51,7 @@ fn cat(
         let read = reader
             .image()
             .read(&inode, offset, buffer)
-            .map_err(|error| reader.failed(path, error))?;
+            .map_err(|error| reader.failed(&path, error))?;
         if read == 0 {
             return Ok(());
         }

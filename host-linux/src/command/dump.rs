@@ -1,14 +1,12 @@
 //! `erofs-unpack dump`: how an image is laid out, in the form of `dump.erofs`.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 
 use erofs_unpack_cli::command::inspect::superblock_text;
 use erofs_unpack_cli::date::Date;
 use erofs_unpack_cli::output::print_error;
 use erofs_unpack_core::erofs::{FileType, Inode};
-use erofs_unpack_ops::reader::{ExtentReport, InodeDump, Last, Reader, SuperblockDump};
+use erofs_unpack_ops::reader::{ExtentReport, Found, InodeDump, Last, Reader, SuperblockDump};
 use erofs_unpack_ops::{Escaped, HostError};
 
 use super::read::{Out, mode_text, run as run_reader};
@@ -24,8 +22,8 @@ pub(crate) fn run(args: &Dump) -> u8 {
         false,
         |reader, out| match (&args.path, args.nid) {
             (Some(path), _) => {
-                let inode = reader.find(path, Last::Link)?;
-                dump_inode(reader, Some(path), &inode, out)
+                let Found { inode, path } = reader.find(path, Last::Link)?;
+                dump_inode(reader, Some(&path), &inode, out)
             }
             (None, Some(nid)) => {
                 let inode = reader.image().inode(nid);
@@ -104,11 +102,10 @@ fn image_text(report: &SuperblockDump) -> String {
 
 fn dump_inode(
     reader: &Reader,
-    path: Option<&OsStr>,
+    path: Option<&[u8]>,
     inode: &Inode,
     out: &mut Out,
 ) -> Result<(), HostError> {
-    let path = path.map(OsStr::as_bytes);
     let target = match path {
         // Only JSON has it.
         Some(path) if out.is_json() => reader.target(path, inode)?,

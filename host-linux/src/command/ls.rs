@@ -1,12 +1,11 @@
 //! `erofs-unpack ls`: names in an image, and what they are.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt as _;
 
 use erofs_unpack_core::erofs::{FileType, Inode};
 use serde::Serialize;
 
-use erofs_unpack_ops::reader::{FileReport, Last, Reader};
+use erofs_unpack_ops::reader::{FileReport, Found, Last, Reader};
 use erofs_unpack_ops::{Escaped, HostError};
 
 use super::read::{Out, Widths, row, run as run_reader};
@@ -60,8 +59,8 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// What the user named.
     fn path(&mut self, path: &OsString, out: &mut Out) -> Result<(), HostError> {
-        let inode = self.reader.find(path, Last::Link)?;
-        let path = path.as_bytes();
+        let Found { inode, path } = self.reader.find(path, Last::Link)?;
+        let path = path.as_slice();
         if inode.file_type != FileType::Directory || self.args.directory {
             let mut widths = Widths::default();
             let has_acl = self.has_acl(path, &inode)?;

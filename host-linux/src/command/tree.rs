@@ -1,14 +1,13 @@
 //! `erofs-unpack tree`: the names in an image, drawn as a tree.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 
 use erofs_unpack_core::erofs::{Entries, FileType, Inode};
 use erofs_unpack_core::{At, Code, Error, Value};
 use serde::Serialize;
 
 use erofs_unpack_ops::image_file::FileAt;
-use erofs_unpack_ops::reader::{FileReport, Last, Reader};
+use erofs_unpack_ops::reader::{FileReport, Found, Last, Reader};
 use erofs_unpack_ops::{Escaped, HostError};
 
 use super::read::{Out, run as run_reader};
@@ -19,16 +18,16 @@ use crate::json::JsonWriter;
 pub(crate) fn run(args: &Tree) -> u8 {
     run_reader("tree", &args.image, args.json, true, |reader, out| {
         let path = args.path.as_deref().unwrap_or(OsStr::new("/"));
-        let start = reader.find(path, Last::Link)?;
+        let Found { inode, path } = reader.find(path, Last::Link)?;
         let mut drawing = Drawing {
             reader,
             most: args.level,
             levels: Vec::new(),
-            path: path.as_bytes().to_vec(),
+            path,
             counts: Counts::default(),
         };
         out.json(|json| json.name("tree"))?;
-        drawing.draw(&start, out)?;
+        drawing.draw(&inode, out)?;
         let Counts { directories, files } = drawing.counts;
         let plural = |count: u64, one: &'static str, many: &'static str| {
             if count == 1 { one } else { many }

@@ -6,6 +6,7 @@
     reason = "what std has is wanted together"
 )]
 
+mod damaged;
 mod everything;
 mod hostile;
 mod limits;
@@ -13,3 +14,4 @@ mod support;
 mod tar;
 mod user;
 mod wrapped;
+mod xattrs;

@@ -45,6 +45,7 @@ faults! {
     Name = "extract-name", Malformed, "the image has a name that is empty, `.` or `..`, or holds a slash or a zero byte";
     Order = "extract-order", Malformed, "the image has the name twice in one directory, or its names are not in order";
     Path = "extract-path", Malformed, "the root of the image is no directory, or something lies in what is none";
+    Link = "extract-link", Malformed, "is another name of a file that could not be extracted";
     Size = "extract-size", Limit, "the files of the image have more bytes in all than the limit";
     Links = "extract-links", Limit, "more files wait for their other names than the limit";
 }

@@ -232,13 +232,40 @@ fn set_xattrs<R: ReadAt<Error = io::Error>>(
     set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
 ) -> Result<(), HostError> {
     each_xattr(context, image, inode, at, |name, value| {
-        let outcome = set(name, value);
-        context.permit(outcome, Loss::Attribute, at, "set an extended attribute of")
+        let outcome = match set(name, value) {
+            Err(error) if cannot_hold(error) => {
+                context
+                    .skipped
+                    .add(Loss::Unheld, || context.outside(at.0, at.1));
+                Ok(())
+            }
+            outcome => outcome,
+        };
+        let doing = "set an extended attribute (--no-xattrs leaves them out)";
+        context.permit(outcome, Loss::Attribute, at, doing)
     })
 }
 
-/// Goes through the extended attributes of an inode. Of a name that comes twice the first
-/// counts, as for the kernel.
+/// Whether the system says that a file system has no place for an attribute: for none, for none
+/// of its namespace, its size or its content, or for no more. What it may not be given is another
+/// matter. A disk that is full says so again with the next file.
+fn cannot_hold(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::OPNOTSUPP | Errno::INVAL | Errno::TOOBIG | Errno::RANGE | Errno::NOSPC
+    )
+}
+
+/// Whether an attribute can be there for nobody: the kernel gives `user.*` attributes out for
+/// regular files and directories alone (`xattr_permission` in `fs/xattr.c`), and takes them for
+/// no others. `mkfs.erofs` stores them all the same where an archive has them.
+fn is_hidden(inode: &Inode, name: &[u8]) -> bool {
+    name.starts_with(b"user.")
+        && !matches!(inode.file_type, FileType::Regular | FileType::Directory)
+}
+
+/// Goes through the extended attributes of an inode, unless they are not wanted. Of a name that
+/// comes twice the first counts, as for the kernel; what a mount would not give out is left out.
 pub(super) fn each_xattr<R: ReadAt<Error = io::Error>>(
     context: &Context<'_>,
     image: &Image<R>,
@@ -246,14 +273,18 @@ pub(super) fn each_xattr<R: ReadAt<Error = io::Error>>(
     (dir, name): (&Node, &[u8]),
     mut take: impl FnMut(&[u8], &[u8]) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
-    if inode.xattr_count == 0 {
+    if inode.xattr_count == 0 || !context.options.xattrs {
         return Ok(());
     }
     let unread = |error| context.unread(dir, name, error);
     let mut xattrs = image.xattrs(inode).map_err(unread)?;
     let mut seen = HashSet::new();
     while let Some(xattr) = xattrs.next().map_err(unread)? {
-        if seen.insert(xattr.name.to_vec()) {
+        if is_hidden(inode, xattr.name) {
+            context
+                .skipped
+                .add(Loss::Hidden, || context.outside(dir, name));
+        } else if seen.insert(xattr.name.to_vec()) {
             take(xattr.name, xattr.value)?;
         }
     }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::Options;
+use super::failed::{Failed, is_of_one_file};
 use super::node::Node;
 use super::skipped::{Loss, Skipped};
 use crate::error::ExtractFault;
@@ -19,16 +20,20 @@ use crate::error::HostError;
 use crate::image_file::ImageFile;
 use crate::observer::Counter;
 
+/// What is said of doing when the image cannot be read.
+pub(super) const READING: &str = "read";
+
 /// The state of one extraction.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     /// The image, for messages.
     image: &'a ImageFile,
-    /// Where files go, for messages; empty when they go into a stream.
+    /// Where files go, for messages; the root when they go into a stream.
     pub(super) target: &'a Path,
     pub(super) options: &'a Options,
     pub(super) progress: &'a Counter,
     pub(super) skipped: Skipped,
+    pub(super) failed: Failed,
     /// Owner and group that files get at their creation.
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -52,6 +57,7 @@ impl<'a> Context<'a> {
             options,
             progress,
             skipped: Skipped::default(),
+            failed: Failed::default(),
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
             umask: umask(),
@@ -97,7 +103,9 @@ impl<'a> Context<'a> {
     /// What the reader said of a file of the image.
     pub(super) fn unread(&self, dir: &Node, name: &[u8], error: ReadError<io::Error>) -> HostError {
         match error {
-            ReadError::Source(error) => self.image.failed(ReadError::Source(error)),
+            ReadError::Source(error) => {
+                HostError::environment(self.inside(dir, name), READING, error)
+            }
             ReadError::Refused(error) => HostError::refused(self.inside(dir, name), error),
         }
     }
@@ -126,6 +134,19 @@ impl<'a> Context<'a> {
         error: impl Into<io::Error>,
     ) -> HostError {
         HostError::environment(self.outside(dir, name), doing, error)
+    }
+
+    /// Lets what is wrong with one file pass, if the others are to be extracted all the same: it
+    /// is kept for the report, and there is no result then.
+    pub(super) fn pass<T>(&self, outcome: Result<T, HostError>) -> Result<Option<T>, HostError> {
+        match outcome {
+            Ok(result) => Ok(Some(result)),
+            Err(error) if self.options.keep_going && is_of_one_file(&error) => {
+                self.failed.add(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets something pass that is not permitted, if that is how files are to be restored.
@@ -184,6 +205,8 @@ impl Options {
     pub fn new() -> Self {
         Self {
             everything: geteuid().is_root(),
+            xattrs: true,
+            keep_going: false,
             replace: false,
             jobs: 1,
             max_size: 1 << 40,

@@ -1,10 +1,8 @@
 //! The files of an image, created in a directory by several threads.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::thread;
 
-use super::Options;
 use super::context::Context;
 use super::directory::Directory;
 use super::make::Maker;
@@ -13,12 +11,11 @@ use super::plan::{Planner, perform};
 use super::pool::{Taker, queue};
 use crate::error::HostError;
 use crate::image_file::ImageFile;
-use crate::observer::Counter;
 
 /// Most threads that create files. More do not help, and each holds directories open.
 const MAX_JOBS: usize = 32;
 
-/// Creates files of an image in a directory, and returns what is to be told as warnings.
+/// Creates files of an image in a directory.
 ///
 /// `paths` are what is extracted, with everything below; nothing means all of it. The parents
 /// of a path are made as `mkdir -p` does, unless they are asked for too. The directory is made
@@ -30,24 +27,20 @@ const MAX_JOBS: usize = 32;
 /// directory can have; [`HostError::Target`] when a name is taken; [`HostError::Environment`]
 /// when the system fails or, with [`Options::everything`], does not permit something.
 pub(super) fn create_files(
+    context: &Context<'_>,
     file: &ImageFile,
     paths: &[OsString],
-    directory: &Path,
-    options: &Options,
-    progress: &Counter,
-) -> Result<Vec<String>, HostError> {
-    let context = Context::new(file, directory, options, progress);
+) -> Result<(), HostError> {
     let image = file.image()?;
-    let selection = paths::find(&context, &image, paths)?;
+    let selection = paths::find(context, &image, paths)?;
     let whole = selection
         .iter()
         .find(|found| found.names.is_empty())
         .map(|found| found.inode);
-    let root = Directory::target(directory, whole)?;
-    let jobs = options.jobs.clamp(1, MAX_JOBS);
+    let root = Directory::target(context.target, whole)?;
+    let jobs = context.options.jobs.clamp(1, MAX_JOBS);
     if jobs == 1 {
-        Planner::new(&context, &image, root, None).run(&selection)?;
-        return Ok(context.skipped.warnings());
+        return Planner::new(context, &image, root, None).run(&selection);
     }
     let (sender, taker) = queue();
     let mut errors = Vec::new();
@@ -55,11 +48,11 @@ pub(super) fn create_files(
         let workers: Vec<_> = (0..jobs)
             .map(|_| {
                 let taker = taker.clone();
-                scope.spawn(|| work(file, &context, taker))
+                scope.spawn(|| work(file, context, taker))
             })
             .collect();
         drop(taker);
-        let planned = Planner::new(&context, &image, root, Some(sender)).run(&selection);
+        let planned = Planner::new(context, &image, root, Some(sender)).run(&selection);
         if planned.is_err() {
             context.stop();
         }
@@ -78,7 +71,7 @@ pub(super) fn create_files(
     };
     match errors.into_iter().min_by_key(rank) {
         Some(error) => Err(error),
-        None => Ok(context.skipped.warnings()),
+        None => Ok(()),
     }
 }
 

@@ -20,8 +20,18 @@ use crate::error::HostError;
 pub(super) struct First {
     pub(super) dir: Arc<Node>,
     pub(super) name: Box<[u8]>,
-    /// Whether the file was created.
-    pub(super) made: bool,
+    pub(super) made: Made,
+}
+
+/// Whether a file was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It was.
+    Yes,
+    /// It is not permitted, and was left out.
+    LeftOut,
+    /// It could not be, and the rest is created all the same.
+    Failed,
 }
 
 /// The files with several names that were met, each until it was met as often as its link
@@ -109,11 +119,18 @@ impl Links {
         let Some(first) = self.first.of(inode) else {
             return Ok(false);
         };
-        context.progress.add_entry();
-        if !first.made {
-            let path = || context.outside(dir.node(), name);
-            context.skipped.add(Loss::Link, path);
-            return Ok(true);
+        match first.made {
+            Made::Yes => {}
+            Made::LeftOut => {
+                let path = || context.outside(dir.node(), name);
+                context.skipped.add(Loss::Link, path);
+                context.progress.add_entry();
+                return Ok(true);
+            }
+            // Why is said of the first name.
+            Made::Failed => {
+                return Err(context.fault(ExtractFault::Link, dir.node(), name, Value::None));
+            }
         }
         let is_open = |(node, _): &&(Arc<Node>, OwnedFd)| Arc::ptr_eq(node, &first.dir);
         let from = if Arc::ptr_eq(&first.dir, dir.node()) {
@@ -132,6 +149,7 @@ impl Links {
                 rustix::fs::linkat(from, &*first.name, dir.fd(), name, AtFlags::empty())
             })?
             .map_err(|error| context.failed(dir.node(), name, "link", error))?;
+        context.progress.add_entry();
         Ok(true)
     }
 }

@@ -21,7 +21,7 @@ const BUFFER: usize = 128 << 10;
 
 /// Creates files.
 pub(super) struct Maker<'a, R> {
-    context: &'a Context<'a>,
+    pub(super) context: &'a Context<'a>,
     image: &'a Image<R>,
     buffer: Vec<u8>,
 }
@@ -48,7 +48,9 @@ impl<'a, R: ReadAt<Error = io::Error>> Maker<'a, R> {
             FileType::Symlink => self.symlink(dir, name, &wanted).map(|()| true),
             _ => self.node(dir, name, &wanted),
         };
-        self.context.progress.add_entry();
+        if made.is_ok() {
+            self.context.progress.add_entry();
+        }
         made
     }
 
@@ -76,11 +78,7 @@ impl<'a, R: ReadAt<Error = io::Error>> Maker<'a, R> {
         let filled = self
             .content(fd.as_fd(), wanted.inode, at)
             .and_then(|()| attributes::set(context, self.image, fd.as_fd(), wanted, at));
-        if filled.is_err() {
-            // Nobody is to take it for the whole file.
-            let _ = rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty());
-        }
-        filled
+        undo_unless(filled, dir, name)
     }
 
     /// Writes a file's content. What the image has as a hole, and what is zero, becomes a hole.
@@ -137,7 +135,8 @@ impl<'a, R: ReadAt<Error = io::Error>> Maker<'a, R> {
         context
             .create(dir, name, || rustix::fs::symlinkat(&*text, dir.fd(), name))?
             .map_err(|error| context.failed(dir.node(), name, "create", error))?;
-        attributes::set_special(context, self.image, dir, name, wanted)
+        let set = attributes::set_special(context, self.image, dir, name, wanted);
+        undo_unless(set, dir, name)
     }
 
     /// A pipe, a socket or a device.
@@ -166,9 +165,17 @@ impl<'a, R: ReadAt<Error = io::Error>> Maker<'a, R> {
             }
             Err(error) => return Err(context.failed(dir.node(), name, "create", error)),
         }
-        attributes::set_special(context, self.image, dir, name, wanted)?;
-        Ok(true)
+        let set = attributes::set_special(context, self.image, dir, name, wanted);
+        undo_unless(set, dir, name).map(|()| true)
     }
+}
+
+/// Takes a file away again that did not come to its end: nobody is to take it for the whole one.
+fn undo_unless(made: Result<(), HostError>, dir: &Directory, name: &[u8]) -> Result<(), HostError> {
+    if made.is_err() {
+        let _ = rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty());
+    }
+    made
 }
 
 /// Writes all bytes.

@@ -15,6 +15,7 @@ mod attributes;
 mod context;
 mod create;
 mod directory;
+mod failed;
 mod links;
 mod make;
 mod names;
@@ -33,11 +34,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use crate::error::ExtractFault;
+pub use failed::FAILURES_MAX;
 
+use context::Context;
+
+use crate::done::{Conclude, Done, Failure};
 use crate::error::HostError;
 use crate::image_file::{ImageFile, ImageFileOptions};
 use crate::observer::{Counter, Observer, Work};
-use crate::report::shown;
+use crate::report::{ErrorReport, VERSION, outcome_name, shown};
 
 /// How files are extracted.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +52,10 @@ pub struct Options {
     /// come, and devices and attributes that are not permitted are left out. By default what
     /// `tar` does: whether the user is root.
     pub everything: bool,
+    /// Restore extended attributes, ACLs and capabilities among them. Default: yes.
+    pub xattrs: bool,
+    /// Extract what can be read although something else cannot, and list that. Default: no.
+    pub keep_going: bool,
     /// Replace what has a name already, unless it is a directory.
     pub replace: bool,
     /// Threads that create files, 1 to 32. Default 1.
@@ -78,33 +87,90 @@ impl core::fmt::Debug for Destination<'_> {
 
 /// What was extracted.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// `extract`.
+    pub command: &'static str,
+    /// `done`, `refused` or `failed`.
+    pub outcome: &'static str,
+    /// The exit code of a program that ends so.
+    pub exit_code: u8,
+    /// The source as it was given, escaped.
+    pub source: String,
     /// Files and directories.
     pub files: u64,
     /// Bytes of their content, without holes.
     pub bytes: u64,
+    /// Files and directories that could not be extracted, where that did not end it.
+    pub failed: u64,
+    /// Why: the first [`FAILURES_MAX`] of them, in the order of their places.
+    pub failures: Vec<ErrorReport>,
     /// What was left out, or is not as the image says.
     pub warnings: Vec<String>,
+    /// The error that the exit code stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+impl Report {
+    /// Nothing was done yet.
+    #[must_use]
+    pub fn new(source: &Path) -> Self {
+        Self {
+            version: VERSION,
+            command: "extract",
+            outcome: outcome_name(0),
+            exit_code: 0,
+            source: shown(source),
+            files: 0,
+            bytes: 0,
+            failed: 0,
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            error: None,
+        }
+    }
+}
+
+impl Conclude for Report {
+    fn conclude(&mut self, error: Option<&HostError>) {
+        self.exit_code = error.map_or(0, HostError::exit_code);
+        self.outcome = outcome_name(self.exit_code);
+        self.error = error.map(ErrorReport::of);
+    }
 }
 
 /// Creates the files of an EROFS image in a directory, or writes them as a tar stream.
 ///
 /// `source` is an image, the blob of a layer, which is unpacked and verified first, or `-` for
 /// the standard input. `paths` are what is extracted, with everything below; nothing means all of
-/// it. The parents of a path are made as `mkdir -p` does, unless they are asked for too. No
-/// symbolic link in the directory is followed. The directory gets the attributes of the root when
-/// all is extracted. After an error it holds a part of the files, each of them whole.
+/// it. A name in a path may be written as it is, or where there is none such, with the escapes
+/// that lists show. The parents of a path are made as `mkdir -p` does, unless they are asked for
+/// too. No symbolic link in the directory is followed. The directory gets the attributes of the
+/// root when all is extracted. After an error it holds a part of the files, each of them whole.
+///
+/// With [`Options::keep_going`] what is wrong with one file does not end it: that file is left
+/// out, nothing of it stays under its name, and it is among the failures. A directory whose own
+/// attributes cannot be read stays closed to all but its owner. Limits, memory and what the system
+/// would say of every file end it all the same. For a stream each file is then read twice, for
+/// its header goes before its content.
 ///
 /// In a tar stream, what a ustar header has no room for goes into pax headers; extended attributes
 /// do in the form `SCHILY.xattr.NAME`. A file with several names comes once, then as hard links to
 /// its first name. Sockets, which tar does not know, are left out. Without the two blocks of zeros
 /// at its end, after an error, the stream is not complete.
 ///
+/// `user.*` attributes of links, pipes, sockets and devices are left out of both, with a warning:
+/// no mount of the image gives them out, and no file system takes them.
+///
 /// # Errors
 ///
-/// What the core refuses of the image; [`HostError::Extract`] for limits and for names that no
-/// directory can have; [`HostError::Target`] when a name is taken; [`HostError::Environment`]
-/// when the system fails or, with [`Options::everything`], does not permit something.
+/// Among the failures: what the core refuses of the image; [`HostError::Extract`] for limits and
+/// for names that no directory can have; [`HostError::Target`] when a name is taken;
+/// [`HostError::Environment`] when the system fails or, with [`Options::everything`], does not
+/// permit something.
 pub fn extract(
     source: &Path,
     paths: &[OsString],
@@ -112,31 +178,41 @@ pub fn extract(
     image: &ImageFileOptions,
     options: &Options,
     observer: &dyn Observer,
-) -> Result<Report, HostError> {
-    let file = ImageFile::open(source, image)?;
-    file.verify_checksum()?;
-    // What the image says of itself serves for the progress only.
-    let total = if paths.is_empty() {
-        Some(file.image()?.superblock().inodes).filter(|total| *total > 0)
-    } else {
-        None
-    };
-    let counter = Arc::new(Counter::default());
-    observer.begin(Work::Files {
-        name: shown(file.place()),
-        total,
-        done: Arc::clone(&counter),
-    });
-    let result = match destination {
-        Destination::Directory(directory) => {
-            create::create_files(&file, paths, &directory, options, &counter)
-        }
-        Destination::Tar(out) => tar::write_tar(&file, paths, out, options, &counter),
-    };
-    observer.end();
-    Ok(Report {
-        warnings: result?,
-        files: counter.entries(),
-        bytes: counter.bytes(),
+) -> Done<Report> {
+    Done::run(Report::new(source), |done| {
+        let file = ImageFile::open(source, image)?;
+        file.verify_checksum()?;
+        // What the image says of itself serves for the progress only.
+        let total = if paths.is_empty() {
+            Some(file.image()?.superblock().inodes).filter(|total| *total > 0)
+        } else {
+            None
+        };
+        let counter = Arc::new(Counter::default());
+        observer.begin(Work::Files {
+            name: shown(file.place()),
+            total,
+            done: Arc::clone(&counter),
+        });
+        let target = match &destination {
+            Destination::Directory(directory) => directory.clone(),
+            Destination::Tar(_) => "/".into(),
+        };
+        let context = Context::new(&file, &target, options, &counter);
+        let result = match destination {
+            Destination::Directory(_) => create::create_files(&context, &file, paths),
+            Destination::Tar(out) => tar::write_tar(&context, &file, paths, out),
+        };
+        observer.end();
+        let report = &mut done.report;
+        report.files = counter.entries();
+        report.bytes = counter.bytes();
+        report.warnings = context.skipped.warnings();
+        let kept = context.failed.into_kept();
+        report.failed = kept.count;
+        report.failures = kept.errors.iter().map(ErrorReport::of).collect();
+        let failure = |error| Failure { layer: None, error };
+        done.failures.extend(kept.errors.into_iter().map(failure));
+        result
     })
 }

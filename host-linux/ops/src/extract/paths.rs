@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 
-use erofs_unpack_core::erofs::{Image, Inode, ReadAt};
+use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt, ReadError};
+use erofs_unpack_core::{At, Code, Error};
 use rustix::io::Errno;
 
 use super::context::Context;
 use super::node::Node;
 use crate::error::HostError;
 use crate::escape::Escaped;
+use crate::reader::lookup_given;
 
 /// Something that was asked for.
 #[derive(Debug)]
@@ -27,17 +29,46 @@ pub(super) fn find<R: ReadAt<Error = io::Error>>(
 ) -> Result<Vec<Found>, HostError> {
     let mut all = Vec::new();
     let root = Node::root();
-    for names in selection(paths)? {
+    for mut names in selection(paths)? {
+        let inode = resolve(image, &mut names);
         let path = names.join(&b'/');
-        let inode = image
-            .resolve(&path)
-            .map_err(|error| context.unread(&root, &path, error))?
-            .ok_or_else(|| {
-                HostError::environment(context.inside(&root, &path), "find", Errno::NOENT)
-            })?;
-        all.push(Found { names, inode });
+        let inode = inode
+            .map_err(|error| context.unread(&root, &path, error))
+            .and_then(|inode| {
+                let answer = Errno::NOENT;
+                inode.ok_or_else(|| {
+                    HostError::environment(context.inside(&root, &path), "find", answer)
+                })
+            });
+        if let Some(inode) = context.pass(inode)? {
+            all.push(Found { names, inode });
+        }
     }
+    // Names that were given with escapes have come to be others.
+    all.sort_by(|one, other| one.names.cmp(&other.names));
+    all.dedup_by(|below, above| below.names.starts_with(&above.names));
     Ok(all)
+}
+
+/// The inode at a path, whose names become those of the image where they were given with escapes.
+fn resolve<R: ReadAt<Error = io::Error>>(
+    image: &Image<R>,
+    names: &mut Names,
+) -> Result<Option<Inode>, ReadError<io::Error>> {
+    let mut inode = image.root()?;
+    for (depth, name) in names.iter_mut().enumerate() {
+        if inode.file_type != FileType::Directory {
+            return Ok(None);
+        }
+        if depth as u64 >= u64::from(image.limits().directory_depth) {
+            return Err(Error::new(Code::DirectoryDepth, At::Nid(inode.nid)).into());
+        }
+        let Some(entry) = lookup_given(image, &inode, name)? else {
+            return Ok(None);
+        };
+        inode = image.inode(entry.nid)?;
+    }
+    Ok(Some(inode))
 }
 
 /// The names of a path from the root, none for the root itself.

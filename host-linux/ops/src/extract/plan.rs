@@ -9,7 +9,7 @@ use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt};
 
 use super::context::Context;
 use super::directory::Directory;
-use super::links::{First, Links};
+use super::links::{First, Links, Made};
 use super::make::Maker;
 use super::names::Order;
 use super::node::Node;
@@ -67,7 +67,8 @@ impl<'a, R: ReadAt<Error = io::Error>> Planner<'a, R> {
     /// Creates all that was asked for, as far as it is not left to other threads.
     pub(super) fn run(mut self, selection: &[Found]) -> Result<(), HostError> {
         for found in selection {
-            self.one(found)?;
+            let done = self.one(found);
+            self.context.pass(done)?;
         }
         self.send()?;
         let held = self.links.into_held();
@@ -110,7 +111,12 @@ impl<'a, R: ReadAt<Error = io::Error>> Planner<'a, R> {
             let visit = match walk.next() {
                 Ok(Some(visit)) => visit,
                 Ok(None) => break,
-                Err(error) => return Err(self.context.unread(&top, walk.path(), error)),
+                Err(error) => {
+                    // The walk goes on behind it.
+                    let unread = self.context.unread(&top, walk.path(), error);
+                    self.context.pass(Err::<(), _>(unread))?;
+                    continue;
+                }
             };
             let depth = usize::try_from(visit.depth).unwrap_or(usize::MAX);
             if depth == 0 {
@@ -133,15 +139,21 @@ impl<'a, R: ReadAt<Error = io::Error>> Planner<'a, R> {
                     .fault(ExtractFault::Path, &top, b"", Value::None));
             };
             let dir = Arc::clone(&level.dir);
-            level.order.check(visit.name).map_err(|fault| {
+            let in_order = level.order.check(visit.name).map_err(|fault| {
                 self.context
                     .fault(fault, dir.node(), visit.name, Value::None)
-            })?;
+            });
             if visit.inode.file_type == FileType::Directory {
-                let inner = dir.enter(self.context, visit.name, Some(visit.inode))?;
-                levels.push(Level::new(Arc::new(inner)));
-                self.context.progress.add_entry();
-            } else {
+                let inner =
+                    in_order.and_then(|()| dir.enter(self.context, visit.name, Some(visit.inode)));
+                match self.context.pass(inner)? {
+                    Some(inner) => {
+                        levels.push(Level::new(Arc::new(inner)));
+                        self.context.progress.add_entry();
+                    }
+                    None => walk.skip_directory(),
+                }
+            } else if self.context.pass(in_order)?.is_some() {
                 self.file(&levels, &dir, visit.name, &visit.inode)?;
             }
         }
@@ -163,10 +175,15 @@ impl<'a, R: ReadAt<Error = io::Error>> Planner<'a, R> {
             return self.give(Arc::clone(dir), Some((name.into(), *inode)));
         }
         let (context, root) = (self.context, &self.root);
-        if self.links.link(context, root, dir, name, inode)? {
-            return Ok(());
+        match context.pass(self.links.link(context, root, dir, name, inode))? {
+            Some(false) => {}
+            Some(true) | None => return Ok(()),
         }
-        let made = self.maker.make(dir, name, inode)?;
+        let made = match context.pass(self.maker.make(dir, name, inode))? {
+            Some(true) => Made::Yes,
+            Some(false) => Made::LeftOut,
+            None => Made::Failed,
+        };
         let above = levels.iter().map(|level| &level.dir);
         let first = First {
             dir: Arc::clone(dir.node()),
@@ -220,7 +237,8 @@ pub(super) fn perform<R: ReadAt<Error = io::Error>>(
     task: Task,
 ) -> Result<(), HostError> {
     if let Some((name, inode)) = &task.file {
-        maker.make(&task.dir, name, inode)?;
+        let made = maker.make(&task.dir, name, inode);
+        maker.context.pass(made)?;
     }
     release(maker, task.dir)
 }
@@ -232,7 +250,10 @@ fn release<R: ReadAt<Error = io::Error>>(
     dir: Arc<Directory>,
 ) -> Result<(), HostError> {
     match Arc::into_inner(dir) {
-        Some(dir) => maker.finish(&dir),
+        Some(dir) => {
+            let finished = maker.finish(&dir);
+            maker.context.pass(finished).map(drop)
+        }
         None => Ok(()),
     }
 }

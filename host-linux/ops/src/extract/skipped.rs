@@ -1,4 +1,4 @@
-//! What was not restored for want of permission, counted and told at the end.
+//! What was not restored, for want of permission or of room, counted and told at the end.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +14,12 @@ pub(super) enum Loss {
     Device,
     /// Another name of a file that was left out.
     Link,
-    /// An extended attribute.
+    /// An extended attribute that this user may not set.
     Attribute,
+    /// An extended attribute that the target cannot hold.
+    Unheld,
+    /// An extended attribute that no kernel gives out: see [`super::attributes::each_xattr`].
+    Hidden,
     /// Permissions or time of a directory that was there before.
     Directory,
     /// The file itself, a socket: in a tar stream.
@@ -23,11 +27,13 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Owner,
         Self::Device,
         Self::Link,
         Self::Attribute,
+        Self::Unheld,
+        Self::Hidden,
         Self::Directory,
         Self::Socket,
     ];
@@ -38,7 +44,11 @@ impl Loss {
             Self::Owner => ("owner or group of 1 file", "owners or groups of # files"),
             Self::Device => ("1 device", "# devices"),
             Self::Link => ("1 further name of a device", "# further names of devices"),
-            Self::Attribute => ("1 extended attribute", "# extended attributes"),
+            Self::Attribute | Self::Unheld => ("1 extended attribute", "# extended attributes"),
+            Self::Hidden => (
+                "1 user.* attribute of a link, pipe, socket or device",
+                "# user.* attributes of links, pipes, sockets or devices",
+            ),
             Self::Directory => (
                 "attributes of 1 directory that was there before",
                 "attributes of # directories that were there before",
@@ -52,6 +62,8 @@ impl Loss {
         match self {
             Self::Owner => "only root may give files away",
             Self::Socket => "tar cannot hold them",
+            Self::Unheld => "the file system there cannot hold it",
+            Self::Hidden => "a mount does not give it out either",
             _ => "not permitted",
         }
     }

@@ -1,12 +1,11 @@
 //! What is reported of a file in an image.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 
 use erofs_unpack_core::erofs::{Data, FileType, Inode};
 use serde::Serialize;
 
-use super::{Last, Reader};
+use super::{Found, Last, Reader};
 use crate::error::HostError;
 use crate::escape::Escaped;
 
@@ -82,7 +81,7 @@ pub const fn device(inode: &Inode) -> Option<(u32, u32)> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatReport {
-    /// As it was asked for, escaped.
+    /// As it was asked for, in the names of the image, escaped.
     pub path: String,
     /// What is said of every file.
     #[serde(flatten)]
@@ -119,16 +118,15 @@ impl Reader {
     ///
     /// As [`Self::find`], and what refuses the file's inode, target or xattrs.
     pub fn stat(&self, path: &OsStr, last: Last) -> Result<StatReport, HostError> {
-        let inode = self.find(path, last)?;
-        let path = path.as_bytes();
-        let target = self.target(path, &inode)?;
+        let Found { inode, path } = self.find(path, last)?;
+        let target = self.target(&path, &inode)?;
         Ok(StatReport {
-            path: Escaped::name(path).to_string(),
+            path: Escaped::name(&path).to_string(),
             file: FileReport::of(&inode, target.as_deref()),
             layout: inode.layout.name(),
             inode_size: inode.record_size(),
-            xattrs: self.xattrs(path, &inode)?,
-            fingerprint: self.fingerprint(path, &inode)?,
+            xattrs: self.xattrs(&path, &inode)?,
+            fingerprint: self.fingerprint(&path, &inode)?,
             inode,
         })
     }

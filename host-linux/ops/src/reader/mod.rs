@@ -16,7 +16,9 @@ use crate::image_file::{FileAt, ImageFile, ImageFileOptions};
 
 pub use dump::{CompressionReport, DeviceReport, ExtentReport, InodeDump, SuperblockDump};
 pub use file::{FileReport, StatReport, XattrReport, device};
-pub use path::{Last, find};
+pub use path::{Found, Last, find};
+
+pub(crate) use path::lookup_given;
 
 /// An open image.
 #[derive(Debug)]
@@ -56,12 +58,12 @@ impl Reader {
         &self.image
     }
 
-    /// The inode at a path that the user gave.
+    /// What lies at a path that the user gave.
     ///
     /// # Errors
     ///
     /// As [`find`].
-    pub fn find(&self, path: &OsStr, last: Last) -> Result<Inode, HostError> {
+    pub fn find(&self, path: &OsStr, last: Last) -> Result<Found, HostError> {
         find(&self.image, path.as_bytes(), last).map_err(|error| match error {
             ReadError::Source(error) => {
                 HostError::environment(self.file.inside(path.as_bytes()), "find", error)

@@ -2,9 +2,11 @@
 
 use std::io;
 
-use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt, ReadError};
+use erofs_unpack_core::erofs::{Entry, FileType, Image, Inode, ReadAt, ReadError};
 use erofs_unpack_core::{At, Code, Error};
 use rustix::io::Errno;
+
+use crate::escape::unescape;
 
 /// Most symbolic links on a path (`MAXSYMLINKS` of Linux).
 const LINKS_MAX: u32 = 40;
@@ -18,7 +20,20 @@ pub enum Last {
     Target,
 }
 
+/// What lies at a path.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The inode.
+    pub inode: Inode,
+    /// The path as it was given, with the names that are in the image for escaped ones.
+    pub path: Vec<u8>,
+}
+
 /// Finds what lies at a path from the root of an image.
+///
+/// A name that is not there as it was given, and has escapes as [`crate::Escaped::name`] writes
+/// them, is looked for without these: so that a name can be given as lists show it. Targets of
+/// symbolic links are always taken as they are.
 ///
 /// Symbolic links on the way are followed, with the image's root as the root: no link leads
 /// out of the image. `.`, `..` and empty names mean what they mean to the kernel, and so does a
@@ -32,14 +47,21 @@ pub fn find<R: ReadAt<Error = io::Error>>(
     image: &Image<R>,
     path: &[u8],
     last: Last,
-) -> Result<Inode, ReadError<io::Error>> {
+) -> Result<Found, ReadError<io::Error>> {
     let mut here = image.root()?;
-    // What lies above, and the names that are still to be walked, the next one last.
+    let mut given: Vec<Vec<u8>> = path
+        .split(|byte| *byte == b'/')
+        .map(<[u8]>::to_vec)
+        .collect();
+    // What lies above, and the names that are still to be walked, the next one last; of one that
+    // was given its place there.
     let mut above: Vec<Inode> = Vec::new();
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    push_names(&mut names, path);
+    let mut names: Vec<(Vec<u8>, Option<usize>)> = Vec::new();
+    let with_places = given.iter().cloned().zip((0..).map(Some));
+    names.extend(with_places);
+    names.reverse();
     let mut links = 0;
-    while let Some(name) = names.pop() {
+    while let Some((name, place)) = names.pop() {
         if here.file_type != FileType::Directory {
             return Err(answer(Errno::NOTDIR));
         }
@@ -51,7 +73,11 @@ pub fn find<R: ReadAt<Error = io::Error>>(
             }
             _ => {}
         }
-        let Some(entry) = image.lookup(&here, &name)? else {
+        let entry = match place.and_then(|place| given.get_mut(place)) {
+            Some(given) => lookup_given(image, &here, given)?,
+            None => image.lookup(&here, &name)?,
+        };
+        let Some(entry) = entry else {
             return Err(answer(Errno::NOENT));
         };
         let inode = image.inode(entry.nid)?;
@@ -65,7 +91,8 @@ pub fn find<R: ReadAt<Error = io::Error>>(
                 above.clear();
                 here = image.root()?;
             }
-            push_names(&mut names, &target);
+            let target = target.rsplit(|byte| *byte == b'/');
+            names.extend(target.map(|name| (name.to_vec(), None)));
             continue;
         }
         if above.len() as u64 >= u64::from(image.limits().directory_depth) {
@@ -74,12 +101,28 @@ pub fn find<R: ReadAt<Error = io::Error>>(
         above.push(here);
         here = inode;
     }
-    Ok(here)
+    let path = given.join(&b'/');
+    Ok(Found { inode: here, path })
 }
 
-/// Adds the names of a path, so that the first comes off first.
-fn push_names(names: &mut Vec<Vec<u8>>, path: &[u8]) {
-    names.extend(path.rsplit(|byte| *byte == b'/').map(<[u8]>::to_vec));
+/// The entry of a name that a user gave: of that very name, or else of the one that its escapes
+/// mean, which then takes its place.
+pub(crate) fn lookup_given<R: ReadAt<Error = io::Error>>(
+    image: &Image<R>,
+    dir: &Inode,
+    name: &mut Vec<u8>,
+) -> Result<Option<Entry>, ReadError<io::Error>> {
+    if let Some(entry) = image.lookup(dir, name)? {
+        return Ok(Some(entry));
+    }
+    let Some(meant) = unescape(name) else {
+        return Ok(None);
+    };
+    let entry = image.lookup(dir, &meant)?;
+    if entry.is_some() {
+        *name = meant;
+    }
+    Ok(entry)
 }
 
 fn answer(error: Errno) -> ReadError<io::Error> {

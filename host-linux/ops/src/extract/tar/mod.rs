@@ -7,7 +7,6 @@ mod header;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use erofs_unpack_core::Value;
@@ -15,10 +14,9 @@ use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadAt};
 
 use header::{BLOCK, Member, Records};
 
-use super::Options;
 use super::attributes::each_xattr;
 use super::context::Context;
-use super::links::{First, FirstNames};
+use super::links::{First, FirstNames, Made};
 use super::names::Order;
 use super::node::Node;
 use super::paths::{self, Found};
@@ -26,12 +24,11 @@ use super::skipped::Loss;
 use crate::error::ExtractFault;
 use crate::error::HostError;
 use crate::image_file::ImageFile;
-use crate::observer::Counter;
 
 /// Size of the buffer that content goes through, in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// Writes files of an image as a tar stream, and returns what is to be told as warnings.
+/// Writes files of an image as a tar stream.
 ///
 /// What a ustar header has no room for goes into pax headers; extended attributes do in the
 /// form `SCHILY.xattr.NAME`. A file with several names comes once, then as hard links to its
@@ -42,17 +39,15 @@ const BUFFER: usize = 256 << 10;
 ///
 /// As [`super::create::create_files`]; what is left out for want of permission there is none here.
 pub(super) fn write_tar(
+    context: &Context<'_>,
     file: &ImageFile,
     paths: &[OsString],
     out: &mut dyn Write,
-    options: &Options,
-    progress: &Counter,
-) -> Result<Vec<String>, HostError> {
-    let context = Context::new(file, Path::new(""), options, progress);
+) -> Result<(), HostError> {
     let image = file.image()?;
-    let selection = paths::find(&context, &image, paths)?;
+    let selection = paths::find(context, &image, paths)?;
     let mut stream = Stream {
-        context: &context,
+        context,
         image: &image,
         out,
         headers: Vec::new(),
@@ -67,8 +62,7 @@ pub(super) fn write_tar(
     stream
         .out
         .flush()
-        .map_err(|error| HostError::environment("stdout", "write", error))?;
-    Ok(context.skipped.warnings())
+        .map_err(|error| HostError::environment("stdout", "write", error))
 }
 
 /// A stream that is being written.
@@ -100,7 +94,12 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             let visit = match walk.next() {
                 Ok(Some(visit)) => visit,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(context.unread(&top, walk.path(), error)),
+                Err(error) => {
+                    // The walk goes on behind it.
+                    let unread = context.unread(&top, walk.path(), error);
+                    context.pass(Err::<(), _>(unread))?;
+                    continue;
+                }
             };
             let is_directory = visit.inode.file_type == FileType::Directory;
             let depth = usize::try_from(visit.depth).unwrap_or(usize::MAX);
@@ -114,9 +113,13 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
                 let Some((dir, order)) = levels.last_mut() else {
                     return Err(context.fault(ExtractFault::Path, &top, visit.name, Value::None));
                 };
-                order
+                let in_order = order
                     .check(visit.name)
-                    .map_err(|fault| context.fault(fault, dir, visit.name, Value::None))?;
+                    .map_err(|fault| context.fault(fault, dir, visit.name, Value::None));
+                if context.pass(in_order)?.is_none() {
+                    walk.skip_directory();
+                    continue;
+                }
                 (Arc::clone(dir), visit.name)
             };
             if is_directory {
@@ -127,30 +130,80 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
                 };
                 levels.push((node, Order::default()));
             } else if name.is_empty() {
-                return Err(context.fault(ExtractFault::Path, &top, name, Value::None));
+                let fault = context.fault(ExtractFault::Path, &top, name, Value::None);
+                return context.pass(Err::<(), _>(fault)).map(drop);
             }
             let inode = visit.inode;
-            self.entry(&dir, name, &inode)?;
-            context.progress.add_entry();
+            if self.entry(&dir, name, &inode)? {
+                context.progress.add_entry();
+            }
         }
     }
 
-    /// Writes one member.
-    fn entry(&mut self, dir: &Arc<Node>, name: &[u8], inode: &Inode) -> Result<(), HostError> {
+    /// Writes one member; `false` when it could not be read. What is wrong with it is found before
+    /// its header is written.
+    fn entry(&mut self, dir: &Arc<Node>, name: &[u8], inode: &Inode) -> Result<bool, HostError> {
         let context = self.context;
+        if inode.file_type == FileType::Socket {
+            context
+                .skipped
+                .add(Loss::Socket, || context.outside(dir, name));
+            return Ok(true);
+        }
+        let is_directory = inode.file_type == FileType::Directory;
         let mut path = join(dir, name);
+        if is_directory {
+            path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
+        }
+        let has_names = inode.nlink > 1 && !is_directory;
+        if has_names && let Some(first) = self.first.of(inode) {
+            if first.made == Made::Failed {
+                let fault = context.fault(ExtractFault::Link, dir, name, Value::None);
+                return context.pass(Err::<(), _>(fault)).map(|_| false);
+            }
+            self.records.clear();
+            let target = join(&first.dir, &first.name);
+            let member = member(&path, b'1', &target, inode);
+            return self.headers(&member).map(|()| true);
+        }
+        let read = self.read(dir, name, inode);
+        let read = context.pass(read)?;
+        let is_whole = read.is_some();
+        if has_names {
+            let made = read.as_ref().map_or(Made::Failed, |_| Made::Yes);
+            let dir = Arc::clone(dir);
+            let name = name.into();
+            self.first.add(context, inode, First { dir, name, made })?;
+        }
+        let mut inode = *inode;
+        let (kind, link) = match read {
+            Some(read) => read,
+            None if is_directory => {
+                // What lies in it is not lost, and nobody else gets in.
+                self.records.clear();
+                inode.mode = inode.mode & !0o7777 | 0o700;
+                (b'5', Vec::new())
+            }
+            None => return Ok(false),
+        };
+        let mut member = member(&path, kind, &link, &inode);
+        if kind == b'0' {
+            member.size = inode.size;
+        }
+        self.headers(&member)?;
+        self.content(dir, name, &inode, member.size)?;
+        Ok(is_whole)
+    }
+
+    /// Reads what the header of a member says besides its path: its type, its link target, and
+    /// its extended attributes, which go to the records. With [`super::Options::keep_going`] its
+    /// content is read too.
+    fn read(&mut self, dir: &Node, name: &[u8], inode: &Inode) -> Result<(u8, Vec<u8>), HostError> {
+        let context = self.context;
         let mut link = Vec::new();
-        let mut size = 0;
-        let mut device = (0, 0);
         let kind = match inode.file_type {
-            FileType::Regular => {
-                size = inode.size;
-                b'0'
-            }
-            FileType::Directory => {
-                path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
-                b'5'
-            }
+            FileType::Regular => b'0',
+            FileType::Directory => b'5',
             FileType::Symlink => {
                 link = self
                     .image
@@ -160,51 +213,22 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             }
             FileType::CharDevice => b'3',
             FileType::BlockDevice => b'4',
-            FileType::Fifo => b'6',
-            FileType::Socket => {
-                let path = || dir.path(Path::new("/"), name);
-                context.skipped.add(Loss::Socket, path);
-                return Ok(());
-            }
-        };
-        if let Data::Device(major, minor) = inode.data {
-            device = (major, minor);
-        }
-        let mut member = Member {
-            path: &path,
-            kind,
-            link: &link,
-            mode: inode.mode,
-            uid: inode.uid,
-            gid: inode.gid,
-            size,
-            mtime: (inode.mtime, inode.mtime_ns.min(999_999_999)),
-            device,
+            FileType::Fifo | FileType::Socket => b'6',
         };
         self.records.clear();
-        if inode.nlink > 1 && inode.file_type != FileType::Directory {
-            if let Some(first) = self.first.of(inode) {
-                let first = join(&first.dir, &first.name);
-                (member.kind, member.link, member.size) = (b'1', &first, 0);
-                return self.headers(&member);
-            }
-            let first = First {
-                dir: Arc::clone(dir),
-                name: name.into(),
-                made: true,
-            };
-            self.first.add(context, inode, first)?;
-        }
         let records = &mut self.records;
         each_xattr(context, self.image, inode, (dir, name), |name, value| {
             records.add_xattr(name, value);
             Ok(())
         })?;
-        self.headers(&member)?;
-        if size > 0 {
-            self.content(dir, name, inode)?;
+        if kind == b'0' {
+            // Before the first byte, so that nothing is begun that cannot be finished.
+            context.take(inode.size, dir, name)?;
+            if context.options.keep_going {
+                self.pieces(dir, name, inode, inode.size, |_, _| Ok(()))?;
+            }
         }
-        Ok(())
+        Ok((kind, link))
     }
 
     fn headers(&mut self, member: &Member<'_>) -> Result<(), HostError> {
@@ -218,15 +242,41 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
     }
 
     /// Writes a file's content and fills the last block up.
-    fn content(&mut self, dir: &Node, name: &[u8], inode: &Inode) -> Result<(), HostError> {
+    fn content(
+        &mut self,
+        dir: &Node,
+        name: &[u8],
+        inode: &Inode,
+        size: u64,
+    ) -> Result<(), HostError> {
+        self.pieces(dir, name, inode, size, |stream, piece| {
+            stream.write(piece)?;
+            stream.context.progress.add_bytes(piece.len() as u64);
+            Ok(())
+        })?;
+        let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+        if over > 0 {
+            self.write([0; BLOCK].get(over..).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Goes through a file's content, holes as zeros.
+    fn pieces(
+        &mut self,
+        dir: &Node,
+        name: &[u8],
+        inode: &Inode,
+        size: u64,
+        mut take: impl FnMut(&mut Self, &[u8]) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
         let context = self.context;
-        // Before the first byte, so that nothing is begun that cannot be finished.
-        context.take(inode.size, dir, name)?;
         let unread = |error| context.unread(dir, name, error);
         let mut buffer = core::mem::take(&mut self.buffer);
+        buffer.resize(BUFFER, 0);
         let mut position = 0;
-        while position < inode.size {
-            let rest = inode.size - position;
+        while position < size {
+            let rest = size - position;
             let length = usize::try_from(rest).map_or(BUFFER, |rest| rest.min(BUFFER));
             let piece = buffer.get_mut(..length).unwrap_or_default();
             let extent = self.image.extent(inode, position).map_err(unread)?;
@@ -236,15 +286,10 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             } else {
                 self.image.read(inode, position, piece).map_err(unread)?;
             }
-            self.write(piece)?;
+            take(self, piece)?;
             position += length as u64;
-            context.progress.add_bytes(length as u64);
         }
         self.buffer = buffer;
-        let over = usize::try_from(inode.size % BLOCK as u64).unwrap_or(0);
-        if over > 0 {
-            self.write([0; BLOCK].get(over..).unwrap_or_default())?;
-        }
         Ok(())
     }
 
@@ -252,6 +297,24 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
         self.out
             .write_all(bytes)
             .map_err(|error| HostError::environment("stdout", "write", error))
+    }
+}
+
+/// A member with the attributes of an inode, without content.
+fn member<'a>(path: &'a [u8], kind: u8, link: &'a [u8], inode: &Inode) -> Member<'a> {
+    Member {
+        path,
+        kind,
+        link,
+        mode: inode.mode,
+        uid: inode.uid,
+        gid: inode.gid,
+        size: 0,
+        mtime: (inode.mtime, inode.mtime_ns.min(999_999_999)),
+        device: match inode.data {
+            Data::Device(major, minor) => (major, minor),
+            _ => (0, 0),
+        },
     }
 }
 
