@@ -13,8 +13,11 @@ const MEMORY: &str = "needs a machine without memory";
 /// What only a sandbox says; its own tests reach it.
 const SANDBOX: &str = "of a sandbox, not of a layer";
 
+/// What is said of a file beside the image; the tests of the program reach it.
+const OBJECT: &str = "of a file outside of the image, which a reader was given";
+
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 18] = [
+pub const NOT_REACHED: [(Code, &str); 20] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
@@ -24,6 +27,8 @@ pub const NOT_REACHED: [(Code, &str); 18] = [
         Code::DeviceMissing,
         "the caller's: needs a reader that was given no device",
     ),
+    (Code::ObjectSize, OBJECT),
+    (Code::ObjectDigest, OBJECT),
     (
         Code::InodeType,
         "the caller's: needs one who asks of a file what it is not",

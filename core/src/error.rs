@@ -199,6 +199,8 @@ codes! {
     ImageBlocks = "image-blocks", Mismatch, "image", "has devices, and its superblock declares other blocks than it has";
     ImageTrailing = "image-trailing", Mismatch, "image", "goes on after the end that its superblock declares";
     DiffId = "diff-id", Mismatch, "image", "does not have the stated diffID";
+    ObjectSize = "object-size", Mismatch, "object", "does not have the size of the file that it is the content of";
+    ObjectDigest = "object-digest", Mismatch, "object", "does not have the fs-verity digest that the image states";
     ContentEmpty = "content-empty", Truncated, "image", "is empty";
     ContentTar = "content-tar", Mismatch, "image", "is a tar archive, not an EROFS image";
     ContentCompressed = "content-compressed", Mismatch, "image", "is compressed, though its media type says otherwise";
@@ -261,6 +263,7 @@ codes! {
     FileBounds = "file-bounds", Malformed, "file", "has content beyond the end of the image or device";
     InlineBounds = "inline-bounds", Malformed, "file", "has content behind its inode that crosses the end of a block";
     ChunkDevice = "chunk-device", Malformed, "file", "has content on a device that does not exist";
+    FileElsewhere = "file-elsewhere", Unsupported, "file", "has its content outside of the image, where an overlay finds it";
     DeviceMissing = "device-missing", Usage, "file", "has content on a device that was not given";
     SymlinkLength = "symlink-length", Limit, "symbolic link", "has a target longer than the limit";
     SymlinkTarget = "symlink-target", Malformed, "symbolic link", "has a target with a NUL";
@@ -295,6 +298,7 @@ codes! {
     XattrFilter = "xattr-filter", Malformed, "xattr header", "denies a name that is there";
     XattrAcl = "xattr-acl", Malformed, "xattr", "is not a well-formed ACL, or is one on a symbolic link";
     XattrCapability = "xattr-capability", Malformed, "xattr", "is a file capability that is none";
+    XattrMetacopy = "xattr-metacopy", Malformed, "xattr", "marks content outside of the image in a form that overlayfs does not take";
     XattrUnknown = "xattr-unknown", Unsupported, "xattr entry", "has a name without a known prefix";
     XattrReserved = "xattr-reserved", Malformed, "xattr header", "has reserved bytes that are not zero";
     XattrPrefix = "xattr-prefix", Malformed, "xattr prefix", "does not exist or is cut off";

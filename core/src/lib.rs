@@ -9,6 +9,7 @@
 //! | [`oci`] | media types, digests, annotations; descriptors, manifests, indexes, configs | nothing; `alloc` for JSON |
 //! | [`codec`] | the wire forms of a layer: plain, gzip, zstd | nothing; `alloc` for zstd |
 //! | [`erofs`] | an EROFS image: its records, and a reader | nothing; `alloc` for the reader |
+//! | [`fsverity`] | the digest by which the kernel's fs-verity knows a file | nothing |
 //! | [`check`] | all of an image, for breaches of the rules | `alloc` |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
 //!
@@ -54,6 +55,7 @@ pub mod check;
 pub mod codec;
 pub mod erofs;
 mod error;
+pub mod fsverity;
 mod limits;
 pub mod oci;
 pub mod unpack;

@@ -215,12 +215,14 @@ rules! {
     XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
     XattrAcl, Kernel, ALWAYS, "An ACL is well-formed, on no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
     XattrCapability, Kernel, ALWAYS, "A file capability is of revision 2 or 3", "cap_inode_getsecurity";
+    XattrMetacopy, Kernel, CONTAINER, "A mark of content outside of the image is one that overlayfs takes", "ovl_check_metacopy_xattr";
     XattrUnknown, Unused, STRICT, "The name of an xattr has a known prefix", "erofs_xattr_prefix";
     XattrReserved, Unused, STRICT, "Reserved bytes of an xattr header are zero", "struct erofs_xattr_ibody_header";
 
     // Content
     FileBounds, Kernel, ALWAYS, "Content lies inside the image or device", "erofs_map_blocks";
     InlineBounds, Kernel, ALWAYS, "Inline content ends in the block where it starts", "erofs_map_blocks";
+    FileElsewhere, Ambiguity, SAID, "A file holds its content", "ovl_check_metacopy_xattr";
     ChunkDevice, Kernel, ALWAYS, "A device that is named exists", "erofs_map_dev";
     DeviceForeign, Policy, CONTAINER, "Content lies in the layer or in a device that belongs to it", "draft specification, section 5";
     SymlinkSize, Ambiguity, ALWAYS, "A symbolic link has a target of 1 to 4095 bytes", "page_get_link";

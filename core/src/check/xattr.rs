@@ -3,8 +3,8 @@
 use super::Checker;
 use super::names::Names;
 use crate::erofs::{
-    Compat, FileType, Inode, ReadAt, ReadResult, XattrPlace, Xattrs, filter_bit,
-    fingerprint_digest, is_shown_xattr, split_xattr,
+    Compat, FileType, Inode, METACOPY, ReadAt, ReadResult, XattrPlace, Xattrs, filter_bit,
+    fingerprint_digest, is_shown_xattr, metacopy_record, split_xattr,
 };
 use crate::{At, Code, Error, Value};
 
@@ -106,6 +106,16 @@ impl<R: ReadAt> Checker<'_, R> {
                 if !is_capability(xattrs.value()) {
                     self.report(Error::new(Code::XattrCapability, at));
                 }
+            } else if name == METACOPY && inode.file_type == FileType::Regular {
+                let value = xattrs.read_value(&found);
+                if self.take(value)?.is_none() {
+                    break;
+                }
+                let code = match metacopy_record(xattrs.value()) {
+                    Some(_) => Code::FileElsewhere,
+                    None => Code::XattrMetacopy,
+                };
+                self.report(Error::new(code, at));
             } else if self.take(xattrs.reaches(&found))?.is_none() {
                 break;
             }

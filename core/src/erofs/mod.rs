@@ -38,6 +38,8 @@ mod lookup;
 #[cfg(feature = "alloc")]
 mod metabox;
 #[cfg(feature = "alloc")]
+mod metacopy;
+#[cfg(feature = "alloc")]
 mod prefixes;
 mod read_at;
 #[cfg(feature = "alloc")]
@@ -70,6 +72,8 @@ pub use inode::{
     COMPACT_INODE_SIZE, ChunkFormat, Data, EXTENDED_INODE_SIZE, FileType, Inode, Layout, nid_slot,
 };
 pub use kernel::{NEEDS, Need, Needs, Otherwise, Release};
+#[cfg(feature = "alloc")]
+pub use metacopy::{Metacopy, Object};
 pub use read_at::{OutOfBounds, ReadAt, ReadError, ReadResult};
 #[cfg(feature = "alloc")]
 pub use space::Space;
@@ -89,6 +93,8 @@ pub(crate) use checksum::Checksum;
 pub(crate) use dirent::{DirBlock, Dirent, is_name};
 #[cfg(feature = "alloc")]
 pub(crate) use fingerprint::digest as fingerprint_digest;
+#[cfg(feature = "alloc")]
+pub(crate) use metacopy::{METACOPY, record as metacopy_record};
 #[cfg(feature = "alloc")]
 pub(crate) use xattr::{filter_bit, is_shown as is_shown_xattr, split as split_xattr};
 #[cfg(feature = "alloc")]

@@ -300,6 +300,9 @@ impl fmt::Display for HostError {
             Self::Cancelled => f.write_str("stopped, because of an error elsewhere")?,
             Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
         }
+        if self.id() == Code::FileElsewhere.id() {
+            f.write_str(" (cat and extract take it from --basedir OBJECTS)")?;
+        }
         match self.flag() {
             Some(flag) => write!(f, " (raise it with {flag})"),
             None => Ok(()),

@@ -85,6 +85,8 @@ pub mod inspect;
 pub mod layer;
 mod limit_flag;
 pub mod mount;
+#[cfg(target_os = "linux")]
+mod objects;
 pub mod observer;
 mod options;
 pub mod pipeline;

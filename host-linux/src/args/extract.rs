@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, ValueHint};
 
 use erofs_unpack_cli::args::{Talk, exit_codes, size};
 
-use super::ImageArgs;
+use super::{ImageArgs, ObjectArgs};
 
 /// `extract`
 #[derive(Debug, Args)]
@@ -17,6 +17,10 @@ pub(crate) struct Extract {
     /// The image.
     #[command(flatten)]
     pub(crate) image: ImageArgs,
+
+    /// Where content is taken from that the image does not hold.
+    #[command(flatten)]
+    pub(crate) objects: ObjectArgs,
 
     /// What to extract, with everything below it [default: all]
     ///

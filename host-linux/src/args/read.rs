@@ -61,6 +61,19 @@ impl ImageArgs {
     }
 }
 
+/// Where content is taken from that the image does not hold.
+#[derive(Debug, Args)]
+pub(crate) struct ObjectArgs {
+    /// A folder of objects: what files contain whose content lies outside of the image
+    ///
+    /// These are metacopy files of overlayfs, of which images of composefs consist. Each says where
+    /// in the folder its content lies (trusted.overlay.redirect); nothing outside of it is read.
+    /// Size and, where it is stated, fs-verity digest must be right. Without it such files are
+    /// refused.
+    #[arg(long, value_name = "OBJECTS", value_hint = ValueHint::DirPath)]
+    pub(crate) basedir: Option<PathBuf>,
+}
+
 /// What `--help` says of paths in an image, and of the exit codes that they lead to.
 fn notes() -> String {
     format!(
@@ -155,6 +168,10 @@ pub(crate) struct Cat {
     /// The files; a symbolic link at the end of a path is followed too
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<OsString>,
+
+    /// Where content is taken from that the image does not hold.
+    #[command(flatten)]
+    pub(crate) objects: ObjectArgs,
 }
 
 /// `dump`

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use erofs_unpack_ops::HostError;
 use erofs_unpack_ops::reader::{Found, Last, Reader};
 
-use super::read::{Out, run as run_reader};
+use super::read::{Out, run_with};
 use crate::args::Cat;
 
 /// How much is read at a time, in bytes.
@@ -16,7 +16,8 @@ const PIECE: usize = 1 << 18;
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Cat) -> u8 {
-    run_reader("cat", &args.image, false, true, |reader, out| {
+    let objects = args.objects.basedir.as_deref();
+    run_with("cat", &args.image, objects, false, true, |reader, out| {
         let mut buffer = vec![0; PIECE];
         for path in &args.paths {
             if let Err(error) = cat(reader, path, &mut buffer, out) {
@@ -46,16 +47,5 @@ fn cat(
             answer,
         ));
     }
-    let mut offset: u64 = 0;
-    loop {
-        let read = reader
-            .image()
-            .read(&inode, offset, buffer)
-            .map_err(|error| reader.failed(&path, error))?;
-        if read == 0 {
-            return Ok(());
-        }
-        out.bytes(buffer.get(..read).unwrap_or_default())?;
-        offset = offset.saturating_add(read as u64);
-    }
+    reader.content(&inode, &path, buffer, |piece| out.bytes(piece))
 }

@@ -46,6 +46,9 @@ fn operate(args: &Extract) -> Result<Done<Report>, HostError> {
     if let Some(path) = &args.json {
         openings.report(path);
     }
+    if let Some(folder) = &args.objects.basedir {
+        openings.read(folder);
+    }
     let verbose = args.talk.verbose;
     args.image
         .confine
@@ -76,6 +79,7 @@ fn options(args: &Extract) -> Options {
     options.everything &= !args.as_user;
     options.xattrs = !args.no_xattrs;
     options.keep_going = args.keep_going;
+    options.objects.clone_from(&args.objects.basedir);
     options.replace = args.force;
     options.jobs = args.jobs.map_or_else(processors, usize::from);
     options.max_size = args.max_extracted_size;

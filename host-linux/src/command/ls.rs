@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use erofs_unpack_core::erofs::{FileType, Inode};
 use serde::Serialize;
 
-use erofs_unpack_ops::reader::{FileReport, Found, Last, Reader};
+use erofs_unpack_ops::reader::{FileReport, Found, Last, MetacopyReport, Reader};
 use erofs_unpack_ops::{Escaped, HostError};
 
 use super::read::{Out, Widths, row, run as run_reader};
@@ -47,6 +47,9 @@ struct EntryReport {
     path: String,
     #[serde(flatten)]
     file: FileReport,
+    /// Where its content lies, if that is outside of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metacopy: Option<MetacopyReport>,
 }
 
 struct Listing<'a> {
@@ -144,10 +147,16 @@ impl Listing<'_> {
             let report = EntryReport {
                 path: Escaped::name(&join(b"/", path)).to_string(),
                 file: FileReport::of(inode, target.as_deref()),
+                metacopy: self.reader.metacopy(path, inode)?,
             };
             return out.json(|json| json.value(&report));
         }
         let row = row(inode, self.has_acl(path, inode)?, widths);
+        if let Some(metacopy) = self.reader.metacopy(path, inode)? {
+            let place = metacopy.redirect.as_deref();
+            let place = place.unwrap_or("the same path below");
+            return out.text(format_args!("{row} {name} (content at {place})\n"));
+        }
         match target {
             None => out.text(format_args!("{row} {name}\n")),
             Some(target) => {

@@ -79,6 +79,15 @@ fn text(report: &StatReport) -> String {
     if let Some(fingerprint) = &report.fingerprint {
         let _ = writeln!(text, "Fingerprint: {fingerprint}");
     }
+    if let Some(metacopy) = &report.metacopy {
+        let place = metacopy.redirect.as_deref();
+        let place = place.unwrap_or("the same path of a layer below");
+        let _ = write!(text, "Content: outside of the image, at {place}");
+        let _ = match &metacopy.digest {
+            Some(digest) => writeln!(text, ", fs-verity {digest}"),
+            None => writeln!(text),
+        };
+    }
     for xattr in &report.xattrs {
         let _ = writeln!(text, " Xattr: {}={}", xattr.name, xattr.value);
     }

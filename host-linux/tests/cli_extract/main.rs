@@ -10,6 +10,7 @@ mod damaged;
 mod everything;
 mod hostile;
 mod limits;
+mod objects;
 mod support;
 mod tar;
 mod user;

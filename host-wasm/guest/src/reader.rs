@@ -72,6 +72,7 @@ impl Reading {
         if inode.file_type != FileType::Regular {
             return Err(Error::new(Code::InodeType, At::Nid(nid)).into());
         }
+        image.holds_content(&inode)?;
         Ok(image.read(&inode, offset, to)?)
     }
 

@@ -46,6 +46,8 @@ faults! {
     LayoutIndex = "layout-index", Malformed, "the OCI image layout has no index.json";
     LayoutEscape = "layout-escape", Malformed, "is a symbolic link that leads out of the OCI image layout or in a circle";
     LayoutType = "layout-type", Malformed, "is not a regular file";
+    ObjectEscape = "object-escape", Malformed, "is a symbolic link that leads out of the folder of objects or in a circle";
+    ObjectType = "object-type", Malformed, "is not a regular file: expected the content of a file of the image";
     ArchiveDocker = "archive-docker", Unsupported, "is a docker archive (manifest.json without oci-layout): expected an OCI archive, as `skopeo copy docker-archive:IN oci-archive:OUT` makes it";
     ArchiveTruncated = "archive-truncated", Truncated, "the archive ends before its end marker";
     ArchiveHeader = "archive-header", Malformed, "a member's header does not have the stated checksum";

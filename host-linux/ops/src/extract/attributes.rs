@@ -280,6 +280,9 @@ pub(super) fn each_xattr<R: ReadAt<Error = io::Error>>(
     let mut xattrs = image.xattrs(inode).map_err(unread)?;
     let mut seen = HashSet::new();
     while let Some(xattr) = xattrs.next().map_err(unread)? {
+        if context.is_spent(inode, xattr.name) {
+            continue;
+        }
         if is_hidden(inode, xattr.name) {
             context
                 .skipped

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use erofs_unpack_core::Value;
-use erofs_unpack_core::erofs::ReadError;
+use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt, ReadError};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
@@ -18,6 +18,7 @@ use super::skipped::{Loss, Skipped};
 use crate::error::ExtractFault;
 use crate::error::HostError;
 use crate::image_file::ImageFile;
+use crate::objects::{Elsewhere, Objects, elsewhere};
 use crate::observer::Counter;
 
 /// What is said of doing when the image cannot be read.
@@ -31,6 +32,7 @@ pub(super) struct Context<'a> {
     /// Where files go, for messages; the root when they go into a stream.
     pub(super) target: &'a Path,
     pub(super) options: &'a Options,
+    objects: Option<Objects>,
     pub(super) progress: &'a Counter,
     pub(super) skipped: Skipped,
     pub(super) failed: Failed,
@@ -49,12 +51,14 @@ impl<'a> Context<'a> {
         image: &'a ImageFile,
         target: &'a Path,
         options: &'a Options,
+        objects: Option<Objects>,
         progress: &'a Counter,
     ) -> Self {
         Self {
             image,
             target,
             options,
+            objects,
             progress,
             skipped: Skipped::default(),
             failed: Failed::default(),
@@ -108,6 +112,27 @@ impl<'a> Context<'a> {
             }
             ReadError::Refused(error) => HostError::refused(self.inside(dir, name), error),
         }
+    }
+
+    /// The content of a file that lies outside of the image; `None` for a file that holds its own.
+    pub(super) fn elsewhere<R: ReadAt<Error = io::Error>>(
+        &self,
+        image: &Image<R>,
+        inode: &Inode,
+        (dir, name): (&Node, &[u8]),
+    ) -> Result<Option<Elsewhere>, HostError> {
+        let unread = |error| self.unread(dir, name, error);
+        elsewhere(image, inode, self.objects.as_ref(), unread)
+    }
+
+    /// Whether an attribute leads to content that was put into the file instead.
+    pub(super) fn is_spent(&self, inode: &Inode, name: &[u8]) -> bool {
+        self.objects.is_some()
+            && inode.file_type == FileType::Regular
+            && matches!(
+                name,
+                b"trusted.overlay.metacopy" | b"trusted.overlay.redirect"
+            )
     }
 
     /// A fault of a file of the image.
@@ -206,6 +231,7 @@ impl Options {
         Self {
             everything: geteuid().is_root(),
             xattrs: true,
+            objects: None,
             keep_going: false,
             replace: false,
             jobs: 1,

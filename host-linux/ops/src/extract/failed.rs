@@ -62,7 +62,8 @@ pub(super) fn is_of_one_file(error: &HostError) -> bool {
         HostError::Extract { fault, .. } => {
             !matches!(fault, ExtractFault::Size | ExtractFault::Links)
         }
-        HostError::Target { .. } => true,
+        // Of a source that is open already only an object is at fault.
+        HostError::Target { .. } | HostError::Source { .. } => true,
         HostError::Environment { doing, error, .. } => {
             *doing == READING || !Errno::from_io_error(error).is_none_or(is_of_all)
         }

@@ -93,6 +93,21 @@ impl<'a, R: ReadAt<Error = io::Error>> Maker<'a, R> {
         let unread = |error| context.unread(at.0, at.1, error);
         let mut position = 0;
         let mut written = 0;
+        if let Some(outside) = context.elsewhere(self.image, inode, at)? {
+            context.take(inode.size, at.0, at.1)?;
+            outside.read(|piece| {
+                for (offset, run) in data_runs(position, piece) {
+                    write_at(fd, run, offset).map_err(failed)?;
+                    written = offset.saturating_add(run.len() as u64);
+                }
+                position = position.saturating_add(piece.len() as u64);
+                context.progress.add_bytes(piece.len() as u64);
+                if context.is_stopped() && position < inode.size {
+                    return Err(HostError::Cancelled);
+                }
+                Ok(())
+            })?;
+        }
         while position < inode.size {
             let extent = self.image.extent(inode, position).map_err(unread)?;
             let end = extent.offset.saturating_add(extent.length);

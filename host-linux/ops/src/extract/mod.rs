@@ -41,11 +41,12 @@ use context::Context;
 use crate::done::{Conclude, Done, Failure};
 use crate::error::HostError;
 use crate::image_file::{ImageFile, ImageFileOptions};
+use crate::objects::Objects;
 use crate::observer::{Counter, Observer, Work};
 use crate::report::{ErrorReport, VERSION, outcome_name, shown};
 
 /// How files are extracted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// Restore everything, and fail where that is not permitted. Else owners are left as they
@@ -56,6 +57,10 @@ pub struct Options {
     pub xattrs: bool,
     /// Extract what can be read although something else cannot, and list that. Default: no.
     pub keep_going: bool,
+    /// The folder that content is taken from which the image does not hold: the objects of its
+    /// overlayfs metacopy files, as in images of composefs. Files that come from there lose the
+    /// two attributes that lead there. Default: none, and such files are refused.
+    pub objects: Option<PathBuf>,
     /// Replace what has a name already, unless it is a directory.
     pub replace: bool,
     /// Threads that create files, 1 to 32. Default 1.
@@ -198,7 +203,8 @@ pub fn extract(
             Destination::Directory(directory) => directory.clone(),
             Destination::Tar(_) => "/".into(),
         };
-        let context = Context::new(&file, &target, options, &counter);
+        let objects = options.objects.as_deref().map(Objects::open).transpose()?;
+        let context = Context::new(&file, &target, options, objects, &counter);
         let result = match destination {
             Destination::Directory(_) => create::create_files(&context, &file, paths),
             Destination::Tar(out) => tar::write_tar(&context, &file, paths, out),

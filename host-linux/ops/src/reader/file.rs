@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 
-use erofs_unpack_core::erofs::{Data, FileType, Inode};
+use erofs_unpack_core::Code;
+use erofs_unpack_core::erofs::{Data, FileType, Inode, ReadError};
 use serde::Serialize;
 
 use super::{Found, Last, Reader};
@@ -96,9 +97,24 @@ pub struct StatReport {
     /// escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Where its content lies, if that is outside of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metacopy: Option<MetacopyReport>,
     /// The inode itself.
     #[serde(skip)]
     pub inode: Inode,
+}
+
+/// A file whose content lies outside of the image, a metacopy file of overlayfs.
+#[derive(Clone, Debug, Serialize)]
+pub struct MetacopyReport {
+    /// Where its content lies, escaped: from the root of a layer below if it starts with a slash,
+    /// else a name in the same directory. Without it, at the same path there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// The fs-verity digest of its content, where it is stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// An extended attribute.
@@ -127,6 +143,7 @@ impl Reader {
             inode_size: inode.record_size(),
             xattrs: self.xattrs(&path, &inode)?,
             fingerprint: self.fingerprint(&path, &inode)?,
+            metacopy: self.metacopy(&path, &inode)?,
             inode,
         })
     }
@@ -138,6 +155,29 @@ impl Reader {
             Some(digest) => digest.to_string(),
             None => Escaped::name(fingerprint.as_bytes()).to_string(),
         }))
+    }
+
+    /// Where the content of a file lies that the image does not hold. A mark that overlayfs would
+    /// not take says nothing.
+    ///
+    /// # Errors
+    ///
+    /// What refuses the file's xattrs.
+    pub fn metacopy(
+        &self,
+        path: &[u8],
+        inode: &Inode,
+    ) -> Result<Option<MetacopyReport>, HostError> {
+        match self.image().metacopy(inode) {
+            Ok(found) => Ok(found.map(|metacopy| MetacopyReport {
+                redirect: metacopy
+                    .redirect
+                    .map(|redirect| Escaped::name(&redirect).to_string()),
+                digest: metacopy.digest.map(|digest| digest.to_string()),
+            })),
+            Err(ReadError::Refused(error)) if error.code() == Code::XattrMetacopy => Ok(None),
+            Err(error) => Err(self.failed(path, error)),
+        }
     }
 
     fn xattrs(&self, path: &[u8], inode: &Inode) -> Result<Vec<XattrReport>, HostError> {

@@ -3,19 +3,21 @@
 mod dump;
 mod file;
 mod path;
+mod unescape;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadError};
+use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt as _, ReadError};
 
 use crate::error::HostError;
 use crate::image_file::{FileAt, ImageFile, ImageFileOptions};
+use crate::objects::{Elsewhere, Objects, elsewhere};
 
 pub use dump::{CompressionReport, DeviceReport, ExtentReport, InodeDump, SuperblockDump};
-pub use file::{FileReport, StatReport, XattrReport, device};
+pub use file::{FileReport, MetacopyReport, StatReport, XattrReport, device};
 pub use path::{Found, Last, find};
 
 pub(crate) use path::lookup_given;
@@ -25,6 +27,7 @@ pub(crate) use path::lookup_given;
 pub struct Reader {
     file: ImageFile,
     image: Image<FileAt>,
+    objects: Option<Objects>,
 }
 
 impl Reader {
@@ -43,7 +46,65 @@ impl Reader {
         if verify {
             file.verify_checksum()?;
         }
-        Ok(Self { file, image })
+        Ok(Self {
+            file,
+            image,
+            objects: None,
+        })
+    }
+
+    /// Opens the folder that the content of files is taken from which the image does not hold.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when it cannot be opened.
+    pub fn take_objects_from(&mut self, folder: &Path) -> Result<(), HostError> {
+        self.objects = Some(Objects::open(folder)?);
+        Ok(())
+    }
+
+    /// Hands the content of a regular file at this path on in pieces, which take `buffer`.
+    ///
+    /// What lies outside of the image is verified before its first piece: it goes into an unnamed
+    /// file in the system's directory for temporary files.
+    ///
+    /// # Errors
+    ///
+    /// What the core refuses, [`Code::FileElsewhere`] for content that lies outside without a
+    /// folder to look in; what the system fails at; what `take` gives.
+    ///
+    /// [`Code::FileElsewhere`]: erofs_unpack_core::Code::FileElsewhere
+    pub fn content(
+        &self,
+        inode: &Inode,
+        path: &[u8],
+        buffer: &mut [u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        let failed = |error| self.failed(path, error);
+        let outside = elsewhere(&self.image, inode, self.objects.as_ref(), failed)?;
+        let outside = outside.map(Elsewhere::spool).transpose()?;
+        let outside = outside.map(FileAt::new);
+        let mut offset: u64 = 0;
+        while offset < inode.size {
+            let read = match &outside {
+                None => self.image.read(inode, offset, buffer).map_err(failed)?,
+                Some(file) => {
+                    let rest = usize::try_from(inode.size - offset).unwrap_or(usize::MAX);
+                    let length = rest.min(buffer.len());
+                    let piece = buffer.get_mut(..length).unwrap_or_default();
+                    file.read_at(offset, piece)
+                        .map_err(|error| failed(ReadError::Source(error)))?;
+                    length
+                }
+            };
+            if read == 0 {
+                break;
+            }
+            take(buffer.get(..read).unwrap_or_default())?;
+            offset = offset.saturating_add(read as u64);
+        }
+        Ok(())
     }
 
     /// The file that the image lies in.

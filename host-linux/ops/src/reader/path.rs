@@ -6,7 +6,7 @@ use erofs_unpack_core::erofs::{Entry, FileType, Image, Inode, ReadAt, ReadError}
 use erofs_unpack_core::{At, Code, Error};
 use rustix::io::Errno;
 
-use crate::escape::unescape;
+use super::unescape::unescape;
 
 /// Most symbolic links on a path (`MAXSYMLINKS` of Linux).
 const LINKS_MAX: u32 = 40;

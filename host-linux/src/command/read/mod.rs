@@ -3,5 +3,5 @@
 mod out;
 mod show;
 
-pub(super) use out::{Out, run};
+pub(super) use out::{Out, run, run_with};
 pub(super) use show::{Widths, mode_text, row};

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -63,6 +64,18 @@ pub(in crate::command) fn run(
     verify: bool,
     work: impl FnOnce(&Reader, &mut Out) -> Result<(), HostError>,
 ) -> u8 {
+    run_with(command, args, None, json, verify, work)
+}
+
+/// The same, with a folder that content is taken from which the image does not hold.
+pub(in crate::command) fn run_with(
+    command: &'static str,
+    args: &ImageArgs,
+    objects: Option<&Path>,
+    json: bool,
+    verify: bool,
+    work: impl FnOnce(&Reader, &mut Out) -> Result<(), HostError>,
+) -> u8 {
     let mut out = match Out::new(json) {
         Ok(out) => out,
         Err(error) => {
@@ -80,9 +93,14 @@ pub(in crate::command) fn run(
         json.members(&head)
     });
     let result = started.and_then(|()| {
+        let mut openings = args.openings();
+        objects.iter().for_each(|folder| openings.read(folder));
         args.confine
-            .confine(&args.openings(), Purpose::Verify, false, || Ok(()))?;
-        let reader = Reader::open(&args.image, &args.options(), verify)?;
+            .confine(&openings, Purpose::Verify, false, || Ok(()))?;
+        let mut reader = Reader::open(&args.image, &args.options(), verify)?;
+        if let Some(folder) = objects {
+            reader.take_objects_from(folder)?;
+        }
         work(&reader, &mut out)
     });
     out.end(result)

@@ -34,6 +34,7 @@ pub(super) struct Trees {
     pub(super) tree: Clean,
     pub(super) names: Clean,
     pub(super) xattrs: Clean,
+    pub(super) objects: Clean,
     pub(super) chunks: Clean,
     pub(super) compressed: Clean,
     pub(super) extents: Clean,
@@ -76,6 +77,13 @@ impl Trees {
                 "Xattrs behind inodes and shared, ACLs, a long prefix, and a filter of names.",
                 &xattrs(),
                 [7, 1],
+                0,
+            ),
+            objects: add(
+                "objects",
+                "A hole with an xattr whose name is all but that of a mark of overlayfs.",
+                &objects(),
+                [2, 1],
                 0,
             ),
             chunks: add(
@@ -219,6 +227,18 @@ fn xattrs() -> Tree {
     .incompat(incompat::XATTR_PREFIXES);
     tree.prefixes = vec![(USER, "prefix.")];
     tree
+}
+
+/// A file that becomes a metacopy file of overlayfs with the last letter of an xattr's name.
+fn objects() -> Tree {
+    let digest = [&[0, 36, 0, 1][..], &[0x5a; 32]].concat();
+    Tree::new(vec![
+        Node::dir(""),
+        Node::hole("far", 700).with(vec![
+            Xattr::inline(TRUSTED, "overlay.metacop-", &digest),
+            Xattr::inline(TRUSTED, "overlay.redirect", b"/5a/5a5a"),
+        ]),
+    ])
 }
 
 fn chunks() -> Tree {

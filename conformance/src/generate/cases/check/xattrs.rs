@@ -16,6 +16,7 @@ const PREFIXES: Source = ("linux", "fs/erofs/xattr.c, erofs_xattr_prefixes_init"
 const ORIGIN: Source = ("linux", "fs/overlayfs/util.c, ovl_path_check_origin_xattr");
 const LENGTH: Source = ("linux", "fs/xattr.c, vfs_getxattr");
 const ACL: Source = ("linux", "fs/posix_acl.c, posix_acl_from_xattr");
+const METACOPY: Source = ("linux", "fs/overlayfs/util.c, ovl_check_metacopy_xattr");
 const CAPABILITY: Source = ("linux", "security/commoncap.c, cap_inode_getsecurity");
 const KNOWN: Source = ("linux", "fs/erofs/xattr.h, erofs_xattr_prefix");
 /// Index of the prefix of what only the kernel and root see.
@@ -197,6 +198,40 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
         xattrs
             .breaks(&id, text, source, code, at(path))
             .always(suite, &image.mended());
+    }
+    let objects = &trees.objects;
+    let mark = objects.made.at("xattr far overlay.metacop-") + 4;
+    let name = "overlay.metacopy".len();
+    objects
+        .breaks(
+            "check-xattr/metacopy",
+            "A file's content lies outside of the image, as in those of composefs.",
+            METACOPY,
+            Code::FileElsewhere,
+            objects.nid("far"),
+        )
+        .said(suite, &objects.edit().bytes(mark + name - 1, b"y").mended());
+    for (id, text, at) in [
+        ("version", "version", 0),
+        ("size", "size", 1),
+        ("algorithm", "algorithm", 3),
+    ] {
+        objects
+            .breaks(
+                &format!("check-xattr/metacopy-{id}"),
+                &format!("A mark of content outside of the image is of another {text}."),
+                METACOPY,
+                Code::XattrMetacopy,
+                objects.nid("far"),
+            )
+            .container(
+                suite,
+                &objects
+                    .edit()
+                    .bytes(mark + name - 1, b"y")
+                    .bytes(mark + name + at, &[9])
+                    .mended(),
+            );
     }
     let table = xattrs.made.at("prefixes");
     xattrs

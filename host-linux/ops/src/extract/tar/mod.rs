@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use erofs_unpack_core::Value;
-use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadAt};
+use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadAt, ReadError};
 
 use header::{BLOCK, Member, Records};
 
@@ -23,7 +23,7 @@ use super::paths::{self, Found};
 use super::skipped::Loss;
 use crate::error::ExtractFault;
 use crate::error::HostError;
-use crate::image_file::ImageFile;
+use crate::image_file::{FileAt, ImageFile};
 
 /// Size of the buffer that content goes through, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -176,13 +176,13 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             self.first.add(context, inode, First { dir, name, made })?;
         }
         let mut inode = *inode;
-        let (kind, link) = match read {
+        let (kind, link, outside) = match read {
             Some(read) => read,
             None if is_directory => {
                 // What lies in it is not lost, and nobody else gets in.
                 self.records.clear();
                 inode.mode = inode.mode & !0o7777 | 0o700;
-                (b'5', Vec::new())
+                (b'5', Vec::new(), None)
             }
             None => return Ok(false),
         };
@@ -191,14 +191,20 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             member.size = inode.size;
         }
         self.headers(&member)?;
-        self.content(dir, name, &inode, member.size)?;
+        self.content(dir, name, &inode, outside.as_ref(), member.size)?;
         Ok(is_whole)
     }
 
     /// Reads what the header of a member says besides its path: its type, its link target, and
-    /// its extended attributes, which go to the records. With [`super::Options::keep_going`] its
-    /// content is read too.
-    fn read(&mut self, dir: &Node, name: &[u8], inode: &Inode) -> Result<(u8, Vec<u8>), HostError> {
+    /// its extended attributes, which go to the records. Content that lies outside of the image is
+    /// verified, and given in a file; with [`super::Options::keep_going`] other content is read
+    /// too.
+    fn read(
+        &mut self,
+        dir: &Node,
+        name: &[u8],
+        inode: &Inode,
+    ) -> Result<(u8, Vec<u8>, Option<FileAt>), HostError> {
         let context = self.context;
         let mut link = Vec::new();
         let kind = match inode.file_type {
@@ -221,14 +227,19 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             records.add_xattr(name, value);
             Ok(())
         })?;
+        let mut outside = None;
         if kind == b'0' {
             // Before the first byte, so that nothing is begun that cannot be finished.
             context.take(inode.size, dir, name)?;
-            if context.options.keep_going {
-                self.pieces(dir, name, inode, inode.size, |_, _| Ok(()))?;
+            outside = context
+                .elsewhere(self.image, inode, (dir, name))?
+                .map(|outside| outside.spool().map(FileAt::new))
+                .transpose()?;
+            if context.options.keep_going && outside.is_none() {
+                self.pieces((dir, name), inode, None, inode.size, |_, _| Ok(()))?;
             }
         }
-        Ok((kind, link))
+        Ok((kind, link, outside))
     }
 
     fn headers(&mut self, member: &Member<'_>) -> Result<(), HostError> {
@@ -247,9 +258,10 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
         dir: &Node,
         name: &[u8],
         inode: &Inode,
+        outside: Option<&FileAt>,
         size: u64,
     ) -> Result<(), HostError> {
-        self.pieces(dir, name, inode, size, |stream, piece| {
+        self.pieces((dir, name), inode, outside, size, |stream, piece| {
             stream.write(piece)?;
             stream.context.progress.add_bytes(piece.len() as u64);
             Ok(())
@@ -261,12 +273,12 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
         Ok(())
     }
 
-    /// Goes through a file's content, holes as zeros.
+    /// Goes through a file's content, holes as zeros: that in the image, or that in another file.
     fn pieces(
         &mut self,
-        dir: &Node,
-        name: &[u8],
+        (dir, name): (&Node, &[u8]),
         inode: &Inode,
+        outside: Option<&FileAt>,
         size: u64,
         mut take: impl FnMut(&mut Self, &[u8]) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
@@ -279,12 +291,18 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             let rest = size - position;
             let length = usize::try_from(rest).map_or(BUFFER, |rest| rest.min(BUFFER));
             let piece = buffer.get_mut(..length).unwrap_or_default();
-            let extent = self.image.extent(inode, position).map_err(unread)?;
-            let end = extent.offset.saturating_add(extent.length);
-            if extent.place == Place::Hole && end - position >= length as u64 {
-                piece.fill(0);
+            if let Some(outside) = outside {
+                outside
+                    .read_at(position, piece)
+                    .map_err(|error| unread(ReadError::Source(error)))?;
             } else {
-                self.image.read(inode, position, piece).map_err(unread)?;
+                let extent = self.image.extent(inode, position).map_err(unread)?;
+                let end = extent.offset.saturating_add(extent.length);
+                if extent.place == Place::Hole && end - position >= length as u64 {
+                    piece.fill(0);
+                } else {
+                    self.image.read(inode, position, piece).map_err(unread)?;
+                }
             }
             take(self, piece)?;
             position += length as u64;
