@@ -751,6 +751,67 @@ fn devices_are_attached() {
     assert_eq!(json["devices"].as_array().unwrap().len(), 1);
 }
 
+/// As go-erofs' `WithDataFile` writes it: the table is behind the superblock, and the superblock
+/// says that it is itself the table.
+#[test]
+fn a_device_table_beside_its_place_is_found() {
+    let blob = Dir::new();
+    let device = blob.path("device");
+    let option = format!("--blobdev={}", device.to_str().unwrap());
+    let Some(fixture) = Fixture::new(&["--chunksize=4096", "-Enosbcrc", &option]) else {
+        return;
+    };
+    let image = &fixture.image;
+    let write = |at: u64, bytes: &[u8]| {
+        let file = File::options().write(true).open(image).unwrap();
+        file.write_all_at(bytes, at).unwrap();
+    };
+    let slot = 1024 + 128;
+    write(1024 + 88, &[8, 0]);
+    // Slots have no addresses.
+    write(slot + 68, &[0; 4]);
+    let cat = |options: &[&OsStr]| {
+        let path = OsStr::new("usr/bin/tool");
+        run([&[OsStr::new("cat"), image.as_os_str(), path], options].concat())
+    };
+    let given = [OsStr::new("--device"), device.as_os_str()];
+    let told = cat(&given);
+    assert_eq!(told.code(), 0, "{}", told.stderr);
+    assert!(told.stdout == text(100_000));
+    let warning = "warning: ";
+    assert!(told.stderr.contains(warning) && told.stderr.contains("as go-erofs writes it"));
+    let listed = run(args!["ls", image, "/usr/bin", "--device", device]);
+    assert_eq!(listed.done(), "noise\ntool\n");
+    assert!(listed.stderr.contains("as go-erofs writes it"));
+    let to = blob.path("to");
+    let told = run(args!["extract", image, "-C", to, "--device", device]);
+    assert_eq!(told.code(), 0, "{}", told.stderr);
+    assert!(told.stderr.contains("as go-erofs writes it"));
+    assert!(fs::read(to.join("usr/bin/tool")).unwrap() == text(100_000));
+    // The check, and those who were given no device, refuse it, and say who writes so.
+    for told in [
+        run(args!["check", image, "--device", device]),
+        cat(&[]),
+        run(args!["ls", image]),
+    ] {
+        assert_eq!(told.code(), 1);
+        let said = [&told.stderr, told.text()].concat();
+        assert!(
+            said.contains("go-erofs writes so with WithDataFile"),
+            "{said}"
+        );
+    }
+    // The same bytes as slots: with an address, in one reading or the other, they differ.
+    for at in [slot + 68, 1024 + 68, 1024 + 64, slot] {
+        write(at, &[1]);
+        let told = cat(&given);
+        assert_eq!(told.code(), 1, "{at}");
+        assert!(told.stderr.contains("device table: "), "{}", told.stderr);
+        write(at, &[0]);
+    }
+    assert_eq!(cat(&given).code(), 0);
+}
+
 #[test]
 fn limits_hold() {
     let Some(fixture) = Fixture::new(&[]) else {

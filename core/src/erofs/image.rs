@@ -69,6 +69,52 @@ impl<R: ReadAt> Image<R> {
     pub fn open(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
         let superblock = read_superblock(&source, size)?;
         superblock.check_file(size)?;
+        Self::open_with(superblock, source, size, limits)
+    }
+
+    /// As [`Self::open`], but for an image whose device table is said to lie on the superblock,
+    /// and lies right behind it: the `WithDataFile` of go-erofs (to 2026 at least) writes slot 8
+    /// where it puts the table in slot 9.
+    ///
+    /// The kernel takes the superblock for the first slot, which does no harm as long as that has
+    /// zeros where a slot has its addresses: of slots without addresses it needs their number
+    /// alone. So the image is opened only when neither reading has an address, and both mean the
+    /// same. That something is amiss is for the caller to say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; [`Code::DeviceTable`] for any other table that does not lie where it
+    /// must, or has slots of another form.
+    pub fn open_despite_table(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
+        let stated = read_superblock(&source, size)?;
+        if !stated.table_is_misplaced() {
+            stated.check_file(size)?;
+            return Self::open_with(stated, source, size, limits);
+        }
+        let mut superblock = stated;
+        superblock.device_table_slot = superblock.device_table_slot.saturating_add(1);
+        superblock.check_file(size)?;
+        let image = Self::open_with(superblock, source, size, limits)?;
+        let mut record = [0; DEVICE_SLOT_SIZE];
+        image.metadata(Space::Image, SUPERBLOCK_OFFSET, &mut record)?;
+        // Upper bits as well, whether they count or not.
+        let as_slot = DeviceSlot::parse(&record, true);
+        let is_harmless = as_slot.is_some_and(|slot| slot.blocks == 0 && slot.start == 0);
+        let has_no_addresses = image
+            .devices()
+            .all(|slot| slot.start == 0 && slot.tag.iter().all(|byte| *byte == 0));
+        if !is_harmless || !has_no_addresses {
+            stated.check_file(size)?;
+        }
+        Ok(image)
+    }
+
+    fn open_with(
+        superblock: Superblock,
+        source: R,
+        size: u64,
+        limits: &Limits,
+    ) -> ReadResult<Self, R> {
         let mut image = Self {
             source,
             size,

@@ -222,6 +222,13 @@ impl Superblock {
         })
     }
 
+    /// Whether the device table is said to lie on the superblock itself.
+    #[must_use]
+    pub(super) fn table_is_misplaced(&self) -> bool {
+        let is_there = |(offset, _)| offset == SUPERBLOCK_OFFSET;
+        self.extension_slots == 0 && self.device_table().is_some_and(is_there)
+    }
+
     /// Whether the inode `nid` lies in the metabox.
     #[must_use]
     pub const fn in_metabox(&self, nid: u64) -> bool {

@@ -14,6 +14,7 @@ use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
 use crate::checked::Checked;
 use crate::escape::Escaped;
+use crate::hint::hint;
 use crate::limit_flag::limit_flag;
 
 pub use cache::CacheFault;
@@ -300,8 +301,10 @@ impl fmt::Display for HostError {
             Self::Cancelled => f.write_str("stopped, because of an error elsewhere")?,
             Self::Usage(text) => write!(f, "{}", Escaped::text(text))?,
         }
-        if self.id() == Code::FileElsewhere.id() {
-            f.write_str(" (cat and extract take it from --basedir OBJECTS)")?;
+        if let Self::Refused { error, .. } | Self::Check { error, .. } = self
+            && let Some(hint) = hint(error)
+        {
+            write!(f, " ({hint})")?;
         }
         match self.flag() {
             Some(flag) => write!(f, " (raise it with {flag})"),

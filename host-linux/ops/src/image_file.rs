@@ -3,17 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use erofs_unpack_core::Limits;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::{Image, ReadError};
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
+use erofs_unpack_core::{Code, Limits};
 
 use crate::error::HostError;
 use crate::layer::{self, Space};
 use crate::pipeline::{Progress, Terms};
 use crate::place::inside;
 use crate::publish::scratch;
+use crate::report::shown;
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, Source, SourceOptions};
 use crate::system;
@@ -41,6 +42,10 @@ pub struct ImageFileOptions {
     pub diff_id: Option<Digest>,
     /// Files or block devices that hold the image's devices, in the order of its device table.
     pub devices: Vec<PathBuf>,
+    /// Whether an image is read whose device table is said to lie on its superblock, if it lies
+    /// right behind that and devices are given: see [`Image::open_despite_table`]. It must lie in a
+    /// file as it is, without a stated digest.
+    pub misplaced_devices: bool,
     /// What it may ask for.
     pub limits: Limits,
     /// Where a layer is decoded.
@@ -56,6 +61,8 @@ pub struct ImageFile {
     devices: Vec<(FileAt, u64)>,
     limits: Limits,
     outcome: Option<Outcome>,
+    /// Whether its device table lies elsewhere than it says.
+    is_misplaced: bool,
 }
 
 impl ImageFile {
@@ -107,13 +114,34 @@ impl ImageFile {
                 (source, outcome.image_size, Some(outcome))
             }
         };
-        Ok(Self {
+        let mut file = Self {
             place: path.into(),
             source,
             size,
             devices,
             limits: options.limits,
             outcome,
+            is_misplaced: false,
+        };
+        if options.misplaced_devices && !file.devices.is_empty() {
+            let opened = Image::open(file.source.clone(), file.size, &file.limits);
+            file.is_misplaced = matches!(
+                opened,
+                Err(ReadError::Refused(error)) if error.code() == Code::DeviceTable
+            );
+        }
+        Ok(file)
+    }
+
+    /// What the user should know of it, though it can be read.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.is_misplaced.then(|| {
+            format!(
+                "{}: the device table is said to lie on the superblock, and lies behind it, as \
+                 go-erofs writes it: check refuses the image",
+                shown(&self.place)
+            )
         })
     }
 
@@ -134,6 +162,7 @@ impl ImageFile {
             devices,
             limits: *limits,
             outcome: None,
+            is_misplaced: false,
         }
     }
 
@@ -162,8 +191,13 @@ impl ImageFile {
 
     /// As [`Self::image`], within limits of the caller.
     pub(crate) fn image_within(&self, limits: &Limits) -> Result<Image<FileAt>, HostError> {
-        let mut image = Image::open(self.source.clone(), self.size, limits)
-            .map_err(|error| self.failed(error))?;
+        let open = if self.is_misplaced {
+            Image::open_despite_table
+        } else {
+            Image::open
+        };
+        let mut image =
+            open(self.source.clone(), self.size, limits).map_err(|error| self.failed(error))?;
         for (device, size) in &self.devices {
             if !image.attach(device.clone(), *size) {
                 return Err(HostError::Usage(format!(

@@ -78,6 +78,7 @@ mod escape;
 #[cfg(target_os = "linux")]
 pub mod extract;
 mod file_at;
+mod hint;
 pub mod image;
 pub mod image_check;
 pub mod image_file;
@@ -110,6 +111,7 @@ pub use error::{CacheFault, ExtractFault, HostError, SourceFault, TargetFault};
 pub use escape::Escaped;
 #[cfg(target_os = "linux")]
 pub use extract::extract;
+pub use hint::hint;
 pub use inspect::inspect;
 pub use limit_flag::limit_flag;
 pub use observer::Observer;

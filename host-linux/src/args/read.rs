@@ -55,6 +55,7 @@ impl ImageArgs {
             digest: self.digest,
             diff_id: self.diff_id,
             devices: self.devices.clone(),
+            misplaced_devices: true,
             limits: self.limits.limits(),
             ..ImageFileOptions::default()
         }

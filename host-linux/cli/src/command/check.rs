@@ -5,7 +5,7 @@ use erofs_unpack_core::check::{Level, Severity};
 use erofs_unpack_core::oci::Policy;
 use erofs_unpack_ops::check::{Breach, Checked, LayerReport, Options, Place, Report, check};
 use erofs_unpack_ops::system::{self, Openings, Purpose};
-use erofs_unpack_ops::{Done, Escaped, HostError};
+use erofs_unpack_ops::{Done, Escaped, HostError, hint};
 
 use super::refuse_jobs;
 use crate::args::{Check, Talk};
@@ -82,7 +82,7 @@ fn text(args: &Check, report: &Report) -> String {
     let mut text = String::new();
     if let Some(checked) = &report.checked {
         text.push_str(&findings(checked, &args.talk));
-        text.push_str(hint(args, checked));
+        text.push_str(&hints(args, checked));
         verdict(&mut text, args, source, checked);
     }
     if !args.talk.quiet {
@@ -139,13 +139,25 @@ pub(super) fn findings(checked: &Checked, talk: &Talk) -> String {
     text
 }
 
-/// What to do about devices that are not at hand, where the command line is to say it.
-fn hint(args: &Check, checked: &Checked) -> &'static str {
-    let is_foreign = |breach: &Breach| breach.first.error.code() == Code::DeviceForeign;
-    if args.talk.quiet || !checked.breaches.iter().any(is_foreign) {
-        return "";
+/// What helps, a line for each rule that something helps with.
+fn hints(args: &Check, checked: &Checked) -> String {
+    if args.talk.quiet {
+        return String::new();
     }
-    "  --device FILE attaches a device, --known-devices N says how many belong to the layer\n"
+    let mut text = String::new();
+    for breach in &checked.breaches {
+        let error = &breach.first.error;
+        let hint = match error.code() {
+            Code::DeviceForeign => Some(
+                "--device FILE attaches a device, --known-devices N says how many belong to the layer",
+            ),
+            _ => hint(error),
+        };
+        if let Some(hint) = hint {
+            text.push_str(&format!("  {hint}\n"));
+        }
+    }
+    text
 }
 
 fn describe_breach(text: &mut String, talk: &Talk, breach: &Breach) {

@@ -96,6 +96,7 @@ impl Task<'_> {
         let file = ImageFileOptions {
             digest: options.select.image.digest,
             diff_id: options.diff_id,
+            misplaced_devices: false,
             devices: options.devices.clone(),
             limits: options.limits,
             sandbox: options.sandbox.clone(),

@@ -187,6 +187,7 @@ pub fn extract(
     Done::run(Report::new(source), |done| {
         let file = ImageFile::open(source, image)?;
         file.verify_checksum()?;
+        let about_image = file.warning();
         // What the image says of itself serves for the progress only.
         let total = if paths.is_empty() {
             Some(file.image()?.superblock().inodes).filter(|total| *total > 0)
@@ -214,6 +215,7 @@ pub fn extract(
         report.files = counter.entries();
         report.bytes = counter.bytes();
         report.warnings = context.skipped.warnings();
+        report.warnings.splice(..0, about_image);
         let kept = context.failed.into_kept();
         report.failed = kept.count;
         report.failures = kept.errors.iter().map(ErrorReport::of).collect();

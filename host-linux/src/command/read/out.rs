@@ -98,6 +98,9 @@ pub(in crate::command) fn run_with(
         args.confine
             .confine(&openings, Purpose::Verify, false, || Ok(()))?;
         let mut reader = Reader::open(&args.image, &args.options(), verify)?;
+        if let Some(warning) = reader.file().warning() {
+            print_error(format_args!("warning: {warning}"));
+        }
         if let Some(folder) = objects {
             reader.take_objects_from(folder)?;
         }
