@@ -215,7 +215,7 @@ rules! {
     XattrFilter, Ambiguity, ALWAYS, "The filter of absent names denies none that is there", "erofs_getxattr";
     XattrAcl, Kernel, ALWAYS, "An ACL is well-formed, on no symbolic link, with ids only where they mean something", "posix_acl_from_xattr";
     XattrCapability, Kernel, ALWAYS, "A file capability is of revision 2 or 3", "cap_inode_getsecurity";
-    XattrMetacopy, Kernel, CONTAINER, "A mark of content outside of the image is one that overlayfs takes", "ovl_check_metacopy_xattr";
+    XattrMetacopy, Ambiguity, CONTAINER, "A mark of content outside of the image is one that overlayfs takes", "ovl_check_metacopy_xattr";
     XattrUnknown, Unused, STRICT, "The name of an xattr has a known prefix", "erofs_xattr_prefix";
     XattrReserved, Unused, STRICT, "Reserved bytes of an xattr header are zero", "struct erofs_xattr_ibody_header";
 

@@ -391,3 +391,53 @@ fn wrong_compression_configurations_are_refused() {
         Code::MetadataBounds
     );
 }
+
+#[test]
+fn a_device_table_behind_the_place_it_states() {
+    let mut build = Build::new(9, 16);
+    // The root makes room for the table, slot 9, and the superblock states slot 8: itself.
+    build
+        .put(1152, &[0; 128])
+        .put(1152 + 64, &2_u32.to_le_bytes())
+        .field(14, &64_u16.to_le_bytes())
+        .field(80, &12_u32.to_le_bytes())
+        .field(86, &1_u16.to_le_bytes())
+        .field(88, &8_u16.to_le_bytes());
+    let mut record = Record::new(4, FILE, 1000, 0x20);
+    record.xattr_count = 2;
+    build
+        .dir(64, &[(b"file", 80)])
+        .inode(80, record)
+        .put(80 * 32 + 80, &index(1, 1))
+        .put(80 * 32 + 88, &index(1, 0));
+    let stated = (Code::DeviceTable, At::Image(1024 + 88));
+    assert_eq!(code(build.open_with(&Limits::DEFAULT)), stated);
+    let open = |build: &Build| {
+        // Leaked, so that the image can leave: these are tests.
+        let bytes: &'static [u8] = build.bytes.clone().leak();
+        Image::open_despite_table(bytes, bytes.len() as u64, &Limits::DEFAULT)
+    };
+    let mut image = open(&build).unwrap();
+    assert_eq!(image.devices().next().unwrap().blocks, 2);
+    let device: &'static [u8] = pattern(1024).leak();
+    assert!(image.attach(device, 1024));
+    let inode = image.resolve(b"file").unwrap().unwrap();
+    let mut found = vec![0; 1000];
+    assert_eq!(image.read(&inode, 0, &mut found).unwrap(), 1000);
+    assert_eq!(found, [&device[512..], &device[..488]].concat());
+    // Who takes the superblock for the slot must see no address either, nor a tag.
+    for at in [1024 + 64, 1024 + 68, 1024 + 72, 1024 + 74, 1152, 1152 + 68] {
+        let mut other = build.clone();
+        other.put(at, &[1]);
+        assert_eq!(code(open(&other)), stated, "{at}");
+    }
+    // Any other place is none, and the right one is one.
+    let mut other = build.clone();
+    other.field(88, &7_u16.to_le_bytes());
+    assert_eq!(code(open(&other)), stated);
+    other.field(88, &9_u16.to_le_bytes());
+    assert_eq!(open(&other).unwrap().devices().count(), 1);
+    // Behind an extension of the superblock lies no table.
+    other.field(88, &8_u16.to_le_bytes()).field(13, &[1]);
+    assert_eq!(code(open(&other)), stated);
+}

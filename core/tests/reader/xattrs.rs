@@ -317,3 +317,76 @@ fn the_filter_saves_looking() {
     build.field(104, &[1]);
     assert_eq!(value(&build), Some(b"1".to_vec()));
 }
+
+#[test]
+fn content_outside_of_the_image() {
+    let digest = [&[0, 36, 0, 1][..], &[7; 32]].concat();
+    let (mark, redirect) = (b"overlay.metacopy", b"overlay.redirect");
+    let marked = build(0, &[], &[(4, mark, &digest), (4, redirect, b"/07/07")]);
+    let (image, inode) = marked.file();
+    let metacopy = image.metacopy(&inode).unwrap().unwrap();
+    assert_eq!(metacopy.object(), Some(&b"07/07"[..]));
+    assert_eq!(metacopy.digest.unwrap().as_bytes(), [7; 32]);
+    let elsewhere = (Code::FileElsewhere, At::Nid(64));
+    assert_eq!(code(image.holds_content(&inode)), elsewhere);
+    // Where it lies makes no such file, nor does a mark on what is no regular file.
+    let (image, inode) = {
+        let moved = build(0, &[], &[(4, redirect, b"/07/07")]);
+        let bytes: &'static [u8] = moved.bytes.leak();
+        let limits = &erofs_unpack_core::Limits::DEFAULT;
+        let image = Image::open(bytes, bytes.len() as u64, limits).unwrap();
+        let inode = image.inode(64).unwrap();
+        (image, inode)
+    };
+    assert_eq!(image.metacopy(&inode).unwrap(), None);
+    image.holds_content(&inode).unwrap();
+    let mut pipe = marked;
+    pipe.put(64 * 32 + 4, &0o1_0644_u16.to_le_bytes());
+    let (image, inode) = pipe.file();
+    assert_eq!(image.metacopy(&inode).unwrap(), None);
+    // The first of two counts, and another form is refused.
+    let twice = build(0, &[], &[(4, mark, b"bad"), (4, mark, &digest)]);
+    let (image, inode) = twice.file();
+    let refused = (Code::XattrMetacopy, At::Nid(64));
+    assert_eq!(code(image.metacopy(&inode)), refused);
+}
+
+#[test]
+fn content_from_outside_is_what_the_image_states() {
+    use erofs_unpack_core::erofs::Metacopy;
+    use erofs_unpack_core::fsverity::Hasher;
+    use erofs_unpack_core::oci::Algorithm;
+    let built = build(0, &[], &[(1, b"a", b"")]);
+    let (_, mut inode) = built.file();
+    inode.size = 5000;
+    let content = [b'c'; 5000];
+    let mut hasher = Hasher::new(Algorithm::Sha512);
+    hasher.update(&content);
+    let metacopy = |digest| Metacopy {
+        digest,
+        redirect: None,
+    };
+    let verify = |metacopy: Metacopy, content: &[u8]| {
+        let mut object = metacopy.expected(&inode);
+        content
+            .chunks(999)
+            .try_for_each(|piece| object.update(piece))?;
+        object.finish()
+    };
+    let stated = metacopy(Some(hasher.finish()));
+    assert_eq!(verify(stated.clone(), &content), Ok(()));
+    let mut other = content;
+    other[4999] = b'd';
+    let error = verify(stated.clone(), &other).unwrap_err();
+    assert_eq!(
+        (error.code(), error.at()),
+        (Code::ObjectDigest, At::Nid(64))
+    );
+    for wrong in [&content[1..], &[b'c'; 5001][..], b""] {
+        for metacopy in [stated.clone(), metacopy(None)] {
+            let error = verify(metacopy, wrong).unwrap_err();
+            assert_eq!(error.code(), Code::ObjectSize);
+        }
+    }
+    assert_eq!(verify(metacopy(None), &other), Ok(()));
+}
