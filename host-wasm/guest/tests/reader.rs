@@ -159,6 +159,18 @@ fn compressed_content_is_decoded() {
 }
 
 #[test]
+fn content_outside_of_the_image_is_refused() {
+    let _host = lock();
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors");
+    let image = std::fs::read(vectors.join("cases/check-xattr/metacopy.erofs")).unwrap();
+    let handle = open(image);
+    let nid = find(handle, "/far");
+    assert_eq!(abi::eu_read(handle, nid, 0, 8), REFUSED);
+    assert_eq!(&record(abi::eu_error(handle))[40..54], b"file-elsewhere");
+    assert_eq!(abi::eu_close(handle), OK);
+}
+
+#[test]
 fn bad_arguments_are_statuses() {
     let _host = lock();
     let handle = open(base("small.erofs"));

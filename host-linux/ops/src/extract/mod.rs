@@ -188,6 +188,7 @@ pub fn extract(
         let file = ImageFile::open(source, image)?;
         file.verify_checksum()?;
         let about_image = file.warning();
+        let objects = options.objects.as_deref().map(Objects::open).transpose()?;
         // What the image says of itself serves for the progress only.
         let total = if paths.is_empty() {
             Some(file.image()?.superblock().inodes).filter(|total| *total > 0)
@@ -204,7 +205,6 @@ pub fn extract(
             Destination::Directory(directory) => directory.clone(),
             Destination::Tar(_) => "/".into(),
         };
-        let objects = options.objects.as_deref().map(Objects::open).transpose()?;
         let context = Context::new(&file, &target, options, objects, &counter);
         let result = match destination {
             Destination::Directory(_) => create::create_files(&context, &file, paths),
