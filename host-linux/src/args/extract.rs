@@ -58,8 +58,9 @@ pub(crate) struct Extract {
     /// Extract what can be read although something cannot, list that, and end with its exit code
     ///
     /// Of a file that is damaged nothing is left under its name. A directory whose attributes are
-    /// damaged stays closed to all but its owner. With --tar each file is read twice. At most 20
-    /// are listed; --json has 10,000.
+    /// damaged stays closed to all but its owner. Damage that can still be read goes unseen: EROFS
+    /// has no checksums of content. With --tar each file is read twice. At most 20 are listed;
+    /// --json has 10,000.
     #[arg(long)]
     pub(crate) keep_going: bool,
 

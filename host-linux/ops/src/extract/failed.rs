@@ -9,8 +9,11 @@ use rustix::io::Errno;
 use super::context::READING;
 use crate::error::{ExtractFault, HostError};
 
-/// Most errors that are kept; those beyond it are counted.
+/// Most errors that are kept; those beyond it are counted. Fewer are where their paths are long:
+/// beyond 4 MiB of these in all.
 pub const FAILURES_MAX: usize = 10_000;
+/// Most bytes of their paths.
+const PATHS_MAX: usize = 4 << 20;
 
 /// Counts what could not be extracted, from any thread, and keeps the errors of the first.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Kept {
     pub(super) count: u64,
     /// The first [`FAILURES_MAX`] of them.
     pub(super) errors: Vec<HostError>,
+    /// Bytes of their paths.
+    paths: usize,
 }
 
 impl Failed {
@@ -30,8 +35,11 @@ impl Failed {
     pub(super) fn add(&self, error: HostError) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count = kept.count.saturating_add(1);
-        if kept.errors.len() < FAILURES_MAX {
+        let path = error.place().map_or(0, |place| place.as_os_str().len());
+        let paths = kept.paths.saturating_add(path);
+        if kept.errors.len() < FAILURES_MAX && paths <= PATHS_MAX {
             kept.errors.push(error);
+            kept.paths = paths;
         } else if error.exit_code() == 1
             && kept.errors.iter().all(|other| other.exit_code() != 1)
             && let Some(last) = kept.errors.last_mut()
@@ -124,6 +132,17 @@ mod tests {
         ] {
             assert!(!is_of_one_file(&error), "{error}");
         }
+    }
+
+    #[test]
+    fn long_paths_are_bounded() {
+        let failed = Failed::default();
+        for _ in 0..200 {
+            let place = "d/".repeat(32 << 10);
+            failed.add(HostError::environment(place, "create", Errno::NAMETOOLONG));
+        }
+        let kept = failed.into_kept();
+        assert_eq!((kept.count, kept.errors.len()), (200, 64));
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub struct Report {
     pub bytes: u64,
     /// Files and directories that could not be extracted, where that did not end it.
     pub failed: u64,
-    /// Why: the first [`FAILURES_MAX`] of them, in the order of their places.
+    /// Why: the first of them, at most [`FAILURES_MAX`], in the order of their places.
     pub failures: Vec<ErrorReport>,
     /// What was left out, or is not as the image says.
     pub warnings: Vec<String>,
