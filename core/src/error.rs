@@ -151,6 +151,7 @@ codes! {
     BlobSize = "blob-size", Mismatch, "blob", "does not have the stated size";
     BlobDigest = "blob-digest", Mismatch, "blob", "does not have the stated digest";
     BlobLimit = "blob-limit", Limit, "blob", "is larger than the limit";
+    ContentPlain = "content-plain", Mismatch, "blob", "is a plain EROFS image, though its media type says otherwise";
 
     // gzip
     GzipMagic = "gzip-magic", Malformed, "gzip member", "does not start with the gzip magic";

@@ -3,6 +3,7 @@
 mod any;
 mod gzip;
 mod raw;
+mod stranger;
 #[cfg(feature = "alloc")]
 mod zstd;
 

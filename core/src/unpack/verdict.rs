@@ -1,6 +1,6 @@
 //! Which failure is reported when there are several.
 
-use crate::{Error, Kind};
+use crate::{Code, Error, Kind};
 
 /// A stage of unpacking, in the order in which stages are reported at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +52,10 @@ impl Failure {
     /// blob that was cut or changed on its way is reported as that.
     #[must_use]
     pub const fn codec(error: Error, decoded: u64) -> Self {
-        let stage = match error.kind() {
-            Kind::Mismatch | Kind::Truncated => Stage::CodecTrailer,
+        let stage = match (error.code(), error.kind()) {
+            // There is no stream to come to the end of.
+            (Code::ContentPlain, _) => Stage::Codec,
+            (_, Kind::Mismatch | Kind::Truncated) => Stage::CodecTrailer,
             _ => Stage::Codec,
         };
         Self {

@@ -61,8 +61,9 @@ fn a_refusal_is_told_as_text_and_as_record() {
     assert!(version.starts_with("erofs-unpack-wasm 0."), "{version}");
     assert_eq!(abi::eu_set(handle, 1, 2), OK);
     assert_eq!(abi::eu_start(handle), OK);
+    // What it is instead could still be seen: it is told at the end.
     let length = put(b"no zstd");
-    assert_eq!(abi::eu_push(handle, 0, length), REFUSED);
+    assert!(abi::eu_push(handle, 0, length) >= OK);
     assert_eq!(abi::eu_finish(handle), REFUSED);
     let record = record(abi::eu_error(handle));
     assert_eq!(record.len(), 232);
@@ -75,7 +76,7 @@ fn a_refusal_is_told_as_text_and_as_record() {
         "{said}"
     );
     // It stays so.
-    assert_eq!(abi::eu_push(handle, 0, length), REFUSED);
+    assert_eq!(abi::eu_finish(handle), REFUSED);
     assert_eq!(abi::eu_get(handle, 1), ORDER);
     assert_eq!(abi::eu_close(handle), OK);
 }

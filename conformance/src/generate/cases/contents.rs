@@ -98,7 +98,7 @@ fn contents(suite: &mut Suite, small: &Image) {
         "The media type says zstd, and the blob is plain.",
         Wire::Zstd,
         &small.0,
-        Code::ZstdMagic,
+        Code::ContentPlain,
         zero,
     );
     wrong(
@@ -114,7 +114,7 @@ fn contents(suite: &mut Suite, small: &Image) {
         "The media type says gzip, and the blob is plain.",
         Wire::Gzip,
         &small.0,
-        Code::GzipMagic,
+        Code::ContentPlain,
         zero,
     );
     wrong(

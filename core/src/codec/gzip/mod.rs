@@ -17,7 +17,8 @@ use self::crc::crc32;
 use self::header::{Header, MAGIC};
 use self::inflate::Inflater;
 use self::step::InflateStatus;
-use super::{Decoder, Status, Step};
+use super::stranger::Stranger;
+use super::{Compression, Decoder, Status, Step};
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Limits, Value};
 
@@ -49,6 +50,8 @@ enum State {
     Trailer(Gather<8>),
     /// Behind the last member, in zeros.
     Padding,
+    /// In what is no gzip stream.
+    Stranger(Stranger),
 }
 
 /// Decodes gzip: one or more members, each with its header checked (its CRC16 too, where there
@@ -217,6 +220,7 @@ impl Gzip {
                     taken
                 }
                 State::Trailer(_) => self.trailer(at.input())?,
+                State::Stranger(stranger) => stranger.take(at.input(), Compression::Gzip.name())?,
                 State::Between | State::Magic | State::Padding => self.boundary(at.input())?,
             };
             self.advance(at, taken);
@@ -270,9 +274,7 @@ impl Gzip {
                 self.state = State::Header(Header::new());
             }
             State::Magic if self.members == 0 => {
-                return Err(Error::new(Code::GzipMagic, At::Blob(self.offset))
-                    .found(Value::Hex(first.into()))
-                    .expected(Value::Hex(id2.into())));
+                self.estrange(first, id2);
             }
             State::Magic => {
                 let start = self.offset.saturating_sub(1);
@@ -282,9 +284,7 @@ impl Gzip {
             }
             _ if first == id1 => self.state = State::Magic,
             _ if self.members == 0 => {
-                return Err(Error::new(Code::GzipMagic, At::Blob(self.offset))
-                    .found(Value::Hex(first.into()))
-                    .expected(Value::Hex(id1.into())));
+                self.estrange(first, id1);
             }
             _ if first == 0 => self.state = State::Padding,
             _ => {
@@ -294,6 +294,14 @@ impl Gzip {
             }
         }
         Ok(1)
+    }
+
+    /// Finds this byte where the first member's magic would have another.
+    fn estrange(&mut self, found: u8, expected: u8) {
+        let error = Error::new(Code::GzipMagic, At::Blob(self.offset))
+            .found(Value::Hex(found.into()))
+            .expected(Value::Hex(expected.into()));
+        self.state = State::Stranger(Stranger::new(error, self.offset.saturating_add(1)));
     }
 
     /// Inflates a stretch, and says with which status the call ends, if it does.
@@ -448,7 +456,12 @@ impl Decoder for Gzip {
         if self.may_end() {
             return Ok(());
         }
-        let missing = match self.state {
+        let missing = match &self.state {
+            State::Stranger(stranger) => {
+                let error = stranger.refusal();
+                self.fault = Some(error);
+                return Err(error);
+            }
             State::Between | State::Magic => "a member",
             State::Header(_) => "the rest of the header",
             State::Deflate(_) => "the rest of the deflate stream",

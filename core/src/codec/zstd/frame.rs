@@ -21,12 +21,13 @@ pub(super) const HEADER: usize = 14;
 /// `Block_Maximum_Size` where the window is not smaller, section 3.1.1.2.4.
 pub(super) const BLOCK: usize = 128 << 10;
 
-/// The largest window that can be decoded at all, whatever the limit: 2 GiB, on 32-bit
-/// platforms 1 GiB.
+/// The largest window that can be decoded on 32-bit platforms, whatever the limit.
+pub(super) const WINDOW_32_BIT: u64 = 1 << 30;
+/// The largest window that can be decoded on this platform, whatever the limit.
 pub(super) const WINDOW: u64 = if cfg!(target_pointer_width = "64") {
     1 << 31
 } else {
-    1 << 30
+    WINDOW_32_BIT
 };
 
 /// What the four bytes at the start of a frame say of it.

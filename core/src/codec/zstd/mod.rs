@@ -35,8 +35,9 @@ use core::hash::Hasher as _;
 use twox_hash::XxHash64;
 
 use self::engine::{Bounds, Engine, Fault};
-use self::frame::{BLOCK, Block, Descriptor, Frame, HEADER, Magic, Refusal, WINDOW};
-use super::{Decoder, Status, Step};
+use self::frame::{BLOCK, Block, Descriptor, Frame, HEADER, Magic, Refusal};
+use super::stranger::Stranger;
+use super::{Compression, Decoder, Status, Step};
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Limits, Value};
 
@@ -131,7 +132,7 @@ pub struct Zstd {
 }
 
 /// What is read next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Magic,
     SkippableSize,
@@ -146,6 +147,8 @@ enum State {
     Checksum,
     /// The only frame of [`Zstd::single_frame`] is complete.
     End,
+    /// In what is no zstd stream.
+    Stranger(Stranger),
 }
 
 /// What a step of the state machine came to.
@@ -157,6 +160,14 @@ enum Progress {
 }
 
 impl Zstd {
+    /// The largest window that is decoded on this platform, in bytes, whatever the limit: 2 GiB,
+    /// on 32-bit platforms [`Self::WINDOW_32_BIT`].
+    pub const WINDOW: u64 = frame::WINDOW;
+
+    /// The largest window that is decoded on 32-bit platforms, WebAssembly among them, in bytes:
+    /// 1 GiB.
+    pub const WINDOW_32_BIT: u64 = frame::WINDOW_32_BIT;
+
     /// A decoder on the default back end, [`Backend::DEFAULT`].
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
@@ -168,7 +179,7 @@ impl Zstd {
     pub fn with_backend(backend: Backend, limits: &Limits) -> Self {
         Self {
             engine: backend.engine(),
-            window_limit: limits.zstd_window.min(WINDOW),
+            window_limit: limits.zstd_window.min(Self::WINDOW),
             frame_limit: limits.frames,
             skippable_limit: limits.skippable_size,
             single: false,
@@ -327,6 +338,11 @@ impl Zstd {
                 }
                 self.checksum()?;
             }
+            State::Stranger(ref mut stranger) => {
+                let taken = stranger.take(input, Compression::Zstd.name())?;
+                self.take(input, taken);
+                return Ok(Progress::Starved);
+            }
             State::End => {
                 if input.is_empty() {
                     return Ok(Progress::Starved);
@@ -346,7 +362,12 @@ impl Zstd {
             Magic::Skippable => State::SkippableSize,
             Magic::Legacy => return Err(error(Code::ZstdLegacy)),
             Magic::Unknown => {
-                return Err(error(Code::ZstdMagic).expected(Value::Hex(frame::MAGIC.into())));
+                let error = error(Code::ZstdMagic).expected(Value::Hex(frame::MAGIC.into()));
+                if self.frames > 0 || self.single {
+                    return Err(error);
+                }
+                self.state = State::Stranger(Stranger::new(error, self.offset));
+                return Ok(());
             }
         };
         self.frame_start = self.start;
@@ -538,6 +559,9 @@ impl Zstd {
     /// The input ends inside a structure: which, and how much of it is there.
     fn truncated(&self) -> Error {
         let field = self.field.filled();
+        if let State::Stranger(stranger) = &self.state {
+            return stranger.refusal();
+        }
         if let State::Magic = self.state
             && !Magic::may_start(field)
         {
@@ -553,6 +577,7 @@ impl Zstd {
             State::BlockHeader => 3,
             State::Block(block) => 3_usize.saturating_add(block.wire_size()),
             State::Skippable { .. }
+            | State::Stranger(_)
             | State::Magic
             | State::Content
             | State::Checksum
