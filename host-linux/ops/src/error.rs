@@ -15,7 +15,7 @@ use erofs_unpack_core::{At, Code, Error, Kind, Value};
 use crate::checked::Checked;
 use crate::escape::Escaped;
 use crate::hint::hint;
-use crate::limit_flag::limit_flag;
+use crate::limit_flag::{advice, limit_flag};
 
 pub use cache::CacheFault;
 pub use extract::ExtractFault;
@@ -306,8 +306,12 @@ impl fmt::Display for HostError {
         {
             write!(f, " ({hint})")?;
         }
-        match self.flag() {
-            Some(flag) => write!(f, " (raise it with {flag})"),
+        let advice = match self {
+            Self::Refused { error, .. } => advice(error),
+            _ => self.flag().map(str::to_owned),
+        };
+        match advice {
+            Some(advice) => write!(f, " (raise it with {advice})"),
             None => Ok(()),
         }
     }
@@ -371,6 +375,23 @@ mod tests {
              found 9, expected at most 8 (raise it with --max-window)"
         );
         assert_eq!((error.id(), error.exit_code()), ("zstd-window", 1));
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_decoded_comes_without_advice() {
+        let said = |window: u64, limit: u64| {
+            let error = Error::new(Code::ZstdWindow, At::Blob(0))
+                .found(Value::Number(window))
+                .expected(Value::AtMost(limit));
+            HostError::refused("x", error).to_string()
+        };
+        let default = 128 << 20;
+        assert!(said(1 << 30, default).ends_with("(raise it with --max-window)"));
+        let large = said(1 << 31, default);
+        let both = "(raise it with --max-window 2147483648 --sandbox=none)";
+        assert_eq!(large.ends_with(both), crate::Sandbox::AVAILABLE, "{large}");
+        assert!(said(1 << 31, 3 << 29).ends_with("(raise it with --max-window)"));
+        assert!(said(1 << 32, default).ends_with("expected at most 134217728"));
     }
 
     #[test]

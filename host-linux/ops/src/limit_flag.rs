@@ -1,6 +1,24 @@
 //! Which flag raises which limit.
 
-use erofs_unpack_core::Code;
+use erofs_unpack_core::codec::Zstd;
+use erofs_unpack_core::{Code, Error, Value};
+
+use crate::sandbox::Sandbox;
+
+/// What to do about a limit that was hit: the flag that raises it, and what else it takes. `None`
+/// where nothing helps.
+pub(crate) fn advice(error: &Error) -> Option<String> {
+    let flag = limit_flag(error.code())?;
+    match (error.code(), error.found_value(), error.expected_value()) {
+        (Code::ZstdWindow, Value::Number(window), _) if window > Zstd::WINDOW => None,
+        (Code::ZstdWindow, Value::Number(window), Value::AtMost(limit))
+            if Sandbox::AVAILABLE && window > Sandbox::WINDOW && limit <= Sandbox::WINDOW =>
+        {
+            Some(format!("{flag} {window} --sandbox=none"))
+        }
+        _ => Some(flag.to_owned()),
+    }
+}
 
 /// The command line's flag that raises the limit which this code speaks of.
 #[must_use]

@@ -96,7 +96,7 @@ fn put_options(args: &CachePut) -> Result<PutOptions, HostError> {
         dm_verity: args.dm_verity,
         check: (!args.no_check).then(|| args.check.checks()),
         limits: args.limits.limits(),
-        sandbox: args.sandbox.load()?,
+        sandbox: args.sandbox.load(&args.limits)?,
     })
 }
 
@@ -152,7 +152,7 @@ fn verify_options(args: &CacheVerify) -> Result<VerifyOptions, HostError> {
         dm_verity: !args.no_dm_verity,
         converted: args.converted,
         limits: args.limits.limits(),
-        sandbox: args.sandbox.load()?,
+        sandbox: args.sandbox.load(&args.limits)?,
     })
 }
 

@@ -34,7 +34,7 @@ fn operate(args: &Stream) -> Result<Report, HostError> {
     let sandbox = args
         .confine
         .confine(&openings, Purpose::Verify, args.verbose, || {
-            args.sandbox.load()
+            args.sandbox.load(&args.limits)
         })?;
     let options = Options {
         stated: stated_type(args)?,

@@ -2,6 +2,8 @@
 
 use clap::Args;
 use erofs_unpack_core::Limits;
+use erofs_unpack_core::codec::Zstd;
+use indicatif::BinaryBytes;
 
 use super::{LIMITS, size};
 
@@ -14,8 +16,8 @@ pub struct LimitArgs {
     /// Largest image, everything that follows it included
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_image_size: u64,
-    /// Largest window of a zstd frame
-    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "128MiB")]
+    /// Largest window of a zstd frame; over 1 GiB only with --sandbox=none, at most 2 GiB
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = window, default_value = "128MiB")]
     pub max_window: u64,
     /// Most zstd frames or gzip members in a blob
     #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = Limits::DEFAULT.frames)]
@@ -61,6 +63,18 @@ pub struct LimitArgs {
     pub max_check_work: u64,
 }
 
+/// Reads a limit for windows. What is larger than can be decoded would only be refused later.
+fn window(text: &str) -> Result<u64, String> {
+    let window = size(text)?;
+    if window > Zstd::WINDOW {
+        return Err(format!(
+            "no window of more than {} can be decoded",
+            BinaryBytes(Zstd::WINDOW)
+        ));
+    }
+    Ok(window)
+}
+
 impl LimitArgs {
     /// The limits as the core takes them.
     #[must_use]
@@ -96,6 +110,13 @@ mod tests {
     struct Program {
         #[command(flatten)]
         limits: LimitArgs,
+    }
+
+    #[test]
+    fn windows_that_cannot_be_decoded_are_no_limit() {
+        assert_eq!(window("2GiB"), Ok(2 << 30));
+        let error = window("2147483649").unwrap_err();
+        assert_eq!(error, "no window of more than 2.00 GiB can be decoded");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use erofs_unpack_ops::{HostError, Sandbox};
+use indicatif::BinaryBytes;
 
+use super::LimitArgs;
 use crate::output;
 
 /// Where decoders and checks run.
@@ -21,6 +23,19 @@ impl SandboxName {
     } else {
         Self::None
     };
+
+    /// Refuses a limit for windows that promises more than can be decoded there.
+    fn admit_window(self, window: u64) -> Result<(), HostError> {
+        if self == Self::Wasm && window > Sandbox::WINDOW {
+            return Err(HostError::Usage(format!(
+                "--max-window {}: the sandbox can hold windows of {} at most: \
+                 give --sandbox=none too, or a smaller limit",
+                BinaryBytes(window),
+                BinaryBytes(Sandbox::WINDOW)
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// `--sandbox`
@@ -42,19 +57,40 @@ pub struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// What is asked for, or [`SandboxName::BEST`]. A guest that does not come back ends the
+    /// What is asked for, or [`SandboxName::BEST`], for layers within these limits. A guest that does not come back ends the
     /// program: it is the only refusal without a report.
     ///
     /// # Errors
     ///
-    /// As [`Sandbox::wasm`].
-    pub fn load(&self) -> Result<Sandbox, HostError> {
-        match self.sandbox.unwrap_or(SandboxName::BEST) {
+    /// As [`Sandbox::wasm`]; [`HostError::Usage`] for a window that the sandbox cannot hold.
+    pub fn load(&self, limits: &LimitArgs) -> Result<Sandbox, HostError> {
+        let name = self.sandbox.unwrap_or(SandboxName::BEST);
+        name.admit_window(limits.max_window)?;
+        match name {
             SandboxName::Wasm => Sandbox::wasm(|error| {
                 output::print_error(error);
                 std::process::exit(error.exit_code().into());
             }),
             SandboxName::None => Ok(Sandbox::NONE),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_does_not_fit_names_what_does() {
+        let admits = |name: SandboxName, window| name.admit_window(window);
+        assert!(admits(SandboxName::Wasm, 1 << 30).is_ok());
+        assert!(admits(SandboxName::None, 1 << 31).is_ok());
+        let error = admits(SandboxName::Wasm, 1 << 31).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(
+            error.to_string(),
+            "--max-window 2.00 GiB: the sandbox can hold windows of 1.00 GiB at most: \
+             give --sandbox=none too, or a smaller limit"
+        );
     }
 }

@@ -49,7 +49,9 @@ fn prepare(args: &Check, options: &mut Options) -> Result<(), HostError> {
     let verbose = args.talk.verbose;
     options.sandbox = args
         .confine
-        .confine(&openings, Purpose::Verify, verbose, || args.sandbox.load())?;
+        .confine(&openings, Purpose::Verify, verbose, || {
+            args.sandbox.load(&args.limits)
+        })?;
     Ok(())
 }
 

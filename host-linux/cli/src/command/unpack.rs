@@ -45,7 +45,9 @@ fn operate(args: &Unpack) -> Result<Done<Report>, HostError> {
     let verbose = args.talk.verbose;
     options.sandbox = args
         .confine
-        .confine(&openings, Purpose::Verify, verbose, || args.sandbox.load())?;
+        .confine(&openings, Purpose::Verify, verbose, || {
+            args.sandbox.load(&args.limits)
+        })?;
     let bars = Bars::new(args.talk.quiet);
     Ok(unpack(&args.source, &destination, &options, &bars))
 }

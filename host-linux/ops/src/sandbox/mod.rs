@@ -6,7 +6,7 @@
 #[cfg(feature = "sandbox")]
 mod guarded;
 
-use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder};
+use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Zstd};
 use erofs_unpack_core::{Error, Limits};
 #[cfg(feature = "sandbox")]
 use erofs_unpack_sandbox::Late;
@@ -28,6 +28,9 @@ const PLACE: &str = "sandbox";
 impl Sandbox {
     /// Whether this was built with the sandbox (feature `sandbox`).
     pub const AVAILABLE: bool = cfg!(feature = "sandbox");
+
+    /// The largest zstd window that a guest can hold, in bytes, whatever the limit.
+    pub const WINDOW: u64 = Zstd::WINDOW_32_BIT;
 
     /// They run as they are.
     pub const NONE: Self = Self {
