@@ -29,6 +29,8 @@ pub(super) struct Wanted<'a> {
     pub(super) mode: u32,
     /// Whether the owner or the group is another than new files have.
     foreign: bool,
+    /// Whether set-id bits are left out.
+    stripped: bool,
     /// Whether nothing of it was inherited.
     plain: bool,
     /// Whether it was there before, as only a directory may be.
@@ -52,6 +54,7 @@ impl<'a> Wanted<'a> {
             inode,
             mode,
             foreign,
+            stripped: mode != u32::from(inode.mode) & PERMISSIONS,
             plain: dir.is_plain,
             existed: false,
         }
@@ -99,6 +102,15 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Tells what of its owner and group is not restored.
+    fn tell(&self, context: &Context<'_>, (dir, name): (&Node, &[u8])) {
+        for (loss, lost) in [(Loss::Owner, self.foreign), (Loss::SetId, self.stripped)] {
+            if lost {
+                context.skipped.add(loss, || context.outside(dir, name));
+            }
+        }
+    }
+
     const fn owner(&self) -> (Option<Uid>, Option<Gid>) {
         (
             Some(Uid::from_raw_unchecked(self.inode.uid)),
@@ -128,10 +140,8 @@ pub(super) fn set<R: ReadAt<Error = io::Error>>(
                 rustix::fs::fchown(fd, uid, gid)
             })
             .map_err(|error| context.failed(at.0, at.1, "set the owner of", error))?;
-    } else if wanted.foreign {
-        context
-            .skipped
-            .add(Loss::Owner, || context.outside(at.0, at.1));
+    } else {
+        wanted.tell(context, at);
     }
     if is_new_file && !wanted.plain {
         disinherit(fd).map_err(|error| context.failed(at.0, at.1, "set the ACL of", error))?;
@@ -175,10 +185,8 @@ pub(super) fn set_special<R: ReadAt<Error = io::Error>>(
                 rustix::fs::chownat(&fd, c"", uid, gid, AtFlags::EMPTY_PATH)
             })
             .map_err(|error| failed("set the owner of", error))?;
-    } else if wanted.foreign {
-        context
-            .skipped
-            .add(Loss::Owner, || context.outside(at.0, at.1));
+    } else {
+        wanted.tell(context, at);
     }
     if !is_link && !wanted.plain {
         match rustix::fs::removexattr(path(), ACL_ACCESS) {

@@ -8,8 +8,10 @@ use crate::report::shown;
 /// Something of a file that was not restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Loss {
-    /// Its owner or group, and the set-id bits that go with them.
+    /// Its owner or group.
     Owner,
+    /// The set-id bits that went with its owner or group.
+    SetId,
     /// The file itself, a device.
     Device,
     /// Another name of a file that was left out.
@@ -27,8 +29,9 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Owner,
+        Self::SetId,
         Self::Device,
         Self::Link,
         Self::Attribute,
@@ -42,6 +45,7 @@ impl Loss {
     const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::Owner => ("owner or group of 1 file", "owners or groups of # files"),
+            Self::SetId => ("set-id bits of 1 file", "set-id bits of # files"),
             Self::Device => ("1 device", "# devices"),
             Self::Link => ("1 further name of a device", "# further names of devices"),
             Self::Attribute | Self::Unheld => ("1 extended attribute", "# extended attributes"),
@@ -61,6 +65,7 @@ impl Loss {
     const fn reason(self) -> &'static str {
         match self {
             Self::Owner => "only root may give files away",
+            Self::SetId => "they would run it as another than its owner or group",
             Self::Socket => "tar cannot hold them",
             Self::Unheld => "the file system there cannot hold it",
             Self::Hidden => "a mount does not give it out either",
