@@ -186,8 +186,8 @@ fn the_image_must_be_as_long_as_it_declares() {
         let error = unpack_in(&image.0[..length], &plain(), &Limits::DEFAULT, 512).unwrap_err();
         let code = match length {
             0 => Code::ContentEmpty,
-            // Zeros, so far, are an empty tar.
-            512..=1024 => Code::ContentTar,
+            // Zeros so far.
+            512..=1024 => Code::ContentZeros,
             1..512 | 1025..1152 => Code::SuperblockTruncated,
             _ => Code::ImageSize,
         };
@@ -265,7 +265,11 @@ fn devices_over_the_image_are_refused() {
 #[test]
 fn other_content_is_named() {
     let code = |content: &[u8]| unpack(content, &plain()).unwrap_err().code();
-    assert_eq!(code(&[0; 10240]), Code::ContentTar);
+    assert_eq!(code(&[0; 10240]), Code::ContentZeros);
+    assert_eq!(
+        code(&[b"hsqs".as_slice(), &[1; 2000]].concat()),
+        Code::ContentForeign
+    );
     assert_eq!(code(b"\x1f\x8b\x08"), Code::ContentCompressed);
     assert_eq!(
         code(&[b"\x28\xb5\x2f\xfd".as_slice(), &[1; 2000]].concat()),

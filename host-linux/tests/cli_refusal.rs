@@ -63,7 +63,7 @@ fn blobs_that_are_not_what_they_should_be() {
     let crc = zipped.len() - 8;
     let cases: &[(&str, Vec<u8>, &[&str], &str)] = &[
         ("nothing", vec![], &[], "image: is empty"),
-        ("zeros", vec![0; 4096], &[], "image: is a tar archive"),
+        ("zeros", vec![0; 4096], &[], "image: has zeros at the start"),
         ("noise", noise(3, 9000), &[], "superblock: "),
         ("text", b"hello\n".to_vec(), &[], "superblock: "),
         (

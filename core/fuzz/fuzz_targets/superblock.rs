@@ -6,8 +6,9 @@
 
 use erofs_unpack_core::codec::{Compression, Raw};
 use erofs_unpack_core::erofs::{Image, ReadError};
+use erofs_unpack_core::oci::StreamType;
 use erofs_unpack_core::unpack::{
-    Devices, Expectations, Outcome, StreamCheck, StreamContent, Unpacker, VerityTree, sniff,
+    Devices, Expectations, Outcome, StreamCheck, StreamForm, Unpacker, VerityTree, sniff,
 };
 use erofs_unpack_core::{Error, Limits};
 use libfuzzer_sys::fuzz_target;
@@ -61,8 +62,13 @@ fuzz_target!(|image: &[u8]| {
 
     let _ = sniff(&image);
     for tar in [false, true] {
-        let _ = StreamContent::of(&image, tar);
-        let mut check = StreamCheck::new(&expectations, tar, &Limits::DEFAULT);
+        let stated = StreamType {
+            compression: None,
+            tar,
+            empty: tar,
+        };
+        let form = StreamForm::new(stated, &image);
+        let mut check = StreamCheck::new(&expectations, form, &Limits::DEFAULT);
         let _ = check.update(&image);
         let _ = check.finish();
     }

@@ -140,6 +140,8 @@ rules! {
     // Superblock
     ContentEmpty, Kernel, ALWAYS, "There is an image", "erofs_read_superblock";
     ContentTar, Kernel, ALWAYS, "The image is EROFS and no tar archive", "erofs_read_superblock";
+    ContentZeros, Kernel, ALWAYS, "There is more than zeros at the start of the image", "erofs_read_superblock";
+    ContentForeign, Kernel, ALWAYS, "The image is EROFS and of no other format", "erofs_read_superblock";
     ContentCompressed, Kernel, ALWAYS, "The image is not compressed as a whole", "erofs_read_superblock";
     SuperblockTruncated, Kernel, ALWAYS, "The image holds a whole superblock", "erofs_read_superblock";
     SuperblockMagic, Kernel, ALWAYS, "The superblock has the magic of EROFS", "erofs_read_superblock";

@@ -135,6 +135,8 @@ pub struct StreamType {
     pub compression: Option<Compression>,
     /// Whether it may be a tar archive as well as an EROFS image.
     pub tar: bool,
+    /// Whether no bytes at all are an empty tar archive: where the type is that of a tar layer.
+    pub empty: bool,
 }
 
 impl StreamType {
@@ -142,6 +144,7 @@ impl StreamType {
     pub const UNKNOWN: Self = Self {
         compression: None,
         tar: true,
+        empty: false,
     };
 }
 
@@ -315,6 +318,7 @@ impl MediaType {
             MediaKind::Erofs { compression, .. } => Ok(StreamType {
                 compression: Some(compression),
                 tar: false,
+                empty: false,
             }),
             MediaKind::Tar { compression } => Ok(StreamType {
                 compression: match compression {
@@ -324,6 +328,7 @@ impl MediaType {
                     TarCompression::Other => return Err(self.unknown_suffix()),
                 },
                 tar: true,
+                empty: true,
             }),
             MediaKind::ErofsUnknownSuffix { .. } => Err(self.unknown_suffix()),
             _ => Err(Error::new(Code::MediaTypeUnknown, At::Whole)),
@@ -570,7 +575,13 @@ mod tests {
     #[test]
     fn what_a_stream_processor_makes_of_a_type() {
         let stream = |text: &str| MediaType::parse(text).unwrap().stream();
-        let is = |compression, tar| Ok(StreamType { compression, tar });
+        let is = |compression, tar| {
+            Ok(StreamType {
+                compression,
+                tar,
+                empty: tar,
+            })
+        };
         let (gzip, zstd) = (Some(Compression::Gzip), Some(Compression::Zstd));
         for (text, expected) in [
             ("application/vnd.oci.image.layer.v1.tar", is(None, true)),

@@ -42,6 +42,11 @@ impl Bounds {
         }
     }
 
+    /// Takes nothing any more, because of this failure.
+    pub(super) const fn refuse(&mut self, failure: Failure) {
+        self.failed = Some(failure);
+    }
+
     /// Takes the next decoded bytes.
     ///
     /// # Errors

@@ -323,6 +323,10 @@ fn head_record(head: &[u8]) -> &[u8] {
 fn other_content(head: &[u8]) -> Option<Error> {
     match super::sniff(head) {
         Sniffed::Tar => Some(Error::new(Code::ContentTar, At::Image(0))),
+        Sniffed::Zeros => Some(Error::new(Code::ContentZeros, At::Image(0))),
+        Sniffed::Foreign(format) => {
+            Some(Error::new(Code::ContentForeign, At::Image(0)).found(Value::Text(format)))
+        }
         Sniffed::Compressed(compression) => Some(
             Error::new(Code::ContentCompressed, At::Image(0))
                 .found(Value::Text(compression.name())),

@@ -10,6 +10,7 @@
 mod blob;
 mod bounds;
 mod expect;
+mod foreign;
 mod gate;
 mod image;
 mod sniff;
@@ -23,6 +24,6 @@ pub use expect::{Content, Devices, Expectations, VerityTree};
 pub(crate) use gate::TAR_PADDING;
 pub use image::{ImageCheck, ImageReport};
 pub use sniff::{SNIFF_SIZE, Sniffed, sniff};
-pub use stream::{StreamCheck, StreamContent, StreamReport, Streamed};
+pub use stream::{StreamCheck, StreamContent, StreamForm, StreamReport, Streamed};
 pub use unpacker::{Outcome, Unpacker};
 pub use verdict::{Failure, Stage, Verdict};

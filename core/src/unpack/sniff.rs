@@ -1,9 +1,11 @@
 //! What some bytes are, by the first of them: an EROFS image, a tar archive, a compressed stream.
+//! The formats that are no layer's and only have a name are in `foreign`.
 //!
 //! The first 1024 bytes of an EROFS image are free, so an image can begin like a tar archive
 //! or a compressed file. One rule settles it, here and nowhere else: the EROFS magic at its
 //! place always means EROFS, whatever else the bytes look like.
 
+use super::foreign::foreign;
 use crate::codec::Compression;
 use crate::erofs::{SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET};
 
@@ -17,10 +19,15 @@ const TAR_BLOCK: usize = 512;
 pub enum Sniffed {
     /// An EROFS image.
     Erofs,
-    /// A tar archive: it starts with a header whose checksum is right, or is zeros so far.
+    /// A tar archive: it starts with a header whose checksum is right.
     Tar,
+    /// Zeros so far, as many as a tar header has at the least: an empty tar archive where one is
+    /// expected, else nothing that says what it is.
+    Zeros,
     /// A gzip or zstd stream.
     Compressed(Compression),
+    /// Another format, of this name.
+    Foreign(&'static str),
     /// None of these.
     Unknown,
 }
@@ -45,10 +52,10 @@ pub fn sniff(head: &[u8]) -> Sniffed {
     }
     let head = head.get(..SNIFF_SIZE).unwrap_or(head);
     match head.first_chunk() {
-        // An empty archive is blocks of zeros. An image whose magic is broken begins with
-        // zeros as well, but has something behind them.
-        Some(block) if is_tar_header(block) || head.iter().all(|byte| *byte == 0) => Sniffed::Tar,
-        _ => Sniffed::Unknown,
+        Some(block) if is_tar_header(block) => Sniffed::Tar,
+        // An image whose magic is broken begins with zeros as well, but has something behind them.
+        Some(_) if head.iter().all(|byte| *byte == 0) => Sniffed::Zeros,
+        _ => foreign(head).map_or(Sniffed::Unknown, Sniffed::Foreign),
     }
 }
 
@@ -95,10 +102,10 @@ mod tests {
     fn tells_contents_apart() {
         assert_eq!(sniff(&[]), Sniffed::Unknown);
         assert_eq!(sniff(&[0; 511]), Sniffed::Unknown);
-        assert_eq!(sniff(&[0; 512]), Sniffed::Tar);
+        assert_eq!(sniff(&[0; 512]), Sniffed::Zeros);
         assert_eq!(sniff(&[1; 2048]), Sniffed::Unknown);
         let mut broken = [0; SNIFF_SIZE];
-        assert_eq!(sniff(&broken), Sniffed::Tar);
+        assert_eq!(sniff(&broken), Sniffed::Zeros);
         broken[1028] = 1;
         assert_eq!(sniff(&broken), Sniffed::Unknown);
         assert_eq!(sniff(b"\x1f\x8b"), Sniffed::Compressed(Compression::Gzip));

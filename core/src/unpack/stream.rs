@@ -6,8 +6,10 @@
 use super::bounds::Bounds;
 use super::{BlobReport, Content, Expectations, Failure, SNIFF_SIZE, Sniffed, Verdict, sniff};
 use crate::bytes::Gather;
+use crate::codec::Compression;
 use crate::erofs::Superblock;
-use crate::{Error, Limits};
+use crate::oci::StreamType;
+use crate::{At, Code, Error, Limits, Value};
 
 /// What the decoded bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,17 +20,76 @@ pub enum StreamContent {
     Tar,
 }
 
-impl StreamContent {
-    /// What starts with `head`, the first [`SNIFF_SIZE`] bytes, or all of them if there are
-    /// fewer. `tar` says whether it may be a tar archive. What is neither is taken for an image,
-    /// so that it is refused with the reason why it is none.
+/// How a blob is decoded, and what may come out: by its stated type, and by its first bytes.
+///
+/// Of tar layers containerd looks at the content alone: gzip, zstd, and all else as it is, nothing
+/// at all included (`pkg/archive/compression/compression.go`, `DecompressStream`). So it is here,
+/// for tar archives. An EROFS layer comes under the same type with its own suffix, and is what that
+/// suffix says or is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamForm {
+    /// How it is decoded.
+    pub compression: Compression,
+    /// Whether it may be a tar archive.
+    tar: bool,
+    /// Whether nothing at all may.
+    empty: bool,
+    /// Why it may be nothing but a tar archive, if that is so.
+    mislabelled: Option<Error>,
+}
+
+impl StreamForm {
+    /// Of a blob that is stated to be this, and starts with `head`: its first [`SNIFF_SIZE`] bytes,
+    /// or all of them if there are fewer.
     #[must_use]
-    pub fn of(head: &[u8], tar: bool) -> Self {
+    pub fn new(stated: StreamType, head: &[u8]) -> Self {
+        let mut form = Self {
+            compression: Compression::None,
+            tar: stated.tar,
+            empty: stated.empty,
+            mislabelled: None,
+        };
+        let sniffed = sniff(head);
+        match (stated.compression, sniffed) {
+            (None, Sniffed::Compressed(found)) => form.compression = found,
+            // What is no archive either is refused by the check, with its reason.
+            (None, _) => {}
+            (Some(compression), Sniffed::Compressed(found))
+                if stated.tar && found != compression =>
+            {
+                form.compression = found;
+                form.mislabelled = Some(mislabelled(compression, found));
+            }
+            (Some(_), Sniffed::Tar | Sniffed::Zeros) if stated.tar => {}
+            (Some(_), _) if stated.empty && head.is_empty() => {}
+            (Some(compression), _) => form.compression = compression,
+        }
+        form
+    }
+
+    /// What decoded bytes are that start with `head`: the first [`SNIFF_SIZE`] bytes, or all of
+    /// them if there are fewer. What is neither is taken for an image, so that it is refused with
+    /// the reason why it is none.
+    #[must_use]
+    pub fn content(&self, head: &[u8]) -> StreamContent {
         match sniff(head) {
-            Sniffed::Tar if tar => Self::Tar,
-            _ => Self::Erofs,
+            Sniffed::Tar | Sniffed::Zeros if self.tar => StreamContent::Tar,
+            _ if self.empty && head.is_empty() => StreamContent::Tar,
+            _ => StreamContent::Erofs,
         }
     }
+}
+
+/// What a decoder of the stated compression says of a blob that is compressed otherwise.
+const fn mislabelled(stated: Compression, found: Compression) -> Error {
+    let code = match stated {
+        Compression::Gzip => Code::GzipMagic,
+        Compression::Zstd => Code::ZstdMagic,
+        Compression::None => Code::ContentCompressed,
+    };
+    Error::new(code, At::Blob(0))
+        .found(Value::Text(found.name()))
+        .expected(Value::Text(stated.name()))
 }
 
 /// Checks the decoded bytes while they stream past, whichever of the two they are.
@@ -36,7 +97,7 @@ impl StreamContent {
 pub struct StreamCheck {
     expectations: Expectations,
     limits: Limits,
-    tar: bool,
+    form: StreamForm,
     /// The first bytes, until they are enough to tell.
     head: Gather<SNIFF_SIZE>,
     /// Known once there are enough.
@@ -57,14 +118,14 @@ pub struct StreamReport {
 }
 
 impl StreamCheck {
-    /// A check against what is expected of an image; `tar` says whether it may be a tar archive
-    /// as well. Expected digests are not looked at.
+    /// A check against what is expected of an image; `form` says what else it may be. Expected
+    /// digests are not looked at.
     #[must_use]
-    pub const fn new(expectations: &Expectations, tar: bool, limits: &Limits) -> Self {
+    pub const fn new(expectations: &Expectations, form: StreamForm, limits: &Limits) -> Self {
         Self {
             expectations: *expectations,
             limits: *limits,
-            tar,
+            form,
             head: Gather::new(),
             decided: None,
         }
@@ -91,15 +152,20 @@ impl StreamCheck {
     /// Looks at the first bytes, and lets them through the check that fits.
     fn decide(&self) -> (StreamContent, Bounds) {
         let head = self.head.filled();
-        let content = StreamContent::of(head, self.tar);
+        let content = self.form.content(head);
         let mut expectations = self.expectations;
         expectations.content = match content {
             StreamContent::Erofs => Content::Erofs,
             StreamContent::Tar => Content::Bytes,
         };
         let mut bounds = Bounds::new(&expectations, &self.limits);
-        // A failure stays in it.
-        let _ = bounds.update(head);
+        match self.form.mislabelled {
+            Some(error) if content == StreamContent::Erofs => {
+                bounds.refuse(Failure::codec(error, 0));
+            }
+            // A failure stays in it.
+            _ => _ = bounds.update(head),
+        }
         (content, bounds)
     }
 
@@ -159,16 +225,24 @@ impl Streamed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Compression;
     use crate::erofs::SUPERBLOCK_MAGIC;
-    use crate::{Code, Value};
     use std::vec;
     use std::vec::Vec;
+
+    /// A type of tar or EROFS layers.
+    const fn stated(compression: Option<Compression>, tar: bool) -> StreamType {
+        StreamType {
+            compression,
+            tar,
+            empty: tar,
+        }
+    }
 
     /// What comes of these bytes in pieces of this size.
     fn report(bytes: &[u8], tar: bool, piece: usize) -> StreamReport {
         let expectations = Expectations::new(Compression::None);
-        let mut check = StreamCheck::new(&expectations, tar, &Limits::DEFAULT);
+        let form = StreamForm::new(stated(None, tar), &[7]);
+        let mut check = StreamCheck::new(&expectations, form, &Limits::DEFAULT);
         for piece in bytes.chunks(piece) {
             let _ = check.update(piece);
         }
@@ -194,20 +268,73 @@ mod tests {
     #[test]
     fn tar_passes_where_it_may() {
         // An empty archive is two blocks of zeros: fewer bytes than are looked at.
-        for bytes in [vec![0; 1024], tar(1024), tar(10240)] {
+        for (bytes, otherwise) in [
+            (vec![], Code::ContentEmpty),
+            (vec![0; 1024], Code::ContentZeros),
+            (tar(1024), Code::ContentTar),
+            (tar(10240), Code::ContentTar),
+        ] {
             assert_eq!(code(&bytes, true), None);
             assert_eq!(report(&bytes, true, 100).content, StreamContent::Tar);
             assert_eq!(report(&bytes, true, 100).size, bytes.len() as u64);
-            assert_eq!(code(&bytes, false), Some(Code::ContentTar));
+            assert_eq!(code(&bytes, false), Some(otherwise));
         }
     }
 
     #[test]
     fn what_is_neither_is_refused_with_its_reason() {
-        assert_eq!(code(b"", true), Some(Code::ContentEmpty));
         assert_eq!(code(&[1; 700], true), Some(Code::SuperblockTruncated));
         assert_eq!(code(&[1; 2000], true), Some(Code::SuperblockMagic));
         assert_eq!(code(b"\x1f\x8b", true), Some(Code::ContentCompressed));
+    }
+
+    #[test]
+    fn of_a_tar_type_the_content_counts() {
+        const GZIP: &[u8] = b"\x1f\x8b\x08";
+        const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+        let (gzip, zstd) = (Compression::Gzip, Compression::Zstd);
+        let form = |compression, tar, head: &[u8]| {
+            StreamForm::new(stated(Some(compression), tar), head).compression
+        };
+        for stated in [gzip, zstd] {
+            assert_eq!(form(stated, true, GZIP), gzip);
+            assert_eq!(form(stated, true, ZSTD), zstd);
+            for plain in [vec![], vec![0; 1024], tar(1024)] {
+                assert_eq!(form(stated, true, &plain), Compression::None);
+                assert_eq!(form(stated, false, &plain), stated);
+            }
+            assert_eq!(form(stated, false, GZIP), stated);
+            assert_eq!(form(stated, false, ZSTD), stated);
+            // Neither what has no name nor an image, whatever else it looks like.
+            assert_eq!(form(stated, true, &[7; 2000]), stated);
+            let mut image = tar(4096);
+            image[1024..1028].copy_from_slice(&SUPERBLOCK_MAGIC.to_le_bytes());
+            assert_eq!(form(stated, true, &image), stated);
+        }
+        assert_eq!(
+            StreamForm::new(StreamType::UNKNOWN, b"").content(b""),
+            StreamContent::Erofs
+        );
+    }
+
+    #[test]
+    fn an_image_under_another_compression_is_refused() {
+        let form = StreamForm::new(stated(Some(Compression::Zstd), true), b"\x1f\x8b\x08");
+        let mut image = vec![0; 4096];
+        image[1024..1028].copy_from_slice(&SUPERBLOCK_MAGIC.to_le_bytes());
+        let after = |bytes: &[u8]| {
+            let expectations = Expectations::new(form.compression);
+            let mut check = StreamCheck::new(&expectations, form, &Limits::DEFAULT);
+            let _ = check.update(bytes);
+            check.finish().verdict.failure()
+        };
+        for bytes in [&image[..], &image[..1100], &[7; 2000], &[7; 3]] {
+            let error = after(bytes).unwrap().error;
+            assert_eq!(error.code(), Code::ZstdMagic);
+            assert_eq!(error.found_value(), Value::Text("gzip"));
+        }
+        assert_eq!(after(&tar(1024)), None);
+        assert_eq!(after(&[]), None);
     }
 
     #[test]
@@ -224,7 +351,8 @@ mod tests {
         let mut limits = Limits::DEFAULT;
         limits.image_size = 5000;
         let expectations = Expectations::new(Compression::None);
-        let mut check = StreamCheck::new(&expectations, true, &limits);
+        let form = StreamForm::new(stated(None, true), &[7]);
+        let mut check = StreamCheck::new(&expectations, form, &limits);
         check.update(&tar(5000)).unwrap();
         let failure = check.update(&[0]).unwrap_err();
         assert_eq!(failure.error.code(), Code::ImageLimit);

@@ -284,7 +284,7 @@ fn unpack(
     let mut expected = Expectations::new(match sniffed {
         Sniffed::Compressed(compression) => compression,
         // What is no image is refused by the core, with its reason.
-        Sniffed::Erofs | Sniffed::Tar | Sniffed::Unknown => Compression::None,
+        _ => Compression::None,
     });
     expected.blob_size = blob.length();
     expected.blob_digest = options.digest;

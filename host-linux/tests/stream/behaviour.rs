@@ -78,7 +78,6 @@ fn an_image_is_refused_for_what_is_in_its_last_byte() {
     let mut long = image(3, 2000);
     long.push(0);
     start(&dir, "+zstd", zstd(&long)).whole().refused(1);
-    start(&dir, "", Vec::new()).whole().refused(1);
     assert_eq!(dir.names(), [""; 0]);
 }
 
@@ -96,6 +95,49 @@ fn a_type_that_does_not_fit_is_refused() {
     assert!(line.refused(1).contains("STREAM_PROCESSOR_MEDIATYPE"));
     of("text/plain", tar(100)).refused(1);
     of("no type", tar(100)).refused(2);
+}
+
+#[test]
+fn of_a_tar_type_the_content_counts() {
+    let dir = Dir::new();
+    let archive = tar(3000);
+    // As containerd's own decoder has it, whatever the suffix says.
+    for suffix in ["+zstd", "+gzip", ""] {
+        for blob in [zstd(&archive), gzip(&archive), archive.clone()] {
+            start(&dir, suffix, blob).whole().gave(&archive);
+        }
+        // A layer of no bytes is an empty archive.
+        for blob in [zstd(b""), gzip(b""), Vec::new()] {
+            start(&dir, suffix, blob).whole().gave(b"");
+        }
+        start(&dir, suffix, vec![0; 1024]).whole().gave(&[0; 1024]);
+    }
+    // An image is what its suffix says, and none comes by another way.
+    let image = image(4, 8);
+    let refused = |suffix, blob| start(&dir, suffix, blob).whole().refused(1).to_owned();
+    for (suffix, blob, found) in [
+        ("+zstd", gzip(&image), "gzip"),
+        ("+gzip", zstd(&image), "zstd"),
+        ("+zstd", gzip(&image[..2000]), "gzip"),
+        ("+zstd", gzip(&noise(1, 3000)), "gzip"),
+    ] {
+        let line = refused(suffix, blob);
+        assert!(line.contains(&format!("found {found}, ")), "{line}");
+    }
+    for suffix in ["+zstd", "+gzip"] {
+        let line = refused(suffix, image.clone());
+        assert!(line.contains("is a plain EROFS image"), "{line}");
+    }
+    // Nothing is no image, and where nothing is stated it is no archive either.
+    let erofs = |suffix: &str, blob| {
+        let media_type = format!("application/vnd.erofs{suffix}");
+        Processor::start(&mut command(&dir.0, &[]), &media_type, blob).whole()
+    };
+    erofs("", Vec::new()).refused(1);
+    erofs("+zstd", zstd(b"")).refused(1);
+    erofs("+zstd", gzip(&archive)).refused(1);
+    assert_eq!(run_with(program().arg("stream"), b"").code(), 1);
+    assert_eq!(dir.names(), [""; 0]);
 }
 
 #[test]

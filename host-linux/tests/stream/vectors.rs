@@ -117,7 +117,12 @@ fn answer(case: &Case, vectors: &Vectors, dir: &Dir) -> Option<Result<(), String
                     let refuse = Must::Refuse(Some(id.to_owned()));
                     match id {
                         // Under the tar type these bytes are at their place.
-                        "content-tar" => Some(
+                        "content-tar" | "content-zeros" | "content-empty" => Some(
+                            holds(&refuse, &as_erofs)
+                                .and_then(|()| holds(&Must::Pass(None), &as_tar)),
+                        ),
+                        // Nothing at all is an empty archive.
+                        _ if blob.is_empty() => Some(
                             holds(&refuse, &as_erofs)
                                 .and_then(|()| holds(&Must::Pass(None), &as_tar)),
                         ),

@@ -95,12 +95,12 @@ fn runs(suite: &mut Suite, image: &Image) {
         suite.add(
             bomb(
                 "zeros",
-                "There is nothing but zeros, which is an empty tar as far as a header reaches.",
+                "There is nothing but zeros, which say nothing.",
                 wire,
                 blob,
             )
             .demand("unpack", "Polyglots")
-            .refused(Code::ContentTar, At::Image(0)),
+            .refused(Code::ContentZeros, At::Image(0)),
         );
     }
     // A frame of 128 KiB of zeros, over and over.

@@ -29,10 +29,10 @@ fn contents(suite: &mut Suite, small: &Image) {
     refused(
         suite,
         "image/tar-empty",
-        "An empty tar archive, which is zeros, stands where an image should.",
+        "Zeros stand where an image should, as an empty tar archive has them.",
         &[0; 10240],
         source,
-        Code::ContentTar,
+        Code::ContentZeros,
         At::Image(0),
     );
     refused(
@@ -62,9 +62,30 @@ fn contents(suite: &mut Suite, small: &Image) {
         "The superblock of another file system stands where that of EROFS should.",
         &ext4,
         KERNEL,
-        Code::SuperblockMagic,
-        at(0),
+        Code::ContentForeign,
+        At::Image(0),
     );
+    let mut disk = vec![0; 4096];
+    disk[450] = 0xee;
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk[512..520].copy_from_slice(b"EFI PART");
+    for (name, what, start) in [
+        ("squashfs", "A squashfs file system", &b"hsqs"[..]),
+        ("xz", "An xz stream", &[0xfd, b'7', b'z', b'X', b'Z', 0]),
+        ("gpt", "A disk with a GPT partition table", &disk),
+    ] {
+        let mut image = start.to_vec();
+        image.resize(4096, 0);
+        refused(
+            suite,
+            &format!("image/{name}"),
+            &format!("{what} stands where an image should."),
+            &image,
+            KERNEL,
+            Code::ContentForeign,
+            At::Image(0),
+        );
+    }
     let types = ("erofs-image-spec", "2.1 application/vnd.erofs and +zstd");
     let (zstd, gzip) = (zstd::wrap(&small.0), gzip::wrap(&small.0));
     let mut wrong = |id: &str, description: &str, wire: Wire, blob: &[u8], code, at| {

@@ -197,19 +197,19 @@ fn ends(suite: &mut Suite, small: &Image) {
             Code::SuperblockTruncated,
             511,
         ),
-        // Blocks of zeros are an empty tar.
+        // Blocks of zeros, which could be an empty tar.
         (
             512,
             "Zeros, as many as a tar header has",
             tar,
-            Code::ContentTar,
+            Code::ContentZeros,
             0,
         ),
         (
             1024,
             "All before the superblock, which is zeros",
             tar,
-            Code::ContentTar,
+            Code::ContentZeros,
             0,
         ),
         (

@@ -154,7 +154,8 @@ fn describe_blob(blob: &BlobReport, lines: &mut Lines) {
     let content = match blob.content {
         "erofs" => "EROFS image",
         "tar" => "tar archive",
-        _ => "unknown",
+        "zeros" => "zeros at the start",
+        _ => blob.format.unwrap_or("unknown"),
     };
     lines.add(0, "Content", content);
     lines.add(0, "Compression", blob.compression);

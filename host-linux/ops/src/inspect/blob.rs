@@ -26,8 +26,11 @@ pub struct BlobReport {
     pub size: Option<u64>,
     /// `none`, `gzip` or `zstd`.
     pub compression: &'static str,
-    /// `erofs`, `tar` or `unknown`.
+    /// `erofs`, `tar`, `zeros` or `unknown`.
     pub content: &'static str,
+    /// What unknown content looks like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<&'static str>,
     /// The superblock of an EROFS image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superblock: Option<SuperblockReport>,
@@ -48,6 +51,7 @@ pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobRepor
         size,
         compression: compression.name(),
         content: "unknown",
+        format: None,
         superblock: None,
     };
     match sniff(&head) {
@@ -58,6 +62,8 @@ pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobRepor
             found.superblock = Some(SuperblockReport::of(&superblock));
         }
         Sniffed::Tar => found.content = "tar",
+        Sniffed::Zeros => found.content = "zeros",
+        Sniffed::Foreign(format) => found.format = Some(format),
         Sniffed::Compressed(_) | Sniffed::Unknown => {}
     }
     Ok(found)

@@ -15,7 +15,7 @@ use erofs_unpack_core::codec::{Decoder, Status};
 use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::unpack::{
     BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, SNIFF_SIZE,
-    StreamCheck, StreamReport, Streamed, Verdict,
+    StreamCheck, StreamForm, StreamReport, Streamed, Verdict,
 };
 
 /// As [`super::run`].
@@ -35,7 +35,7 @@ pub(super) fn run(
     Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
 }
 
-/// As [`super::run`], for a layer that may be a tar archive where `tar` says so. No digest is taken.
+/// As [`super::run`], for a layer that may be a tar archive where `form` says so. No digest is taken.
 ///
 /// # Errors
 ///
@@ -44,13 +44,13 @@ pub fn run_stream(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     expectations: &Expectations,
-    tar: bool,
+    form: StreamForm,
     terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Streamed, Stop> {
     let Terms { limits, sandbox } = *terms;
     let blob = BlobCheck::without_digest(expectations, limits).map_err(Stop::Refused)?;
-    let check = StreamCheck::new(expectations, tar, limits);
+    let check = StreamCheck::new(expectations, form, limits);
     let decoder = sandbox.decoder(expectations.compression, limits);
     let decoder = decoder.map_err(Stop::Refused)?;
     let (blob, stream, verdict) = stages_of_stream(source, sink, blob, decoder, check, progress)?;

@@ -16,7 +16,7 @@ use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::Options as CheckOptions;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{Policy, StreamType};
-use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, Sniffed, StreamContent, sniff};
+use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, StreamContent, StreamForm};
 use rustix::event::PollFlags;
 
 use crate::error::HostError;
@@ -104,10 +104,11 @@ pub fn stream(spool: Spool, options: &Options) -> Result<Report, HostError> {
     // Where it cannot be larger, or is no pipe, it serves as it is.
     let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
     let mut blob = open_stdin()?;
-    let compression = match options.stated.compression {
-        Some(compression) => compression,
-        None => by_content(&mut blob)?,
-    };
+    let head = blob
+        .peek(SNIFF_SIZE)
+        .map_err(|error| HostError::environment(STDIN, "read", error))?;
+    let form = StreamForm::new(options.stated, &head);
+    let compression = form.compression;
     let mut expected = Expectations::new(compression);
     expected.blob_size = blob.length();
     if options.limits.expansion_ratio.is_some() && expected.blob_size.is_none() {
@@ -118,13 +119,12 @@ pub fn stream(spool: Spool, options: &Options) -> Result<Report, HostError> {
     }
 
     let file = OnceLock::new();
-    let tar = options.stated.tar;
-    let mut sorter = Sorter::new(tar, &spool.dir, spool.made, &file, &stdout);
+    let mut sorter = Sorter::new(form, &spool.dir, spool.made, &file, &stdout);
     let ran = pipeline::run_stream(
         &mut blob,
         &mut sorter,
         &expected,
-        tar,
+        form,
         &Terms {
             limits: &options.limits,
             sandbox: &options.sandbox,
@@ -161,18 +161,6 @@ fn check(
     let image = ImageFile::of_layer(place, content, Vec::new(), &options.limits);
     check_image(&image, &rules, processors(), &options.sandbox)?.verdict()?;
     Ok(())
-}
-
-/// How the blob is wrapped, by its first bytes.
-fn by_content(blob: &mut BlobReader) -> Result<Compression, HostError> {
-    let head = blob
-        .peek(SNIFF_SIZE)
-        .map_err(|error| HostError::environment(STDIN, "read", error))?;
-    Ok(match sniff(&head) {
-        Sniffed::Compressed(compression) => compression,
-        // What is neither tar nor an image is refused by the core, with its reason.
-        Sniffed::Erofs | Sniffed::Tar | Sniffed::Unknown => Compression::None,
-    })
 }
 
 /// The standard input as a blob: a pipe, or a file from where it stands.

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use erofs_unpack_core::unpack::{SNIFF_SIZE, StreamContent};
+use erofs_unpack_core::unpack::{SNIFF_SIZE, StreamContent, StreamForm};
 
 use rustix::io::Errno;
 
@@ -17,8 +17,8 @@ use crate::system::{is_closed, write_all};
 
 /// Takes decoded bytes.
 pub(super) struct Sorter<'a> {
-    /// Whether it may be a tar archive.
-    tar: bool,
+    /// What it may be.
+    form: StreamForm,
     dir: &'a Path,
     /// The file in it for an image, until it is taken, or why there is none.
     made: Option<Result<File, HostError>>,
@@ -44,14 +44,14 @@ impl<'a> Sorter<'a> {
     /// A sink that has nothing yet; an image goes to the unnamed file that was `made` in `dir`,
     /// which is then found in `file`.
     pub(super) const fn new(
-        tar: bool,
+        form: StreamForm,
         dir: &'a Path,
         made: Result<File, HostError>,
         file: &'a OnceLock<File>,
         stdout: &'a File,
     ) -> Self {
         Self {
-            tar,
+            form,
             dir,
             made: Some(made),
             file,
@@ -119,7 +119,7 @@ impl Sink for Sorter<'_> {
                     return Ok(());
                 }
                 let head = core::mem::take(head);
-                self.decide(StreamContent::of(&head, self.tar), &head)?;
+                self.decide(self.form.content(&head), &head)?;
                 self.write(rest)
             }
             Way::Through => write_all(self.stdout, bytes),

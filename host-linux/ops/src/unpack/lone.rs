@@ -196,6 +196,6 @@ fn compression(
     match sniff(&head) {
         Sniffed::Compressed(compression) => Ok(compression),
         // What is no image is refused by the core, with its reason.
-        Sniffed::Erofs | Sniffed::Tar | Sniffed::Unknown => Ok(Compression::None),
+        _ => Ok(Compression::None),
     }
 }
