@@ -1,5 +1,7 @@
 //! What a layer or a document may ask for at most.
 
+use crate::{At, Code, Error, Value};
+
 /// One mebibyte.
 const MIB: u64 = 1 << 20;
 /// One gibibyte.
@@ -86,6 +88,21 @@ impl Limits {
         check_work: 64 * GIB,
         metadata_cache: 4 * MIB,
     };
+
+    /// Whether an image may have this size, everything that follows it included. It is for a
+    /// reader of an image where it lies; while one is unpacked the same is said of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::ImageLimit`], at the first byte that is too much.
+    pub const fn admit_image(&self, size: u64) -> Result<(), Error> {
+        if size <= self.image_size {
+            return Ok(());
+        }
+        Err(Error::new(Code::ImageLimit, At::Image(self.image_size))
+            .found(Value::AtLeast(self.image_size.saturating_add(1)))
+            .expected(Value::AtMost(self.image_size)))
+    }
 }
 
 impl Default for Limits {

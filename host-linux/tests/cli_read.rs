@@ -843,3 +843,132 @@ fn limits_hold() {
         assert!(said.ends_with(&format!("(raise it with {flag})")), "{said}");
     }
 }
+
+/// The commands that read in one image, `check` and `inspect`, each with the image as its last
+/// argument but those that come behind it.
+fn readers(dir: &Dir) -> Vec<(Vec<std::ffi::OsString>, Vec<std::ffi::OsString>)> {
+    let to = dir.path("to");
+    vec![
+        (args!["ls"], vec![]),
+        (args!["tree"], vec![]),
+        (args!["stat"], args!["/"]),
+        (args!["dump"], vec![]),
+        (args!["extract", "-C", to], vec![]),
+        (args!["check"], vec![]),
+        (args!["inspect"], vec![]),
+    ]
+}
+
+#[test]
+fn sizes_of_plain_images_have_limits() {
+    let dir = Dir::new();
+    let image = dir.write("image", image(1, 4));
+    let behind = dir.write("behind", [content(&image), vec![0; 4096]].concat());
+    for (before, after) in readers(&dir) {
+        let told = |file: &Path, flags: &[&str]| {
+            let file = args![file];
+            run([&before[..], &file, &after, &args_of(flags)].concat())
+        };
+        for (flag, size) in [("--max-image-size", 16384), ("--max-blob-size", 16384)] {
+            let enough = size.to_string();
+            let fits = told(&image, &[flag, &enough]);
+            assert_eq!(fits.code(), 0, "{before:?}: {}", fits.stderr);
+            let short = (size - 1).to_string();
+            for (file, limit) in [(&image, &short), (&behind, &enough)] {
+                let refused = told(file, &[flag, limit]);
+                let line = refused.line(1);
+                let end = format!("expected at most {limit} (raise it with {flag})");
+                assert!(line.ends_with(&end), "{before:?}: {line}");
+            }
+        }
+    }
+}
+
+fn args_of(flags: &[&str]) -> Vec<std::ffi::OsString> {
+    flags.iter().map(std::ffi::OsString::from).collect()
+}
+
+#[test]
+fn an_image_inside_of_a_file_is_read_from_its_offset() {
+    let dir = Dir::new();
+    let image = image(2, 4);
+    let inside = [vec![0; 1 << 20], image.clone()].concat();
+    let inside = dir.write("inside", inside);
+    for (before, after) in readers(&dir) {
+        let told = |file: &Path, flags: &[&str]| {
+            let file = args![file];
+            run([&before[..], &file, &after, &args_of(flags)].concat())
+        };
+        for offset in ["1MiB", "1048576"] {
+            let read = told(&inside, &["--offset", offset]);
+            assert_eq!(read.code(), 0, "{before:?}: {}", read.stderr);
+        }
+        let refused = told(&inside, &["--offset", "1MiB", "--max-blob-size", "16383"]);
+        assert!(refused.line(1).ends_with("(raise it with --max-blob-size)"));
+        // Without it the message says where to look; so does inspect.
+        let lost = told(&inside, &[]);
+        if before[0] == "inspect" {
+            let text = lost.done();
+            assert!(text.contains("zeros at the start\n"), "{text}");
+            assert!(
+                text.contains("1048576 (look at it with --offset 1048576)\n"),
+                "{text}"
+            );
+        } else {
+            let line = lost.line(1);
+            assert!(line.contains("has zeros at the start"), "{line}");
+            let hint = "(an EROFS image starts at byte 1048576: read it with --offset 1048576)";
+            assert!(line.ends_with(hint), "{line}");
+        }
+        let beyond = told(&inside, &["--offset", "2MiB"]);
+        assert!(beyond.line(2).starts_with("--offset 2097152: "));
+    }
+    let digest = sha256(&image);
+    let whole = args!["ls", inside, "--offset", "1MiB", "--digest", digest];
+    assert_eq!(run(whole).code(), 0);
+
+    // What stands behind it is no part of it.
+    let more = [content(&inside), noise(3, 4096)].concat();
+    let more = dir.write("more", more);
+    let checked = run(args!["check", more, "--offset", "1MiB"]);
+    assert_eq!(checked.code(), 1);
+    assert!(checked.stdout.starts_with(b"error image-trailing"));
+    let allowed = args![
+        "check",
+        more,
+        "--offset",
+        "1MiB",
+        "--allow",
+        "image-trailing"
+    ];
+    assert_eq!(run(allowed).code(), 0);
+}
+
+#[test]
+fn an_offset_is_of_a_plain_image_in_a_file() {
+    let dir = Dir::new();
+    let packed = [vec![0; 4096], zstd(&image(2, 4))].concat();
+    let packed = dir.write("packed", packed);
+    let layout = Layout::of(dir.path("layout"), &three_layers());
+    let disk = {
+        let mut disk = vec![0; 8192];
+        disk[512..520].copy_from_slice(b"EFI PART");
+        [disk, image(3, 4)].concat()
+    };
+    for command in ["ls", "check", "inspect"] {
+        let wrapped = run(args![command, packed, "--offset", "4096"]);
+        assert!(wrapped.line(2).contains("has a zstd stream there"));
+        let folder = run(args![command, layout.path, "--offset", "0"]);
+        assert!(folder.line(2).contains("image layout"), "{}", folder.stderr);
+        let piped = run_with(program().args([command, "-", "--offset", "8KiB"]), &disk);
+        assert!(piped.line(2).contains("is a stream"), "{}", piped.stderr);
+    }
+    let disk = dir.write("disk", disk);
+    let line = run(args!["ls", disk]).line(1).to_owned();
+    assert!(line.contains("found a disk with a GPT partition table"));
+    assert!(line.ends_with("(an EROFS image starts at byte 8192: read it with --offset 8192)"));
+    let found = run(args!["inspect", disk, "--json"]).json();
+    assert_eq!(found["blob"]["content"], "unknown");
+    assert_eq!(found["blob"]["format"], "a disk with a GPT partition table");
+    assert_eq!(found["blob"]["imageOffset"], 8192);
+}

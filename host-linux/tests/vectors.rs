@@ -126,6 +126,7 @@ fn checked(input: &CheckInput, vectors: &Vectors, dir: &Dir) -> Command {
         }
     };
     let limits = &input.limits;
+    flag("image-size", limits.image_size);
     flag("inodes", limits.inodes);
     flag("directory-entries", limits.directory_entries);
     flag("directory-depth", limits.directory_depth.map(u64::from));

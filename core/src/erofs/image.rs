@@ -64,8 +64,11 @@ impl<R: ReadAt> Image<R> {
     /// # Errors
     ///
     /// What [`Superblock::parse`] and [`Superblock::check`] refuse, though what an image with a device
-    /// table points at need only lie inside the file; an image that ends before its superblock does, [`Code::CompressionConfig`] when a compression configuration is cut
-    /// off or out of range, and what the source says.
+    /// table points at need only lie inside the file; an image that ends before its superblock
+    /// does, [`Code::CompressionConfig`] when a compression configuration is cut off or out of
+    /// range, [`Code::ImageLimit`] when it declares more than [`Limits::image_size`], and what the
+    /// source says. How long the source is has no limit here: a block device may be larger than its
+    /// image. See [`Limits::admit_image`].
     pub fn open(source: R, size: u64, limits: &Limits) -> ReadResult<Self, R> {
         let superblock = read_superblock(&source, size)?;
         superblock.check_file(size)?;
@@ -115,6 +118,7 @@ impl<R: ReadAt> Image<R> {
         size: u64,
         limits: &Limits,
     ) -> ReadResult<Self, R> {
+        superblock.check_size(limits.image_size, Code::ImageLimit)?;
         let mut image = Self {
             source,
             size,

@@ -22,6 +22,8 @@ pub const SUPERBLOCK_MAGIC: u32 = 0xE0F5_E1E2;
 /// Set in a nid that counts within the metabox inode (`EROFS_DIRENT_NID_METABOX_BIT`).
 pub const METABOX_BIT: u64 = 1 << 63;
 
+/// What partitions and images in other files start at a multiple of, in bytes.
+const SECTOR: usize = 512;
 /// Size of a slot of the inode table, in bytes: that of a compact inode.
 const INODE_SLOT: u64 = 32;
 /// The kernel reads superblock and extension slots from the first page; 4096 is the smallest
@@ -323,6 +325,43 @@ impl Superblock {
         }
         self.bytes(self.meta_block.into())?
             .checked_add(nid.checked_mul(INODE_SLOT)?)
+    }
+
+    /// Holds the size that is declared against a limit in bytes, whose error has this code.
+    ///
+    /// # Errors
+    ///
+    /// It declares more.
+    pub fn check_size(&self, limit: u64, code: Code) -> Result<(), Error> {
+        let declared = self.size().unwrap_or(u64::MAX);
+        if declared <= limit {
+            return Ok(());
+        }
+        Err(fault(code, 36)
+            .found(Value::Number(declared))
+            .expected(Value::AtMost(limit)))
+    }
+
+    /// The first place behind the start of `head` at which an image starts, in bytes: a multiple
+    /// of 512 with a superblock behind it that may be one. It serves for messages alone.
+    #[must_use]
+    pub fn find(head: &[u8]) -> Option<u64> {
+        let starts = head.len().div_ceil(SECTOR);
+        (1..starts)
+            .filter_map(|number| number.checked_mul(SECTOR))
+            .find(|start| {
+                let record = usize::try_from(SUPERBLOCK_OFFSET)
+                    .ok()
+                    .and_then(|offset| start.checked_add(offset))
+                    .and_then(|offset| head.get(offset..)?.first_chunk());
+                // With extension slots this record is not all of it.
+                record.is_some_and(|record| {
+                    Self::parse(record).is_ok_and(|superblock| {
+                        superblock.extension_slots > 0 || superblock.check().is_ok()
+                    })
+                })
+            })
+            .and_then(|start| u64::try_from(start).ok())
     }
 
     /// Checks every field against every other: that what the superblock points at lies

@@ -11,8 +11,6 @@ use crate::erofs::{
 };
 use crate::{At, Code, Error, Value};
 
-/// Where a superblock declares its blocks (`blocks_lo`).
-const DECLARED_SIZE: u64 = SUPERBLOCK_OFFSET + 36;
 /// The bytes up to the end of a superblock without extension slots.
 const HEAD: usize = 1152;
 /// The end of the first extension slot.
@@ -140,14 +138,10 @@ impl Gate {
 
     /// The checks that need the whole superblock, and the device table that they admit.
     fn check(&mut self, superblock: &Superblock, decoded: u64) -> GateResult<()> {
-        superblock.check().map_err(|error| (decoded, error))?;
-        let declared = superblock.size().unwrap_or(u64::MAX);
-        if declared > self.limit {
-            let error = Error::new(self.limit_code, At::Image(DECLARED_SIZE))
-                .found(Value::Number(declared))
-                .expected(Value::AtMost(self.limit));
-            return Err((decoded, error));
-        }
+        superblock
+            .check()
+            .and_then(|()| superblock.check_size(self.limit, self.limit_code))
+            .map_err(|error| (decoded, error))?;
         self.table = superblock.device_table().map(|(offset, slots)| {
             let size = u64::from(slots).saturating_mul(DEVICE_SLOT_SIZE as u64);
             (offset, offset.saturating_add(size))

@@ -45,6 +45,15 @@ pub enum HostError {
         /// All that it found.
         checked: Box<Checked>,
     },
+    /// A file was refused by the core for what it starts with, and an image starts further on.
+    Elsewhere {
+        /// The file.
+        place: PathBuf,
+        /// What the core said.
+        error: Error,
+        /// The byte of the file where an image starts.
+        offset: u64,
+    },
     /// A layout or an archive was refused before its documents were looked at.
     Source {
         /// The file, or the archive with the member after a colon.
@@ -164,7 +173,9 @@ impl HostError {
     #[must_use]
     pub const fn id(&self) -> &'static str {
         match self {
-            Self::Refused { error, .. } | Self::Check { error, .. } => error.id(),
+            Self::Refused { error, .. }
+            | Self::Elsewhere { error, .. }
+            | Self::Check { error, .. } => error.id(),
             Self::Source { fault, .. } => fault.id(),
             Self::Platform { .. } => Code::PlatformNone.id(),
             Self::Extract { fault, .. } => fault.id(),
@@ -180,7 +191,9 @@ impl HostError {
     #[must_use]
     pub const fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error.kind()),
+            Self::Refused { error, .. }
+            | Self::Elsewhere { error, .. }
+            | Self::Check { error, .. } => Some(error.kind()),
             Self::Platform { .. } => Some(Code::PlatformNone.kind()),
             _ => None,
         }
@@ -196,7 +209,8 @@ impl HostError {
                 Kind::Usage => 2,
                 _ => 1,
             },
-            Self::Check { .. }
+            Self::Elsewhere { .. }
+            | Self::Check { .. }
             | Self::Source { .. }
             | Self::Platform { .. }
             | Self::Extract { .. }
@@ -211,6 +225,7 @@ impl HostError {
     pub fn place(&self) -> Option<&Path> {
         match self {
             Self::Refused { place, .. }
+            | Self::Elsewhere { place, .. }
             | Self::Check { place, .. }
             | Self::Source { place, .. }
             | Self::Platform { place, .. }
@@ -229,7 +244,8 @@ impl HostError {
             Self::Refused { error, .. } => limit_flag(error.code()),
             Self::Source { fault, .. } => fault.flag(),
             Self::Extract { fault, .. } => fault.flag(),
-            Self::Check { .. }
+            Self::Elsewhere { .. }
+            | Self::Check { .. }
             | Self::Platform { .. }
             | Self::Cache { .. }
             | Self::Target { .. }
@@ -251,6 +267,10 @@ impl fmt::Display for HostError {
         }
         match self {
             Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Elsewhere { error, offset, .. } => write!(
+                f,
+                "{error} (an EROFS image starts at byte {offset}: read it with --offset {offset})"
+            )?,
             Self::Check { error, checked, .. } => {
                 write!(f, "{error} (rule {}", error.id())?;
                 match checked.summary.errors {
@@ -332,7 +352,9 @@ fn answer(error: &io::Error) -> String {
 impl core::error::Error for HostError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Refused { error, .. } | Self::Check { error, .. } => Some(error),
+            Self::Refused { error, .. }
+            | Self::Elsewhere { error, .. }
+            | Self::Check { error, .. } => Some(error),
             Self::Environment { error, .. } => Some(error),
             Self::Source { .. }
             | Self::Platform { .. }

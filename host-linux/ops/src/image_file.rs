@@ -4,9 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::erofs::{Image, ReadError};
+use erofs_unpack_core::erofs::{Image, ReadError, Superblock};
 use erofs_unpack_core::oci::Digest;
-use erofs_unpack_core::unpack::{Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
+use erofs_unpack_core::unpack::{
+    BlobCheck, Devices, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff,
+};
 use erofs_unpack_core::{Code, Limits};
 
 use crate::error::HostError;
@@ -17,7 +19,7 @@ use crate::publish::scratch;
 use crate::report::shown;
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, Source, SourceOptions};
-use crate::system;
+use crate::system::{self, File};
 
 pub use crate::file_at::FileAt;
 
@@ -46,6 +48,9 @@ pub struct ImageFileOptions {
     /// right behind that and devices are given: see [`Image::open_despite_table`]. It must lie in a
     /// file as it is, without a stated digest.
     pub misplaced_devices: bool,
+    /// The byte of the file where the image starts, for an image inside of a larger file. What
+    /// comes before it is no part of it: sizes, places and digests count from there.
+    pub offset: Option<u64>,
     /// What it may ask for.
     pub limits: Limits,
     /// Where a layer is decoded.
@@ -80,7 +85,11 @@ impl ImageFile {
     /// than the image has; [`HostError::Refused`] when it is no EROFS image or is not what
     /// was stated; [`HostError::Environment`] when the system fails.
     pub fn open(path: &Path, options: &ImageFileOptions) -> Result<Self, HostError> {
-        match Source::open(path, &SourceOptions::default())? {
+        let source = SourceOptions {
+            blob: options.offset.is_some(),
+            ..SourceOptions::default()
+        };
+        match Source::open(path, &source)? {
             Source::Blob(blob) => Self::of_blob(path, blob, options),
             Source::Image(_) => Err(HostError::Usage(format!(
                 "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
@@ -99,20 +108,30 @@ impl ImageFile {
         mut blob: BlobReader,
         options: &ImageFileOptions,
     ) -> Result<Self, HostError> {
-        let devices = options.devices.iter().map(|path| FileAt::open(path));
+        let devices = options
+            .devices
+            .iter()
+            .map(|path| device(path, &options.limits));
         let devices = devices.collect::<Result<Vec<_>, _>>()?;
-        let head = blob
-            .peek(SNIFF_SIZE)
-            .map_err(|error| HostError::environment(path, "read", error))?;
+        if let Some(offset) = options.offset {
+            blob.start_at(offset)?;
+        }
+        let head = peek(path, &mut blob, SNIFF_SIZE)?;
         let sniffed = sniff(&head);
+        if let (Some(offset), Sniffed::Compressed(compression)) = (options.offset, sniffed) {
+            return Err(compressed_there(path, offset, compression));
+        }
         let stated = options.digest.is_some() || options.diff_id.is_some();
         let in_place = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs && !stated);
         let (source, size, outcome) = match in_place {
-            Some((source, size)) => (source, size, None),
-            None => {
-                let (source, outcome) = unpack(&mut blob, sniffed, options)?;
-                (source, outcome.image_size, Some(outcome))
+            Some((source, size)) => {
+                admit(&blob, &options.limits)?;
+                (source, size, None)
             }
+            None => match unpack(&mut blob, sniffed, options) {
+                Ok((source, outcome)) => (source, outcome.image_size, Some(outcome)),
+                Err(error) => return Err(elsewhere(path, &blob, options, error)),
+            },
         };
         let mut file = Self {
             place: path.into(),
@@ -176,8 +195,7 @@ impl ImageFile {
     /// goes on.
     #[must_use]
     pub fn has_end(&self) -> bool {
-        let metadata = self.source.file.metadata();
-        metadata.is_ok_and(|metadata| metadata.is_file())
+        has_end(&self.source.file)
     }
 
     /// The image with its devices. Each thread takes one of its own.
@@ -198,6 +216,11 @@ impl ImageFile {
         };
         let mut image =
             open(self.source.clone(), self.size, limits).map_err(|error| self.failed(error))?;
+        if self.has_end() {
+            limits
+                .admit_image(self.size)
+                .map_err(|error| self.failed(error.into()))?;
+        }
         for (device, size) in &self.devices {
             if !image.attach(device.clone(), *size) {
                 return Err(HostError::Usage(format!(
@@ -273,6 +296,94 @@ impl ImageFile {
     pub fn inside(&self, path: &[u8]) -> PathBuf {
         inside(&self.place, path)
     }
+}
+
+/// The first bytes of a blob.
+fn peek(path: &Path, blob: &mut BlobReader, length: usize) -> Result<Vec<u8>, HostError> {
+    blob.peek(length)
+        .map_err(|error| HostError::environment(path, "read", error))
+}
+
+/// Whether this is a file, which ends where its content does.
+fn has_end(file: &File) -> bool {
+    let metadata = file.metadata();
+    metadata.is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Holds the size of a blob that is not unpacked against the limit of blobs. A block device may be
+/// larger than what is on it, so it is only what an image declares that counts there.
+pub(crate) fn admit(blob: &BlobReader, limits: &Limits) -> Result<(), HostError> {
+    if !ends(blob) {
+        return Ok(());
+    }
+    admit_blob(blob.place(), blob.length(), limits)
+}
+
+/// Whether a blob lies in a file, which ends where its content does.
+pub(crate) fn ends(blob: &BlobReader) -> bool {
+    blob.file().is_some_and(|(file, _)| has_end(file))
+}
+
+/// Holds the size of a blob against the limit.
+fn admit_blob(place: &Path, size: Option<u64>, limits: &Limits) -> Result<(), HostError> {
+    let mut expected = Expectations::new(Compression::None);
+    expected.blob_size = size;
+    BlobCheck::without_digest(&expected, limits)
+        .map(drop)
+        .map_err(|error| HostError::refused(place, error))
+}
+
+/// Opens the file or block device that holds a device of an image.
+fn device(path: &Path, limits: &Limits) -> Result<(FileAt, u64), HostError> {
+    let (source, size) = FileAt::open(path)?;
+    if has_end(&source.file) {
+        admit_blob(path, Some(size), limits)?;
+    }
+    Ok((source, size))
+}
+
+/// `--offset` leads to a compressed stream, which is not read from inside of a file.
+pub(crate) fn compressed_there(path: &Path, offset: u64, compression: Compression) -> HostError {
+    HostError::Usage(format!(
+        "--offset {offset}: {} has a {} stream there: expected a plain EROFS image",
+        shown(path),
+        compression.name()
+    ))
+}
+
+/// How far into a file an image is looked for that does not start where the file does, in bytes:
+/// as far as partitions and headers of disk images reach, and a little further.
+const SEARCH: usize = (4 << 20) + SNIFF_SIZE;
+
+/// Says where an image starts in a file that is refused with this error, if it is refused for what
+/// is at its start.
+fn elsewhere(
+    path: &Path,
+    blob: &BlobReader,
+    options: &ImageFileOptions,
+    error: HostError,
+) -> HostError {
+    let HostError::Refused { error, .. } = error else {
+        return error;
+    };
+    let other = matches!(
+        error.code(),
+        Code::ContentZeros | Code::ContentForeign | Code::ContentTar | Code::SuperblockMagic
+    );
+    match other.then(|| find(blob)).flatten() {
+        Some(offset) => HostError::Elsewhere {
+            place: path.into(),
+            error,
+            offset: offset.saturating_add(options.offset.unwrap_or(0)),
+        },
+        None => HostError::refused(path, error),
+    }
+}
+
+/// Where an image starts that does not start where its file does. It serves messages alone, so what
+/// the system fails at is not told.
+pub(crate) fn find(blob: &BlobReader) -> Option<u64> {
+    Superblock::find(&blob.start(SEARCH).ok()??)
 }
 
 /// Unpacks and verifies a blob, into a file that never gets a name.

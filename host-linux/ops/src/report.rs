@@ -479,7 +479,9 @@ impl ErrorReport {
     pub fn of(error: &HostError) -> Self {
         let said = |value: Value| (value != Value::None).then(|| value.to_string());
         let refusal = match error {
-            HostError::Refused { error, .. } | HostError::Check { error, .. } => Some(error),
+            HostError::Refused { error, .. }
+            | HostError::Elsewhere { error, .. }
+            | HostError::Check { error, .. } => Some(error),
             _ => None,
         };
         Self {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, exit_codes};
+use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, exit_codes, size};
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_ops::image_file::ImageFileOptions;
 use erofs_unpack_ops::system::Openings;
@@ -20,6 +20,11 @@ pub(crate) struct ImageArgs {
     /// be given several times
     #[arg(long = "device", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) devices: Vec<PathBuf>,
+
+    /// Byte of the file where the image starts, as after mkfs.erofs --offset; not for compressed
+    /// blobs
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) offset: Option<u64>,
 
     /// Digest that the blob must have
     #[arg(long, value_name = "DIGEST")]
@@ -56,6 +61,7 @@ impl ImageArgs {
             diff_id: self.diff_id,
             devices: self.devices.clone(),
             misplaced_devices: true,
+            offset: self.offset,
             limits: self.limits.limits(),
             ..ImageFileOptions::default()
         }

@@ -164,7 +164,7 @@ impl Sandbox {
 }
 
 /// The keys and numbers of what is asked.
-fn settings(size: u64, limits: &Limits, asked: &check::Options) -> [(u32, u64); 15] {
+fn settings(size: u64, limits: &Limits, asked: &check::Options) -> [(u32, u64); 16] {
     let level = match asked.level {
         Level::Superblock => 0,
         Level::Metadata => 1,
@@ -185,6 +185,7 @@ fn settings(size: u64, limits: &Limits, asked: &check::Options) -> [(u32, u64); 
         (21, asked.share.0.into()),
         (22, asked.share.1.into()),
         (23, PLACES),
+        (33, limits.image_size),
         (38, limits.inodes),
         (39, limits.directory_entries),
         (40, limits.directory_depth.into()),

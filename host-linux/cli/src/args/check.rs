@@ -8,7 +8,7 @@ use erofs_unpack_core::erofs::Release;
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_ops::Checks;
 
-use super::{ConfineArgs, LimitArgs, SandboxArgs, Select, Talk};
+use super::{ConfineArgs, LimitArgs, SandboxArgs, Select, Talk, size};
 
 /// How far a check goes.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -48,6 +48,11 @@ pub struct Check {
     /// Which image, of a layout with several.
     #[command(flatten)]
     pub select: Select,
+
+    /// Byte of the file where the image starts, as after mkfs.erofs --offset; not for compressed
+    /// blobs and image layouts
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub offset: Option<u64>,
 
     /// Digest that the image must have
     #[arg(long, value_name = "DIGEST")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{ConfineArgs, LimitArgs, Select};
+use super::{ConfineArgs, LimitArgs, Select, size};
 
 /// `inspect`
 #[derive(Debug, Args)]
@@ -18,6 +18,11 @@ pub struct Inspect {
     /// Which image, of a layout with several.
     #[command(flatten)]
     pub select: Select,
+
+    /// Byte of the file where the image starts, as after mkfs.erofs --offset; not for compressed
+    /// blobs and image layouts
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub offset: Option<u64>,
 
     /// Print JSON
     #[arg(long)]

@@ -18,6 +18,7 @@ pub fn run(args: &Check) -> u8 {
         checks: args.check.checks(),
         diff_id: args.diff_id,
         devices: args.devices.clone(),
+        offset: args.offset,
         known_devices: args.known_devices,
         kernel: args.kernel,
         jobs: args.jobs.map(usize::from),

@@ -21,6 +21,7 @@ pub fn run(args: &Inspect) -> u8 {
 fn operate(args: &Inspect) -> Result<Report, HostError> {
     let options = Options {
         select: args.select.options()?,
+        offset: args.offset,
         limits: args.limits.limits(),
     };
     let mut openings = Openings::new();
@@ -161,6 +162,13 @@ fn describe_blob(blob: &BlobReport, lines: &mut Lines) {
     lines.add(0, "Compression", blob.compression);
     if let Some(size) = blob.size {
         lines.add(0, "Size", &bytes(size));
+    }
+    if let Some(offset) = blob.image_offset {
+        lines.add(
+            0,
+            "EROFS image at byte",
+            &format!("{offset} (look at it with --offset {offset})"),
+        );
     }
     if let Some(superblock) = &blob.superblock {
         describe_superblock(superblock, 0, lines);

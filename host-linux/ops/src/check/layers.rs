@@ -28,6 +28,11 @@ impl Task<'_> {
             ("--diff-id", options.diff_id.is_some()),
             ("--known-devices", options.known_devices != 0),
         ];
+        if options.offset.is_some() {
+            return Err(HostError::Usage(
+                "--offset: an image layout is not one file".into(),
+            ));
+        }
         if let Some((flag, _)) = unfit.iter().find(|(_, given)| *given) {
             return Err(HostError::Usage(format!(
                 "{flag}: the manifest of an image layout states that of each layer"

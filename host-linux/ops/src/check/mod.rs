@@ -36,6 +36,8 @@ pub struct Options {
     /// Files or block devices that hold the devices of a lone image, in the order of its device
     /// table.
     pub devices: Vec<PathBuf>,
+    /// The byte of a file where a lone image starts, as in [`ImageFileOptions`].
+    pub offset: Option<u64>,
     /// How many devices belong to a lone image though they are not at hand.
     pub known_devices: u16,
     /// The release of Linux that must read all of it as it is meant.
@@ -78,7 +80,9 @@ impl Task<'_> {
         let mut rules = options.checks.options(options.select.policy)?;
         rules.devices = options.known_devices;
         rules.kernel = options.kernel;
-        match Source::open(self.path, &options.select.source)? {
+        let mut how = options.select.source.clone();
+        how.blob |= options.offset.is_some();
+        match Source::open(self.path, &how)? {
             Source::Blob(blob) => {
                 let checked = self.lone(blob, &rules)?;
                 self.observer.checked(&checked);
@@ -98,6 +102,7 @@ impl Task<'_> {
             diff_id: options.diff_id,
             misplaced_devices: false,
             devices: options.devices.clone(),
+            offset: options.offset,
             limits: options.limits,
             sandbox: options.sandbox.clone(),
         };

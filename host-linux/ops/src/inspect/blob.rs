@@ -10,7 +10,9 @@ use erofs_unpack_core::unpack::{SNIFF_SIZE, Sniffed, sniff};
 use erofs_unpack_core::{At, Code, Error, Limits};
 use serde::Serialize;
 
+use super::Options;
 use crate::error::HostError;
+use crate::image_file::{admit, compressed_there, ends, find};
 use crate::report::SuperblockReport;
 use crate::source::BlobReader;
 
@@ -31,13 +33,20 @@ pub struct BlobReport {
     /// What unknown content looks like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<&'static str>,
+    /// The byte of the file where an EROFS image starts, where none starts with the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_offset: Option<u64>,
     /// The superblock of an EROFS image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superblock: Option<SuperblockReport>,
 }
 
-pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobReport, HostError> {
+pub(super) fn inspect(mut blob: BlobReader, options: &Options) -> Result<BlobReport, HostError> {
+    let limits = &options.limits;
     let place = blob.place().to_owned();
+    if let Some(offset) = options.offset {
+        blob.start_at(offset)?;
+    }
     let size = blob.length();
     let start = blob
         .peek(SNIFF_SIZE)
@@ -46,25 +55,39 @@ pub(super) fn inspect(mut blob: BlobReader, limits: &Limits) -> Result<BlobRepor
         Sniffed::Compressed(compression) => compression,
         _ => Compression::None,
     };
+    if compression != Compression::None
+        && let Some(offset) = options.offset
+    {
+        return Err(compressed_there(&place, offset, compression));
+    }
+    admit(&blob, limits)?;
     let head = decoded_head(&mut blob, compression, limits)?;
     let mut found = BlobReport {
         size,
         compression: compression.name(),
         content: "unknown",
         format: None,
+        image_offset: None,
         superblock: None,
     };
     match sniff(&head) {
         Sniffed::Erofs => {
             found.content = "erofs";
-            let superblock = superblock(&head);
-            let superblock = superblock.map_err(|error| HostError::refused(place, error))?;
-            found.superblock = Some(SuperblockReport::of(&superblock));
+            let superblock = superblock(&head, limits);
+            let refused = |error| HostError::refused(&place, error);
+            found.superblock = Some(SuperblockReport::of(&superblock.map_err(refused)?));
+            if let (Compression::None, Some(size), true) = (compression, size, ends(&blob)) {
+                limits.admit_image(size).map_err(refused)?;
+            }
         }
         Sniffed::Tar => found.content = "tar",
         Sniffed::Zeros => found.content = "zeros",
         Sniffed::Foreign(format) => found.format = Some(format),
         Sniffed::Compressed(_) | Sniffed::Unknown => {}
+    }
+    if found.content != "erofs" && compression == Compression::None {
+        let base = options.offset.unwrap_or(0);
+        found.image_offset = find(&blob).map(|offset| offset.saturating_add(base));
     }
     Ok(found)
 }
@@ -75,8 +98,9 @@ pub(super) fn layer_superblock(
     compression: Compression,
     limits: &Limits,
 ) -> Result<Superblock, HostError> {
+    admit(&blob, limits)?;
     let head = decoded_head(&mut blob, compression, limits)?;
-    superblock(&head).map_err(|error| HostError::refused(blob.place(), error))
+    superblock(&head, limits).map_err(|error| HostError::refused(blob.place(), error))
 }
 
 /// The first decoded bytes of a blob.
@@ -115,7 +139,7 @@ fn decoded_head(
 }
 
 /// The superblock in the first bytes of an image.
-fn superblock(head: &[u8]) -> Result<Superblock, Error> {
+fn superblock(head: &[u8], limits: &Limits) -> Result<Superblock, Error> {
     let start = usize::try_from(SUPERBLOCK_OFFSET).unwrap_or(usize::MAX);
     let after = head.get(start..).unwrap_or_default();
     let Some((record, after)) = after.split_first_chunk::<SUPERBLOCK_SIZE>() else {
@@ -128,5 +152,6 @@ fn superblock(head: &[u8]) -> Result<Superblock, Error> {
     if let Some((slot, _)) = after.split_first_chunk() {
         superblock.read_extension(slot);
     }
+    superblock.check_size(limits.image_size, Code::ImageLimit)?;
     Ok(superblock)
 }

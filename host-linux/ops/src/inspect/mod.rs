@@ -24,6 +24,9 @@ pub use layout::{EntryReport, LayoutImageReport, LayoutReport};
 pub struct Options {
     /// Which image is shown in full, and how strictly it is read.
     pub select: Select,
+    /// The byte of a file where an image starts, as in
+    /// [`ImageFileOptions`](crate::image_file::ImageFileOptions).
+    pub offset: Option<u64>,
     /// What it may ask for.
     pub limits: Limits,
 }
@@ -55,7 +58,9 @@ pub struct Report {
 /// What refuses the documents on the way to the image that is meant, or the superblock of a lone
 /// image; [`HostError::Usage`] when no image or several are meant; what the system fails at.
 pub fn inspect(path: &Path, options: &Options) -> Result<Report, HostError> {
-    let source = Source::open(path, &options.select.source)?;
+    let mut how = options.select.source.clone();
+    how.blob |= options.offset.is_some();
+    let source = Source::open(path, &how)?;
     let mut report = Report {
         version: VERSION,
         command: "inspect",
@@ -65,6 +70,12 @@ pub fn inspect(path: &Path, options: &Options) -> Result<Report, HostError> {
         blob: None,
     };
     match source {
+        Source::Image(_) if options.offset.is_some() => {
+            return Err(HostError::Usage(format!(
+                "--offset: {} is an image layout, not one file",
+                shown(path)
+            )));
+        }
         Source::Image(source) => {
             report.kind = source.kind();
             report.layout = Some(layout::inspect(options, &source)?);
@@ -78,7 +89,7 @@ pub fn inspect(path: &Path, options: &Options) -> Result<Report, HostError> {
                         .into(),
                 ));
             }
-            report.blob = Some(blob::inspect(blob, &options.limits)?);
+            report.blob = Some(blob::inspect(blob, options)?);
         }
     }
     Ok(report)

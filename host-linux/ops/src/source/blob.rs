@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::error::HostError;
+use crate::report::shown;
 use crate::system::{File, FileExt as _};
 
 /// A part of a file: where it starts and how long it is, in bytes.
@@ -109,6 +111,45 @@ impl BlobReader {
             Origin::File { extent, .. } => Some((&extent.file, extent.offset)),
             Origin::Stream { .. } => None,
         }
+    }
+
+    /// Leaves out what is before this byte of the file: the blob starts there.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Usage`] for a stream, and when the file ends before.
+    pub(crate) fn start_at(&mut self, offset: u64) -> Result<(), HostError> {
+        let place = shown(&self.place);
+        let Origin::File { extent, .. } = &mut self.origin else {
+            return Err(HostError::Usage(format!(
+                "--offset: {place} is a stream: expected a file"
+            )));
+        };
+        let Some(length) = extent.length.checked_sub(offset) else {
+            let length = extent.length;
+            return Err(HostError::Usage(format!(
+                "--offset {offset}: {place} has {length} bytes"
+            )));
+        };
+        extent.offset = extent.offset.saturating_add(offset);
+        extent.length = length;
+        Ok(())
+    }
+
+    /// The first bytes of a blob that lies in a file, at most `length` of them, wherever the reader
+    /// is. `None` for a stream.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn start(&self, length: usize) -> io::Result<Option<Vec<u8>>> {
+        let Origin::File { extent, .. } = &self.origin else {
+            return Ok(None);
+        };
+        let mut start = vec![0; length];
+        let filled = extent.fill_at(&mut start, 0)?;
+        start.truncate(filled);
+        Ok(Some(start))
     }
 
     /// Its first bytes, at most `length` of them, without moving the reader. Of a stream they are

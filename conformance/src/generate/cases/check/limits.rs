@@ -9,9 +9,12 @@ use crate::manifest::{Level, Limits};
 
 /// Where the limits are stated.
 const LIMITS: (&str, &str) = ("security", "Limits");
+/// What the image declares, in bytes: all of it.
+const SIZE: u64 = 3584;
 
 pub(super) fn add(suite: &mut Suite, trees: &Trees) {
     let tree = &trees.tree;
+    assert_eq!(tree.made.image.0.len() as u64, SIZE);
     let id = |name: &str| format!("check-limit/{name}");
     let passes = |suite: &mut Suite, name: &str, text: &str, set: fn(&mut Limits)| {
         let draft = suite.check(&id(name), text, &tree.id, &tree.made.image.0);
@@ -41,6 +44,19 @@ pub(super) fn add(suite: &mut Suite, trees: &Trees) {
         "depth-enough",
         "A directory lies as deep as the limit.",
         |limits| limits.directory_depth = Some(1),
+    );
+    passes(
+        suite,
+        "image-enough",
+        "The image declares as many bytes as the limit.",
+        |limits| limits.image_size = Some(SIZE),
+    );
+    fails(
+        suite,
+        "image",
+        "The image declares more bytes than the limit.",
+        |limits| limits.image_size = Some(SIZE - 1),
+        (Code::ImageLimit, At::Image(1024 + 36)),
     );
     fails(
         suite,
