@@ -204,7 +204,7 @@ codes! {
     ObjectDigest = "object-digest", Mismatch, "object", "does not have the fs-verity digest that the image states";
     ContentEmpty = "content-empty", Truncated, "image", "is empty";
     ContentTar = "content-tar", Mismatch, "image", "is a tar archive, not an EROFS image";
-    ContentZeros = "content-zeros", Mismatch, "image", "has zeros at the start, and no EROFS superblock behind them";
+    ContentZeros = "content-zeros", Mismatch, "image", "has zeros at the start, where an EROFS image has its superblock";
     ContentForeign = "content-foreign", Mismatch, "image", "is of another format, not an EROFS image";
     ContentCompressed = "content-compressed", Mismatch, "image", "is compressed, though its media type says otherwise";
 

@@ -393,3 +393,24 @@ fn nothing_that_was_refused_stays_in_the_temporary_folder() {
     run.line(1);
     assert_eq!(names(&temporary).len(), 0);
 }
+
+#[test]
+fn a_limit_for_windows_that_cannot_be_kept_is_refused() {
+    let dir = Dir::new();
+    let source = dir.write("source", zstd(&image(1, 4)));
+    let told = |window: &str, more: &[&str]| {
+        let verify = ["unpack", "--verify-only", "--quiet", "--max-window", window];
+        run_with(program().args(verify).args(more).arg(&source), b"")
+    };
+    assert_eq!(told("1GiB", &[]).code(), 0);
+    assert_eq!(told("2GiB", &["--sandbox=none"]).code(), 0);
+    let sandboxed = told("2GiB", &[]);
+    if erofs_unpack_ops::Sandbox::AVAILABLE {
+        assert!(sandboxed.line(2).contains("give --sandbox=none too"));
+    } else {
+        assert_eq!(sandboxed.code(), 0);
+    }
+    let never = told("3GiB", &["--sandbox=none"]);
+    assert_eq!(never.code(), 2);
+    assert!(never.stderr.contains("no window of more than 2.00 GiB"));
+}
