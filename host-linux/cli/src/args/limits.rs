@@ -16,7 +16,7 @@ pub struct LimitArgs {
     /// Largest image, everything that follows it included
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_image_size: u64,
-    /// Largest window of a zstd frame; over 1 GiB only with --sandbox=none, at most 2 GiB
+    /// Largest window of a zstd frame: up to 2 GiB, in the sandbox up to 1 GiB
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = window, default_value = "128MiB")]
     pub max_window: u64,
     /// Most zstd frames or gzip members in a blob
