@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::FieldPath;
 use crate::oci::Digest;
 
 /// What sort of refusal an error is. The sorts call for different reactions, so they are
@@ -344,7 +345,7 @@ codes! {
 }
 
 /// Where an error was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum At {
     /// Nowhere in particular.
@@ -381,7 +382,7 @@ impl fmt::Display for At {
 }
 
 /// What was found or expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Value {
     /// Nothing that helps to state.
@@ -433,10 +434,11 @@ impl fmt::Display for Value {
 /// assert_eq!(error.kind(), Kind::Unsupported);
 /// assert_eq!(error.id(), "digest-algorithm");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     code: Code,
     at: At,
+    field: FieldPath,
     found: Value,
     expected: Value,
 }
@@ -448,6 +450,7 @@ impl Error {
         Self {
             code,
             at,
+            field: FieldPath::ROOT,
             found: Value::None,
             expected: Value::None,
         }
@@ -471,6 +474,13 @@ impl Error {
     #[must_use]
     pub const fn moved(mut self, at: At) -> Self {
         self.at = at;
+        self
+    }
+
+    /// The same error with the field of a JSON document that it is about.
+    #[must_use]
+    pub const fn in_field(mut self, field: FieldPath) -> Self {
+        self.field = field;
         self
     }
 
@@ -498,6 +508,13 @@ impl Error {
         self.at
     }
 
+    /// The field of a JSON document that it is about; the root when it is about no document, or
+    /// about all of one.
+    #[must_use]
+    pub const fn field(&self) -> FieldPath {
+        self.field
+    }
+
     /// What was found there.
     #[must_use]
     pub const fn found_value(&self) -> Value {
@@ -516,6 +533,9 @@ impl fmt::Display for Error {
         write!(f, "{}: {}", self.code.structure(), self.code.text())?;
         if self.at != At::Whole {
             write!(f, ", {}", self.at)?;
+        }
+        if !self.field.is_root() {
+            write!(f, " ({})", self.field)?;
         }
         match (self.found, self.expected) {
             (Value::None, Value::None) => Ok(()),
@@ -562,6 +582,13 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "gzip member: does not start with the gzip magic, at byte 0 of the blob: found 0x28b5"
+        );
+        let field = FieldPath::ROOT.field("layers").item(1).field("digest");
+        let error = Error::new(Code::DigestSyntax, At::Json(30)).in_field(field);
+        assert_eq!(
+            error.to_string(),
+            "digest: is not of the form algorithm:hex, at byte 30 of the document \
+             (layers[1].digest)"
         );
     }
 }

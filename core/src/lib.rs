@@ -55,12 +55,14 @@ pub mod check;
 pub mod codec;
 pub mod erofs;
 mod error;
+mod field_path;
 pub mod fsverity;
 mod limits;
 pub mod oci;
 pub mod unpack;
 
 pub use error::{At, Code, Error, Kind, Value};
+pub use field_path::FieldPath;
 pub use limits::Limits;
 
 /// The examples of the README, so that they are tested. The first needs nothing beyond the

@@ -524,6 +524,115 @@ fn a_document_is_verified_by_its_descriptor() {
     );
 }
 
+#[test]
+fn an_entry_that_cannot_be_used_says_nothing_of_its_siblings() {
+    let good = entry("good", "", "");
+    let index = |entries: &str| {
+        let document = format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#);
+        Index::parse(document.as_bytes(), &LIMITS)
+    };
+    let foreign = format!("blake3:{}", "ab".repeat(32));
+    let bad = format!(
+        r#"{{"mediaType":"{MANIFEST}","digest":"{foreign}","size":2,
+        "platform":{{"os":"linux","architecture":"arm64"}},
+        "annotations":{{"org.opencontainers.image.ref.name":"v2"}}}}"#
+    );
+    let found = index(&format!("{good},{bad}")).unwrap();
+    assert_eq!(found.manifests.len(), 1);
+    let [unusable] = &found.unusable[..] else {
+        panic!("{:?}", found.unusable);
+    };
+    assert_eq!(
+        (unusable.number, &unusable.names[..]),
+        (1, &["v2".to_owned()][..])
+    );
+    let error = unusable.error;
+    assert_eq!(error.code(), Code::DigestAlgorithm);
+    assert_eq!(error.field().to_string(), "manifests[1].digest");
+    let text = format!(r#"{{"schemaVersion":2,"manifests":[{good},{bad}]}}"#);
+    let end = text.find(&foreign).unwrap() + foreign.len();
+    assert_eq!(error.at(), At::Json(end as u64));
+    // It is refused where it is the one that is meant.
+    let platform = |text| Platform::parse(text).unwrap();
+    assert_eq!(found.unusable_for(Some("v2"), None), Some(error));
+    assert_eq!(found.unusable_for(Some("v1"), None), None);
+    assert_eq!(
+        found.unusable_for(None, Some(&platform("linux/amd64"))),
+        None
+    );
+    let alone = index(&bad).unwrap();
+    let refused = |text| alone.select(&platform(text)).unwrap_err().code();
+    assert_eq!(refused("linux/arm64"), Code::DigestAlgorithm);
+    assert_eq!(refused("linux/amd64"), Code::PlatformNone);
+    // What cannot be told of it is no reason to pass it by.
+    let other = r#"{"digest":5,"platform":"x","annotations":{"a":1}}"#;
+    let found = index(other).unwrap();
+    assert_eq!(found.unusable[0].names, [""; 0]);
+    assert_eq!(found.unusable[0].platform, None);
+    assert_eq!(found.unusable[0].error.code(), Code::JsonType);
+    // What makes two readers see two documents, or breaks a limit, refuses the index.
+    for (entries, code) in [
+        (r#"{"digest":"a","digest":"b"}"#, Code::JsonDuplicateKey),
+        (r#"{"Digest":"a"}"#, Code::JsonKeyCase),
+        (r#"{"platform":{"a":1,"a":1}}"#, Code::JsonDuplicateKey),
+        (r#"{"digest":"\ud800"}"#, Code::JsonSyntax),
+    ] {
+        let error = index(&format!("{good},{entries}")).unwrap_err();
+        assert_eq!(error.code(), code, "{entries}");
+        assert!(
+            error.field().to_string().starts_with("manifests[1]"),
+            "{error}"
+        );
+    }
+    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(30), "]".repeat(30));
+    assert_eq!(index(&deep).unwrap_err().code(), Code::JsonDepth);
+    let mut limits = LIMITS;
+    limits.json_members = 9;
+    let many = vec!["null"; 10].join(",");
+    let document = format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#);
+    let error = Index::parse(document.as_bytes(), &limits).unwrap_err();
+    assert_eq!(error.code(), Code::JsonMembers);
+    assert_eq!(error.at(), At::Json(32 + 9 * 5));
+}
+
+#[test]
+fn an_error_names_its_field() {
+    let named = |document: &str| {
+        let error = Document::parse(document.as_bytes(), None, &LIMITS).unwrap_err();
+        error.field().to_string()
+    };
+    let layer = descriptor(ZSTD, "x", &[]);
+    let bad = layer.replacen("sha256:", "md5:", 1);
+    assert_eq!(
+        named(&manifest_of(&[layer.clone(), bad])),
+        "layers[1].digest"
+    );
+    let bad = layer.replacen("\"size\"", "\"annotations\":{\"a\":[]},\"size\"", 1);
+    assert_eq!(named(&manifest_of(&[bad])), "layers[0].annotations");
+    assert_eq!(named(r#"{"schemaVersion":"2"}"#), "schemaVersion");
+    assert_eq!(named(r#"{"x":{"y":}}"#), "");
+    assert_eq!(named(r#"{"layers":[{"size":}]}"#), "layers[0].size");
+    let error = Config::parse(br#"{"rootfs":{"diff_ids":["sha256:0"]}}"#, &LIMITS);
+    assert_eq!(error.unwrap_err().field().to_string(), "rootfs.diff_ids[0]");
+}
+
+#[test]
+fn null_is_an_empty_list() {
+    let index = Index::parse(br#"{"schemaVersion":2,"manifests":null}"#, &LIMITS).unwrap();
+    assert_eq!((index.manifests.len(), index.unusable.len()), (0, 0));
+    let layers = manifest_of(&[]).replacen("[]", "null", 1);
+    let error = Document::parse(layers.as_bytes(), None, &LIMITS).unwrap_err();
+    assert_eq!(error.code(), Code::ManifestEmpty);
+    // It is there all the same: who looks for the key sees an index.
+    let both = layers.replacen("\"layers\":", "\"manifests\":null,\"layers\":", 1);
+    let error = Document::parse(both.as_bytes(), None, &LIMITS).unwrap_err();
+    assert_eq!(error.code(), Code::DocumentAmbiguous);
+    let config = Config::parse(br#"{"rootfs":{"type":"layers","diff_ids":null}}"#, &LIMITS);
+    assert_eq!(config.unwrap().diff_ids, None);
+    let config = Config::parse(br#"{"rootfs":null,"os.features":null}"#, &LIMITS);
+    assert_eq!(config.unwrap(), Config::default());
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -187,6 +187,86 @@ fn layouts_that_do_not_hold_together() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_used_is_named_and_passed_over() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let layers = three_layers();
+    let name = |name: &str| json!({"org.opencontainers.image.ref.name": name});
+    let platform = |architecture: &str| json!({"os": "linux", "architecture": architecture});
+    let good = json!({"annotations": name("v1"), "platform": platform("amd64")});
+    layout.add(&layers, good);
+    let foreign = format!("blake3:{}", "ab".repeat(32));
+    let entry = json!({"mediaType": MANIFEST, "digest": foreign, "size": 9});
+    let bad = json!({"annotations": name("v2"), "platform": platform("riscv64")});
+    layout.add_entry(entry.clone(), bad);
+    let unpack = |more: &[&str]| {
+        let args = args!["unpack", layout.path, "--verify-only"];
+        run([args, more.iter().map(OsString::from).collect()].concat())
+    };
+    for run in [unpack(&[]), unpack(&["--ref", "v1"])] {
+        assert_eq!(run.code(), 0, "{}", run.stderr);
+        let line = run.stderr.trim_end();
+        assert!(line.contains("warning: an entry of the index is passed over: digest: names an"));
+        assert!(line.contains("(manifests[1].digest)"), "{line}");
+    }
+    let text =
+        "SOURCE/index.json: digest: names an algorithm other than sha256 and sha512, at byte";
+    for run in [
+        unpack(&["--ref", "v2"]),
+        unpack(&["--platform", "linux/riscv64"]),
+        unpack(&["--ref", "v2", "--platform", "linux/riscv64"]),
+    ] {
+        let line = run.line(1).replace(layout.path.to_str().unwrap(), "SOURCE");
+        assert!(line.starts_with(text), "{line}");
+    }
+    let json = run(args![
+        "unpack",
+        layout.path,
+        "--ref=v2",
+        "--verify-only",
+        "--json"
+    ]);
+    assert_eq!(json.json()["error"]["field"], "manifests[1].digest");
+    let shown = run(args!["inspect", layout.path]);
+    assert!(
+        shown.text().contains("manifests[1].digest"),
+        "{}",
+        shown.text()
+    );
+    // Many are not told one by one.
+    for _ in 0..20 {
+        layout.add_entry(entry.clone(), json!({}));
+    }
+    let many = run(args!["unpack", layout.path, "--ref=v1", "--verify-only"]);
+    assert_eq!(many.stderr.lines().count(), 9, "{}", many.stderr);
+    assert!(
+        many.stderr
+            .contains("13 more entries of the index are passed over")
+    );
+}
+
+#[test]
+fn the_only_image_for_the_host_is_not_replaced_by_one_for_another() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let here = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        other => other,
+    };
+    let platform = |architecture: &str| json!({"os": "linux", "architecture": architecture});
+    layout.add(&three_layers(), json!({"platform": platform("mips64le")}));
+    let foreign = json!({"mediaType": MANIFEST, "digest": "blake3:00", "size": 9});
+    layout.add_entry(foreign, json!({"platform": platform(here)}));
+    let run = run(args!["unpack", layout.path, "--verify-only"]);
+    assert!(
+        run.line(1).contains("(manifests[1].digest)"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn a_refusal_outranks_a_failure_of_the_environment() {
     let dir = Dir::new();
     let mut layers = three_layers();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use erofs_unpack_core::Error;
 use erofs_unpack_core::oci::{
-    self, Config, Document, Index, Manifest, MediaType, Plan, Platform, parse_layout,
+    self, Config, Document, Index, Manifest, MediaType, Plan, Platform, Unusable, parse_layout,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -64,6 +64,13 @@ pub(super) fn select(input: &SelectInput, folder: &Path) -> Reading {
         let index = Index::parse(&document, &erofs_unpack_core::Limits::DEFAULT)?;
         let entry = index.select(&platform)?;
         let place = index.manifests.iter().position(|other| other == entry);
+        let place = place.map(|place| {
+            // Those that cannot be used are counted too.
+            let before = |place: usize, unusable: &Unusable| {
+                place + usize::from(unusable.number as usize <= place)
+            };
+            index.unusable.iter().fold(place, before)
+        });
         Ok(outputs(json!({
             // From 1, as layers are counted.
             "entry": place.map(|place| place + 1),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::de::MapAccess;
 
-use super::json::{Fields, List, Members, Object, Skip, Text, missing, owned};
+use super::json::{Fields, List, Members, Object, OrNull, Skip, Text, missing, owned};
 use super::platform::strings;
 use super::{Digest, FEATURE_EROFS};
 use crate::{At, Code, Error, Limits, Value};
@@ -73,7 +73,10 @@ impl Fields for ConfigFields {
             "architecture" => self.0.architecture = members.value(Text(owned))?,
             "variant" => self.0.variant = members.value(Text(owned))?,
             "os.features" => self.0.os_features = strings(members)?,
-            "rootfs" => self.0.diff_ids = members.value(Object::<RootfsFields>::new())?,
+            "rootfs" => {
+                let rootfs = members.value(OrNull(Object::<RootfsFields>::new()))?;
+                self.0.diff_ids = rootfs.flatten();
+            }
             _ => members.value(Skip)?,
         }
         Ok(())
@@ -107,11 +110,11 @@ impl Fields for RootfsFields {
             }))?;
         } else {
             let most = members.limits().layers;
-            self.diff_ids = Some(members.value(List {
+            self.diff_ids = members.value(OrNull(List {
                 item: || Text(Digest::parse),
                 most,
                 code: Code::ManifestLayers,
-            })?);
+            }))?;
         }
         Ok(())
     }

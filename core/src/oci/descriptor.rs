@@ -8,7 +8,8 @@ use base64ct::{Base64, Encoding};
 use serde::de::MapAccess;
 
 use super::json::{
-    Entries, Fields, List, Members, Number, Numeral, Object, Text, missing, no_memory, owned,
+    Entries, Fields, List, Members, Number, Numeral, Object, OrNull, Text, missing, no_memory,
+    owned,
 };
 use super::platform::{PlatformFields, strings};
 use super::{Digest, ErofsAnnotations, MediaType, Platform};
@@ -85,15 +86,15 @@ impl Fields for DescriptorFields {
             "urls" => self.urls = strings(members)?,
             "annotations" => {
                 let (annotations, erofs) = (&mut self.annotations, &mut self.erofs);
-                members.value(Entries(|key: &str, value: &str| {
+                members.value(OrNull(Entries(|key: &str, value: &str| {
                     erofs.set(key, value)?;
                     annotations.insert(owned(key)?, owned(value)?);
                     Ok(())
-                }))?;
+                })))?;
             }
             "data" => self.data = Some(members.value(Text(base64))?),
             "artifactType" => self.artifact_type = Some(members.value(Text(owned))?),
-            _ => self.platform = Some(members.value(Object::<PlatformFields>::new())?),
+            _ => self.platform = members.value(OrNull(Object::<PlatformFields>::new()))?,
         }
         Ok(())
     }
@@ -118,17 +119,18 @@ impl Fields for DescriptorFields {
     }
 }
 
-/// Reads an array of descriptors.
+/// Reads an array of descriptors, or `null` for none.
 pub(super) fn descriptors<'de, A: MapAccess<'de>>(
     members: &mut Members<'_, 'de, A>,
     most: u32,
     code: Code,
 ) -> Result<Vec<Descriptor>, A::Error> {
-    members.value(List {
+    let list = List {
         item: Object::<DescriptorFields>::new,
         most,
         code,
-    })
+    };
+    members.value(OrNull(list)).map(Option::unwrap_or_default)
 }
 
 /// Reads a size: a whole number from 0 to 2^63 - 1, which is what Go's `int64` holds.
@@ -292,11 +294,13 @@ mod tests {
                 Code::DigestLength,
             ),
             (r#","annotations":{"k":1}"#, Code::JsonType),
+            (r#","annotations":{"k":null}"#, Code::JsonType),
+            (r#","artifactType":null"#, Code::JsonType),
+            (r#","data":null"#, Code::JsonType),
             (
                 r#","annotations":{"k":"1","k":"1"}"#,
                 Code::JsonDuplicateKey,
             ),
-            (r#","annotations":null"#, Code::JsonType),
             (r#","urls":"x""#, Code::JsonType),
             (r#","Size":5"#, Code::JsonKeyCase),
             (r#","size":5"#, Code::JsonDuplicateKey),
@@ -317,6 +321,14 @@ mod tests {
         );
         let error = parse(r#"{"digest":"md5:0"}"#).unwrap_err();
         assert_eq!(error.code(), Code::DigestAlgorithm);
+    }
+
+    #[test]
+    fn null_is_no_map_and_no_list() {
+        let descriptor = with("5", r#","annotations":null,"urls":null,"platform":null"#);
+        assert_eq!(descriptor, with("5", ""));
+        let platform = r#","platform":{"os":"a","architecture":"b","os.features":null}"#;
+        assert!(with("5", platform).unwrap().platform.is_some());
     }
 
     #[test]

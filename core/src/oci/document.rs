@@ -9,10 +9,14 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::de::MapAccess;
+use serde::de::{MapAccess, SeqAccess};
 
 use super::descriptor::{Descriptor, DescriptorFields, descriptors};
-use super::json::{Entries, Fields, Members, Number, Numeral, Object, Skip, Text, missing, owned};
+use super::json::{
+    Apart, Entries, Fields, Items, Members, Number, Numeral, Object, OrNull, Shape, Skip, Text,
+    missing, no_memory, owned,
+};
+use super::platform::PlatformFields;
 use super::{MediaKind, MediaType, Platform, Rank};
 use crate::{At, Code, Error, Limits, Value};
 
@@ -39,10 +43,31 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Index {
-    /// The entries, in their order.
+    /// The entries, in their order, all but [`Self::unusable`].
     pub manifests: Vec<Descriptor>,
+    /// The entries that cannot be used, in their order.
+    pub unusable: Vec<Unusable>,
     /// Annotations of the index itself.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// An entry of an index that cannot be used: its digest is of an algorithm that is not known, its
+/// media type is none, or the like.
+///
+/// It says nothing about its siblings, so they are used without it (`descriptor.md`, "Digests":
+/// implementations should let pass what they do not support). What makes two readers see two
+/// documents is not among them: a key twice in an entry refuses the whole index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unusable {
+    /// Its place among all entries, from 0.
+    pub number: u32,
+    /// The names of an image that it has, as far as they can be read.
+    pub names: Vec<String>,
+    /// Its platform, where that can be read.
+    pub platform: Option<Platform>,
+    /// Why it cannot be used.
+    pub error: Error,
 }
 
 /// A manifest or an index.
@@ -109,6 +134,23 @@ impl Index {
         }
     }
 
+    /// The error of an entry that cannot be used and that may be the one that is meant: of this
+    /// name, where there is one, and for this platform, where there is one.
+    ///
+    /// To be told where no other entry is the one that is meant.
+    #[must_use]
+    pub fn unusable_for(&self, name: Option<&str>, wanted: Option<&Platform>) -> Option<Error> {
+        let fits = |entry: &&Unusable| {
+            let named = name.is_none_or(|name| entry.names.iter().any(|other| other == name));
+            let platform = match (wanted, &entry.platform) {
+                (Some(wanted), Some(platform)) => wanted.rank(platform).is_some(),
+                _ => true,
+            };
+            named && platform
+        };
+        self.unusable.iter().find(fits).map(|entry| entry.error)
+    }
+
     /// The entries that can be images: not those that only describe another one.
     pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
         self.manifests.iter().filter(|entry| {
@@ -128,7 +170,8 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Code::PlatformNone`] when none fits.
+    /// [`Code::PlatformNone`] when none fits; the error of an entry that cannot be used, where
+    /// that one may fit.
     pub fn select(&self, wanted: &Platform) -> Result<&Descriptor, Error> {
         let mut best: Option<((Option<Rank>, bool), &Descriptor)> = None;
         for entry in self.images() {
@@ -149,8 +192,9 @@ impl Index {
                 best = Some((key, entry));
             }
         }
+        let none = Error::new(Code::PlatformNone, At::Whole);
         best.map(|(_, entry)| entry)
-            .ok_or(Error::new(Code::PlatformNone, At::Whole))
+            .ok_or_else(|| self.unusable_for(None, Some(wanted)).unwrap_or(none))
     }
 }
 
@@ -219,7 +263,7 @@ struct DocumentFields {
     media_type: Option<MediaType>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
+    manifests: Option<EntryList>,
     annotations: BTreeMap<String, String>,
     /// The layers of Docker's first schema.
     old_layers: bool,
@@ -256,17 +300,19 @@ impl Fields for DocumentFields {
             }
             "manifests" => {
                 let most = members.limits().json_members;
-                self.manifests = Some(descriptors(members, most, Code::JsonMembers)?);
+                let list = members.value(OrNull(IndexEntries { most }))?;
+                self.manifests = Some(list.unwrap_or_default());
             }
             "subject" => {
-                members.value(Object::<DescriptorFields>::new())?;
+                // Nobody follows it here, so it need not be one that could be followed.
+                let _ = members.value_apart(OrNull(Object::<DescriptorFields>::new()))?;
             }
             "annotations" => {
                 let annotations = &mut self.annotations;
-                members.value(Entries(|key: &str, value: &str| {
+                members.value(OrNull(Entries(|key: &str, value: &str| {
                     annotations.insert(owned(key)?, owned(value)?);
                     Ok(())
-                }))?;
+                })))?;
             }
             "fsLayers" => {
                 self.old_layers = true;
@@ -297,7 +343,8 @@ impl Fields for DocumentFields {
         }
         let found = if let Some(manifests) = self.manifests {
             let index = Index {
-                manifests,
+                manifests: manifests.usable,
+                unusable: manifests.unusable,
                 annotations: self.annotations,
             };
             (MediaKind::Index, Document::Index(index))
@@ -318,6 +365,114 @@ impl Fields for DocumentFields {
             Some(stated) if stated.kind() != found.0 => Err(wrong_kind(found.0)),
             _ => Ok(found.1),
         }
+    }
+}
+
+/// The entries of an index.
+#[derive(Default)]
+struct EntryList {
+    usable: Vec<Descriptor>,
+    unusable: Vec<Unusable>,
+}
+
+/// The array of the entries of an index, each read by itself.
+struct IndexEntries {
+    most: u32,
+}
+
+impl<'de> Shape<'de> for IndexEntries {
+    type Value = EntryList;
+    const EXPECTED: &'static str = "an array";
+
+    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<EntryList, A::Error> {
+        let mut list = EntryList::default();
+        let mut number = 0_u32;
+        while let Some(item) = items.next_apart()? {
+            let place = usize::try_from(number).unwrap_or(usize::MAX);
+            if number >= self.most {
+                let fault = Error::new(Code::JsonMembers, At::Whole);
+                return items.refuse_apart(item, fault.expected(Value::AtMost(self.most.into())));
+            }
+            let kept = match items.read_apart(place, item, Object::<DescriptorFields>::new())? {
+                Ok(entry) => list.usable.try_reserve(1).map(|()| list.usable.push(entry)),
+                Err(error) => {
+                    let unusable = unusable(items, number, item, error)?;
+                    list.unusable
+                        .try_reserve(1)
+                        .map(|()| list.unusable.push(unusable))
+                }
+            };
+            items.check(kept.map_err(no_memory))?;
+            number = number.saturating_add(1);
+        }
+        Ok(list)
+    }
+}
+
+/// What can be read of an entry that cannot be used.
+fn unusable<'de, A: SeqAccess<'de>>(
+    items: &Items<'_, A>,
+    number: u32,
+    item: Apart<'de>,
+    error: Error,
+) -> Result<Unusable, A::Error> {
+    let place = usize::try_from(number).unwrap_or(usize::MAX);
+    let names = items.read_apart(place, item, Object::<EntryNames>::new())?;
+    let platform = items.read_apart(place, item, Object::<EntryPlatform>::new())?;
+    Ok(Unusable {
+        number,
+        names: names.unwrap_or_default(),
+        platform: platform.unwrap_or_default(),
+        error,
+    })
+}
+
+/// The names of an entry, whatever else it says.
+#[derive(Default)]
+struct EntryNames(Vec<String>);
+
+impl Fields for EntryNames {
+    type Value = Vec<String>;
+    const NAMES: &'static [&'static str] = &["annotations"];
+
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        _name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        members.value(OrNull(Entries(|key: &str, value: &str| {
+            if [REF_NAME, CONTAINERD_NAME].contains(&key) {
+                self.0.push(owned(value)?);
+            }
+            Ok(())
+        })))?;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<String>, Error> {
+        Ok(self.0)
+    }
+}
+
+/// The platform of an entry, whatever else it says.
+#[derive(Default)]
+struct EntryPlatform(Option<Platform>);
+
+impl Fields for EntryPlatform {
+    type Value = Option<Platform>;
+    const NAMES: &'static [&'static str] = &["platform"];
+
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        _name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        self.0 = members.value(OrNull(Object::<PlatformFields>::new()))?;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<Platform>, Error> {
+        Ok(self.0)
     }
 }
 

@@ -7,7 +7,8 @@
 //! matches names without regard to case (`encoding/json`, "preferring exact matches"), so
 //! that `Layers` means `layers` to it and nothing to others.
 //!
-//! `null` is a wrong type for every field that is read. Size, depth and members are bounded by
+//! `null` stands for a map or a list that may be absent ([`OrNull`]); for every other field that
+//! is read it is a wrong type. Size, depth and members are bounded by
 //! [`Limits`]; so the memory is too: strings are taken from the document, and what is not read
 //! leaves only the keys of the objects that are open.
 
@@ -21,9 +22,10 @@ use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
-pub(super) use self::shapes::{Entries, Fields, List, Numeral, Object, Skip, Text};
-use crate::{At, Code, Error, Limits, Value};
+pub(super) use self::shapes::{Entries, Fields, List, Numeral, Object, OrNull, Skip, Text};
+use crate::{At, Code, Error, FieldPath, Limits, Value};
 
 /// The depth that serde_json itself refuses, less what it takes to name our limit first.
 const DEEPEST: u32 = 126;
@@ -48,23 +50,27 @@ pub(super) fn read<'de, S: Shape<'de>>(
     }
     let reader = Reader {
         limits,
+        document,
         depth: Cell::new(0),
+        field: Cell::new(FieldPath::ROOT),
         fault: Cell::new(None),
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
-    let seed = Seed {
-        reader: &reader,
-        shape,
-    };
-    let result = seed.deserialize(&mut deserializer);
-    let result = result.and_then(|value| deserializer.end().map(|()| value));
-    result.map_err(|error| {
-        let at = offset(document, &error);
-        match reader.fault.get() {
-            Some((fault, place)) => fault.moved(At::Json(place.before(document, at))),
-            None => Error::new(Code::JsonSyntax, At::Json(at)),
-        }
-    })
+    reader.run(document, shape)
+}
+
+/// Whether a fault is one of the document as a whole, wherever in it: another reader would see
+/// another document, or none, or our limits are broken.
+const fn is_of_document(code: Code) -> bool {
+    matches!(
+        code,
+        Code::JsonSyntax
+            | Code::JsonDuplicateKey
+            | Code::JsonKeyCase
+            | Code::JsonSize
+            | Code::JsonDepth
+            | Code::JsonMembers
+            | Code::JsonMemory
+    )
 }
 
 /// What a fault of ours is at.
@@ -74,6 +80,8 @@ enum Place {
     Last,
     /// The array or object whose first byte was read last.
     Opening,
+    /// This byte.
+    Byte(u64),
 }
 
 impl Place {
@@ -85,7 +93,11 @@ impl Place {
         let is_there = |byte: &u8| match self {
             Self::Last => !byte.is_ascii_whitespace(),
             Self::Opening => matches!(byte, b'[' | b'{'),
+            Self::Byte(_) => true,
         };
+        if let Self::Byte(place) = self {
+            return place;
+        }
         read.iter()
             .rposition(is_there)
             .map_or(at, |place| place as u64)
@@ -117,13 +129,75 @@ fn offset(document: &[u8], error: &serde_json::Error) -> u64 {
 /// What all values of one document share.
 struct Reader<'l> {
     limits: &'l Limits,
+    document: &'l [u8],
     depth: Cell<u32>,
+    /// The field that is being read. After a fault it stays where that is.
+    field: Cell<FieldPath>,
     /// The first fault that is ours, which serde's errors cannot carry.
     fault: Cell<Option<(Error, Place)>>,
 }
 
 impl Reader<'_> {
+    /// Reads all of the document.
+    fn run<'de, S: Shape<'de>>(&self, document: &'de [u8], shape: S) -> Result<S::Value, Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(document);
+        let seed = Seed {
+            reader: self,
+            shape,
+        };
+        let result = seed.deserialize(&mut deserializer);
+        let result = result.and_then(|value| deserializer.end().map(|()| value));
+        result.map_err(|error| {
+            let at = offset(document, &error);
+            match self.fault.get() {
+                Some((fault, place)) => fault.moved(At::Json(place.before(document, at))),
+                None => Error::new(Code::JsonSyntax, At::Json(at)).in_field(self.field.get()),
+            }
+        })
+    }
+
+    /// Reads a value of the document by itself: what is wrong with it, and not with the document,
+    /// is given back beside what it was to be read into.
+    fn apart<'de, S: Shape<'de>, E: serde::de::Error>(
+        &self,
+        value: Apart<'de>,
+        shape: S,
+    ) -> Result<Result<S::Value, Error>, E> {
+        let text = value.0.get().as_bytes();
+        let start = self.start_of(value);
+        let inner = Reader {
+            limits: self.limits,
+            document: text,
+            depth: Cell::new(self.depth.get()),
+            field: Cell::new(self.field.get()),
+            fault: Cell::new(None),
+        };
+        let error = match inner.run(text, shape) {
+            Ok(value) => return Ok(Ok(value)),
+            Err(error) => error,
+        };
+        let at = match error.at() {
+            At::Json(at) => at.saturating_add(start),
+            _ => start,
+        };
+        if is_of_document(error.code()) {
+            return Err(self.fail(error, Place::Byte(at)));
+        }
+        Ok(Err(error.moved(At::Json(at))))
+    }
+
+    /// The byte of the document where a value starts: its text is a part of the document's.
+    fn start_of(&self, value: Apart<'_>) -> u64 {
+        let text = value.0.get().as_ptr().addr();
+        text.saturating_sub(self.document.as_ptr().addr()) as u64
+    }
+
     fn fail<E: serde::de::Error>(&self, fault: Error, place: Place) -> E {
+        let field = match fault.field() {
+            FieldPath::ROOT => self.field.get(),
+            known => known,
+        };
+        let fault = fault.in_field(field);
         self.fault.set(self.fault.get().or(Some((fault, place))));
         E::custom("refused")
     }
@@ -248,7 +322,40 @@ impl<'de, A: SeqAccess<'de>> Items<'_, A> {
             shape,
         })
     }
+
+    /// The next item as it is written.
+    pub(super) fn next_apart(&mut self) -> Result<Option<Apart<'de>>, A::Error> {
+        self.items.next_element().map(|item| item.map(Apart))
+    }
+
+    /// Refuses the document for an item of which nothing was read, at its first byte.
+    pub(super) fn refuse_apart<T>(&self, item: Apart<'de>, fault: Error) -> Result<T, A::Error> {
+        let at = self.reader.start_of(item);
+        Err(self.reader.fail(fault, Place::Byte(at)))
+    }
+
+    pub(super) fn check<T>(&self, result: Result<T, Error>) -> Result<T, A::Error> {
+        self.reader.check(result)
+    }
+
+    /// Reads an item by itself; see [`Reader::apart`].
+    pub(super) fn read_apart<S: Shape<'de>>(
+        &self,
+        number: usize,
+        item: Apart<'de>,
+        shape: S,
+    ) -> Result<Result<S::Value, Error>, A::Error> {
+        let array = self.reader.field.get();
+        self.reader.field.set(array.item(number));
+        let read = self.reader.apart(item, shape)?;
+        self.reader.field.set(array);
+        Ok(read)
+    }
 }
+
+/// A value of the document that is read by itself, perhaps more than once.
+#[derive(Clone, Copy)]
+pub(super) struct Apart<'de>(&'de RawValue);
 
 /// The members of an object that is being read.
 pub(super) struct Members<'r, 'de, A> {
@@ -301,6 +408,16 @@ impl<'de, A: MapAccess<'de>> Members<'_, 'de, A> {
             reader: self.reader,
             shape,
         })
+    }
+
+    /// The same, when what is wrong with the value is not wrong with the document; see
+    /// [`Reader::apart`].
+    pub(super) fn value_apart<S: Shape<'de>>(
+        &mut self,
+        shape: S,
+    ) -> Result<Result<S::Value, Error>, A::Error> {
+        let value = self.map.next_value().map(Apart)?;
+        self.reader.apart(value, shape)
     }
 
     /// The limits that the document is read with.

@@ -152,6 +152,12 @@ pub enum Warning {
     /// The image of this layer (0 for one by itself) has something that containerd's own reader
     /// refuses.
     ContainerdReader(u32, &'static str),
+    /// An entry of an index on the way to the image cannot be used, for this reason, and is not
+    /// needed ([`Unusable`](super::Unusable)). [`plan`] sees no index: who has chosen the image
+    /// adds it.
+    Entry(Error),
+    /// There are so many more of those.
+    MoreEntries(u32),
 }
 
 impl Warning {
@@ -170,6 +176,7 @@ impl Warning {
             Self::OsFeatures => "os-features",
             Self::DiffIds(_) => "diff-ids",
             Self::ContainerdReader(..) => "containerd-reader",
+            Self::Entry(_) | Self::MoreEntries(_) => "index-entry",
         }
     }
 }
@@ -197,6 +204,10 @@ impl fmt::Display for Warning {
                     " has {what}, which the kernel reads, but not what looks up users in containerd \
                      2.4: it starts no container from it; make the image without, and compress the layer"
                 )
+            }
+            Self::Entry(error) => write!(f, "an entry of the index is passed over: {error}"),
+            Self::MoreEntries(count) => {
+                write!(f, "{count} more entries of the index are passed over")
             }
         }
     }

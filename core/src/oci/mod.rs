@@ -27,7 +27,7 @@ pub use config::Config;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher};
 #[cfg(feature = "alloc")]
-pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, parse_layout};
+pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, Unusable, parse_layout};
 #[cfg(feature = "alloc")]
 pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, plan};
 pub use media_type::{

@@ -10,7 +10,7 @@ use core::fmt;
 
 use serde::de::MapAccess;
 
-use super::json::{Fields, List, Members, Text, missing, owned};
+use super::json::{Fields, List, Members, OrNull, Text, missing, owned};
 use crate::{At, Code, Error, Value};
 
 /// The feature of the operating system that says "can mount EROFS layers" (draft, 5.4).
@@ -285,16 +285,17 @@ impl Fields for PlatformFields {
     }
 }
 
-/// Reads an array of strings.
+/// Reads an array of strings, or `null` for none.
 pub(super) fn strings<'de, A: MapAccess<'de>>(
     members: &mut Members<'_, 'de, A>,
 ) -> Result<Vec<String>, A::Error> {
     let most = members.limits().json_members;
-    members.value(List {
+    let list = List {
         item: || Text(owned),
         most,
         code: Code::JsonMembers,
-    })
+    };
+    members.value(OrNull(list)).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

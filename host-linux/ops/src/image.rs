@@ -1,10 +1,11 @@
 //! From a layout to the layers of one image in it.
 
+use core::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::oci::{
     Algorithm, Config, Descriptor, Digest, Document, Index, Manifest, MediaKind, Plan, Platform,
-    Policy, parse_layout, plan,
+    Policy, Unusable, Warning, parse_layout, plan,
 };
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
@@ -36,7 +37,12 @@ pub struct Image {
     pub manifest: Manifest,
     /// The config, where the manifest has one that is a config.
     pub config: Option<Config>,
+    /// Why entries of the indexes on the way to it cannot be used; it was found without them.
+    pub passed_over: Vec<Error>,
 }
+
+/// The most entries of an index whose faults are told one by one.
+pub(crate) const TOLD_ENTRIES: usize = 8;
 
 impl Image {
     /// Finds the image that is meant and reads its documents, each verified by the digest that
@@ -66,6 +72,7 @@ impl Image {
             platform: &platform,
             anchor,
             limits,
+            passed_over: RefCell::default(),
         };
         let entry = choose(source, &index, selection, &mut search)?;
         let names: Vec<String> = entry.names().map(str::to_owned).collect();
@@ -100,6 +107,7 @@ impl Image {
             descriptor,
             manifest,
             config,
+            passed_over: search.passed_over.into_inner(),
         })
     }
 
@@ -114,8 +122,12 @@ impl Image {
         policy: Policy,
         limits: &Limits,
     ) -> Result<Plan, HostError> {
-        plan(&self.manifest, self.config.as_ref(), policy, limits)
-            .map_err(|error| HostError::refused(source.blob_place(&self.descriptor.digest), error))
+        let mut plan =
+            plan(&self.manifest, self.config.as_ref(), policy, limits).map_err(|error| {
+                HostError::refused(source.blob_place(&self.descriptor.digest), error)
+            })?;
+        plan.warnings.extend(passed_over(&self.passed_over));
+        Ok(plan)
     }
 
     /// The platform that the config states.
@@ -123,6 +135,15 @@ impl Image {
     pub fn platform(&self) -> Option<Platform> {
         self.config.as_ref().map(config_platform)
     }
+}
+
+/// What to say of entries that were passed over: of the first ones each by itself.
+pub(crate) fn passed_over(errors: &[Error]) -> impl Iterator<Item = Warning> {
+    let more = errors.len().saturating_sub(TOLD_ENTRIES);
+    let more = u32::try_from(more).ok().filter(|more| *more > 0);
+    let told = errors.iter().take(TOLD_ENTRIES).copied();
+    told.map(Warning::Entry)
+        .chain(more.map(Warning::MoreEntries))
 }
 
 /// The platform that a config states.
@@ -172,8 +193,15 @@ fn choose<'i>(
     {
         return Ok(entry);
     }
+    search.pass_over(index);
+    let reference = selection.reference.as_deref();
+    let place = || source.path().join("index.json");
     if entries.is_empty() {
-        return Err(not_found(source, index, selection));
+        // The one that is meant may be there and not be usable.
+        return Err(match index.unusable_for(reference, None) {
+            Some(error) => HostError::refused(place(), error),
+            None => not_found(source, index, selection),
+        });
     }
     // Several entries of one name, or without any, differ by their platforms.
     let names: Vec<Vec<&str>> = entries
@@ -189,18 +217,31 @@ fn choose<'i>(
             list.join(", ")
         )));
     }
-    // The only one is meant whatever the host is, unless the platform was asked for.
-    if entries.len() == 1 && selection.platform.is_none() {
+    // The only one is meant whatever the host is, unless the platform was asked for, or one that
+    // cannot be used is for the host.
+    let named_so = |entry: &Unusable| {
+        reference.is_none_or(|name| entry.names.iter().any(|other| other == name))
+    };
+    let rival = |entry: &Unusable| {
+        let platform = entry.platform.as_ref();
+        let fits = platform.is_some_and(|platform| search.platform.rank(platform).is_some());
+        fits && named_so(entry)
+    };
+    if entries.len() == 1 && selection.platform.is_none() && !index.unusable.iter().any(rival) {
         return Ok(entries.remove(0));
     }
     let one = Index::clone(index);
     let chosen = {
         let mut narrowed = one;
         narrowed.manifests.retain(|entry| entries.contains(&entry));
+        narrowed.unusable.retain(named_so);
         let chosen = narrowed.select(search.platform);
         chosen.map(|entry| entry.digest)
     }
-    .map_err(|error| refused_platform(source.path(), error, search.platform, &entries))?;
+    .map_err(|error| match error.code() {
+        Code::PlatformNone => refused_platform(source.path(), error, search.platform, &entries),
+        _ => HostError::refused(place(), error),
+    })?;
     entries
         .into_iter()
         .find(|entry| entry.digest == chosen)
@@ -268,9 +309,17 @@ struct Search<'a> {
     /// The digest that must be met on the way.
     anchor: Option<Digest>,
     limits: &'a Limits,
+    /// Why entries of the indexes on the way cannot be used.
+    passed_over: RefCell<Vec<Error>>,
 }
 
 impl Search<'_> {
+    /// Notes the entries of an index that cannot be used.
+    fn pass_over(&self, index: &Index) {
+        let errors = index.unusable.iter().map(|entry| entry.error);
+        self.passed_over.borrow_mut().extend(errors);
+    }
+
     /// The manifest that an entry leads to, and whether the anchor was met.
     fn manifest(
         &self,
@@ -289,6 +338,7 @@ impl Search<'_> {
                         .expected(Value::AtMost(self.limits.index_depth.into()));
                     return Err(refused(error));
                 }
+                self.pass_over(&index);
                 let pinned = index
                     .images()
                     .find(|entry| self.anchor == Some(entry.digest));

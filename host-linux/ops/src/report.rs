@@ -440,6 +440,9 @@ pub struct ErrorReport {
     /// with a nid and a byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<AtReport>,
+    /// The field of a JSON document, such as `manifests[2].annotations`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// What was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
@@ -490,6 +493,10 @@ impl ErrorReport {
             message: error.to_string(),
             place: error.place().map(shown),
             at: refusal.and_then(|error| AtReport::of(error.at())),
+            field: refusal
+                .map(|error| error.field())
+                .filter(|field| !field.is_root())
+                .map(|field| field.to_string()),
             found: refusal.and_then(|error| said(error.found_value())),
             expected: refusal.and_then(|error| said(error.expected_value())),
         }

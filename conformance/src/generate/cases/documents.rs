@@ -42,6 +42,8 @@ pub(super) fn end_of(document: &str, piece: &str) -> At {
 
 pub(super) fn add(suite: &mut Suite) {
     manifests(suite);
+    nulls(suite);
+    entries(suite);
     configs(suite);
     markers(suite);
     selections(suite);
@@ -170,6 +172,116 @@ fn manifests(suite: &mut Suite) {
                 .refused(Code::DocumentMediaType, At::Whole),
         );
     }
+}
+
+/// What may be absent may be `null`, which is what writers in Go leave of an empty map or list.
+fn nulls(suite: &mut Suite) {
+    let all = ",\"annotations\":null,\"urls\":null,\"platform\":null";
+    let text = manifest(&[plain(all)]);
+    let text = text.replacen('{', "{\"subject\":null,\"annotations\":null,", 1);
+    let draft = suite.document(
+        "json/null-absent",
+        "Maps and lists that may be absent are null.",
+        &text,
+        Operation::Document,
+    );
+    suite.add(
+        draft
+            .demand("oci", "manifest.md")
+            .valid(json!({ "document": "manifest", "layers": 1 })),
+    );
+    let draft = suite.document(
+        "json/null-manifests",
+        "The entries are null, which is a list without any.",
+        &format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":null}}"#),
+        Operation::Document,
+    );
+    suite.add(
+        draft
+            .demand("oci", "image-index.md")
+            .valid(json!({ "document": "index", "manifests": 0 })),
+    );
+}
+
+/// Entries of an index that cannot be used, beside one that can.
+fn entries(suite: &mut Suite) {
+    let good = descriptor(MANIFEST, &digest('b'), "2", "");
+    let of = |entry: &str| format!(r#"{{"schemaVersion":2,"manifests":[{entry},{good}]}}"#);
+    let foreign = format!("blake3:{}", "ab".repeat(32));
+    let upper = digest('a').to_uppercase().replacen("SHA", "sha", 1);
+    let platform = |text: &str| descriptor(MANIFEST, &digest('a'), "2", text);
+    for (id, description, entry) in [
+        (
+            "algorithm",
+            "An entry has a digest of another algorithm.",
+            descriptor(MANIFEST, &foreign, "2", ""),
+        ),
+        (
+            "upper-case",
+            "The digest of an entry is in upper case.",
+            descriptor(MANIFEST, &upper, "2", ""),
+        ),
+        (
+            "media-type",
+            "The media type of an entry is empty.",
+            descriptor("", &digest('a'), "2", ""),
+        ),
+        (
+            "platform",
+            "The platform of an entry is empty.",
+            platform(r#","platform":{}"#),
+        ),
+        (
+            "size",
+            "The size of an entry is negative.",
+            descriptor(MANIFEST, &digest('a'), "-1", ""),
+        ),
+        (
+            "annotation",
+            "An entry has an annotation that must be understood and cannot be.",
+            platform(r#","annotations":{"org.erofs.role":"overlay-upper"}"#),
+        ),
+        ("null", "An entry is null.", "null".to_owned()),
+    ] {
+        let draft = suite.document(
+            &format!("index/entry-{id}"),
+            &format!("{description} It says nothing of its sibling, which is used."),
+            &of(&entry),
+            Operation::Document,
+        );
+        suite.add(
+            draft
+                .demand("oci", "descriptor.md, Digests")
+                .valid(json!({ "document": "index", "manifests": 1 })),
+        );
+    }
+    let text = of(&platform(r#","size":3"#));
+    let at = text.find(r#""size":3"#).unwrap_or(0) + r#""size""#.len() - 1;
+    let draft = suite.document(
+        "index/entry-duplicate-key",
+        "A key comes twice in an entry, so that two readers may see two indexes.",
+        &text,
+        Operation::Document,
+    );
+    suite.add(
+        draft
+            .demand("oci", "image-index.md")
+            .differs_from("index/entry-size")
+            .refused(Code::JsonDuplicateKey, At::Json(at as u64)),
+    );
+    let subject = descriptor(MANIFEST, &foreign, "2", "");
+    let text = manifest(&[plain("")]).replacen('{', &format!("{{\"subject\":{subject},"), 1);
+    let draft = suite.document(
+        "manifest/subject-algorithm",
+        "The subject, which nobody follows, has a digest of another algorithm.",
+        &text,
+        Operation::Document,
+    );
+    suite.add(
+        draft
+            .demand("oci", "descriptor.md, Digests")
+            .valid(json!({ "document": "manifest", "layers": 1 })),
+    );
 }
 
 /// States the media type of a document.

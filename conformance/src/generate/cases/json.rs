@@ -137,10 +137,26 @@ fn syntax(suite: &mut Suite) {
     let text = good.replacen("\"layers\":[", "\"layers\":null,\"x\":[", 1);
     refused(
         "json/null",
-        "The layers are null.",
+        "The layers are null, which is a list without any.",
+        &text,
+        Code::ManifestEmpty,
+        At::Json(text.len() as u64 - 1),
+    );
+    let text = good.replacen(&format!("\"{MANIFEST}\""), "null", 1);
+    refused(
+        "json/null-text",
+        "The media type is null, which is no text.",
         &text,
         Code::JsonType,
-        end_of(&text, "\"layers\":null"),
+        end_of(&text, "\"mediaType\":null"),
+    );
+    let text = manifest(&[plain(",\"annotations\":{\"a\":null}")]);
+    refused(
+        "json/null-annotation",
+        "An annotation is null, which some readers take for an empty text.",
+        &text,
+        Code::JsonType,
+        end_of(&text, "\"a\":null"),
     );
     let text = good.replacen(
         &format!("\"mediaType\":\"{MANIFEST}\""),

@@ -18,6 +18,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     demo(suite, bases);
     small(suite, bases);
     chains(suite, bases);
+    foreign(suite, bases);
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -393,6 +394,47 @@ fn small(suite: &mut Suite, bases: &Bases) {
             .demand("erofs-image-spec", "5.4 Platform OS Features")
             .differs_from("layout/small")
             .refused(Code::OsFeatures, At::Whole),
+    );
+}
+
+/// Entries of `index.json` whose digests are of an algorithm that is not known.
+fn foreign(suite: &mut Suite, bases: &Bases) {
+    let small = Small::new(bases);
+    let (good, manifest) = small.good();
+    let digest = format!("blake3:{}", "ab".repeat(32));
+    let of = |os: &str| {
+        let entry = with(manifest.clone(), "digest", digest.clone().into());
+        with(
+            entry,
+            "platform",
+            json!({ "os": os, "architecture": "amd64" }),
+        )
+    };
+    let mut layout = good.clone();
+    layout.index(&[of("linux"), manifest.clone()]);
+    let draft = case(
+        suite,
+        "foreign-digest",
+        "An entry has a digest of another algorithm, and one beside it is an image.",
+        &layout,
+    );
+    let valid = json!({ "manifest": manifest["digest"], "layers": small.outputs() });
+    suite.add(draft.demand(DIGESTS.0, DIGESTS.1).valid(valid));
+    let mut layout = good.clone();
+    layout.index(&[of("linux")]);
+    let text = String::from_utf8_lossy(&layout.files["index.json"]).into_owned();
+    let at = text.find(&digest).unwrap_or(0) + digest.len();
+    let draft = case(
+        suite,
+        "foreign-digest-needed",
+        "The only entry has a digest of another algorithm.",
+        &layout,
+    );
+    suite.add(
+        draft
+            .demand(DIGESTS.0, DIGESTS.1)
+            .differs_from("layout/foreign-digest")
+            .refused(Code::DigestAlgorithm, At::Json(at as u64)),
     );
 }
 

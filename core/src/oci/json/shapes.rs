@@ -87,7 +87,11 @@ impl<'de, S: Shape<'de>, F: Fn() -> S> Shape<'de> for List<F> {
                 items.next(Refuse(fault.expected(Value::AtMost(self.most.into()))))?;
                 return Ok(list);
             }
-            let Some(item) = items.next((self.item)())? else {
+            let array = items.reader.field.get();
+            items.reader.field.set(array.item(list.len()));
+            let item = items.next((self.item)())?;
+            items.reader.field.set(array);
+            let Some(item) = item else {
                 return Ok(list);
             };
             if let Err(error) = list.try_reserve(1) {
@@ -95,6 +99,45 @@ impl<'de, S: Shape<'de>, F: Fn() -> S> Shape<'de> for List<F> {
             }
             list.push(item);
         }
+    }
+}
+
+/// A value that may be absent, which `null` says too: it is what writers in Go leave of a map,
+/// list or struct without content, and what their readers take for that.
+pub(in crate::oci) struct OrNull<S>(pub(in crate::oci) S);
+
+impl<'de, S: Shape<'de>> Shape<'de> for OrNull<S> {
+    type Value = Option<S::Value>;
+    const EXPECTED: &'static str = S::EXPECTED;
+
+    fn text(self, text: &str) -> Result<Self::Value, Error> {
+        self.0.text(text).map(Some)
+    }
+
+    fn number(self, number: Number) -> Result<Self::Value, Error> {
+        self.0.number(number).map(Some)
+    }
+
+    fn word(self, name: &'static str) -> Result<Self::Value, Error> {
+        if name == "null" {
+            return Ok(None);
+        }
+        self.0.word(name).map(Some)
+    }
+
+    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<Self::Value, A::Error> {
+        self.0.list(items).map(Some)
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<Self::Value, A::Error> {
+        self.0.object(members).map(Some)
+    }
+
+    fn opening(self, name: &'static str) -> Error {
+        self.0.opening(name)
     }
 }
 
@@ -178,7 +221,12 @@ impl<'de, T: Fields> Shape<'de> for Object<T> {
         let mut fields = T::default();
         while let Some(key) = members.key(T::NAMES)? {
             match T::NAMES.iter().find(|name| **name == key) {
-                Some(name) => fields.field(name, members)?,
+                Some(name) => {
+                    let object = members.reader.field.get();
+                    members.reader.field.set(object.field(name));
+                    fields.field(name, members)?;
+                    members.reader.field.set(object);
+                }
                 None => members.value(Skip)?,
             }
         }

@@ -132,6 +132,17 @@ fn needed(
                 .names()
                 .any(|name| names.iter().any(|one| one == name))
     };
+    let references = &options.references;
+    let unusable = match references.is_empty() {
+        true => index.unusable_for(None, None),
+        false => references
+            .iter()
+            .find_map(|name| index.unusable_for(Some(name), None)),
+    };
+    if let Some(error) = unusable {
+        let place = source.path().join("index.json");
+        return Err(HostError::refused(place, error));
+    }
     let mut known = false;
     for entry in index.images().filter(is_meant) {
         known = true;
@@ -166,6 +177,9 @@ fn below(
             ));
         }
         Ok(Document::Index(index)) => {
+            if let Some(error) = index.unusable_for(None, None) {
+                return Err(refused(error));
+            }
             return index.images().try_for_each(|entry| {
                 below(source, entry, depth.saturating_add(1), limits, diff_ids)
             });

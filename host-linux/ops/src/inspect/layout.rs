@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use erofs_unpack_core::oci::{
     Descriptor, Digest, Document, Index, Layer, LayerRole, MediaKind, Plan, Warning,
 };
-use erofs_unpack_core::{Code, Limits};
+use erofs_unpack_core::{Code, Error, Limits};
 use serde::Serialize;
 
 use super::Options;
 use super::blob::layer_superblock;
 use crate::error::HostError;
 use crate::escape::Escaped;
-use crate::image::{Image, read, read_index};
+use crate::image::{Image, passed_over, read, read_index};
 use crate::report::{ErrorReport, ImageReport, LayerReport, SuperblockReport};
 use crate::source::ImageSource;
 
@@ -83,9 +83,13 @@ pub(super) fn inspect(options: &Options, source: &ImageSource) -> Result<LayoutR
         source,
         limits,
         seen: HashSet::new(),
+        unusable: Vec::new(),
         found: &mut found,
     };
     listing.index(&index, None, 1)?;
+    let unusable = listing.unusable;
+    let warnings = passed_over(&unusable).map(|warning| warning.to_string());
+    found.warnings.extend(warnings);
     let wanted = &options.select.image;
     let asked = wanted.reference.is_some() || wanted.platform.is_some() || wanted.digest.is_some();
     match Image::find(source, wanted, limits) {
@@ -108,6 +112,8 @@ struct Listing<'a> {
     limits: &'a Limits,
     /// The nested indexes that were listed: each is listed once.
     seen: HashSet<Digest>,
+    /// Why entries of the indexes cannot be used.
+    unusable: Vec<Error>,
     found: &'a mut LayoutReport,
 }
 
@@ -118,6 +124,8 @@ impl Listing<'_> {
         within: Option<&Digest>,
         depth: u32,
     ) -> Result<(), HostError> {
+        self.unusable
+            .extend(index.unusable.iter().map(|entry| entry.error));
         let images: HashSet<Digest> = index.images().map(|entry| entry.digest).collect();
         for entry in &index.manifests {
             if self.found.entries.len() >= ENTRIES {
@@ -188,9 +196,12 @@ fn found_image(
         Ok(Plan {
             layers, warnings, ..
         }) => {
-            found
-                .warnings
-                .extend(warnings.iter().map(ToString::to_string));
+            // Those of all indexes are told already.
+            let is_new = |warning: &&Warning| {
+                !matches!(warning, Warning::Entry(_) | Warning::MoreEntries(_))
+            };
+            let warnings = warnings.iter().filter(is_new);
+            found.warnings.extend(warnings.map(ToString::to_string));
             let layers = layers
                 .iter()
                 .map(|layer| found_layer(source, layer, options, &mut found.warnings))
