@@ -305,6 +305,13 @@ fn sources_that_are_no_layouts() {
             ": is a directory without the file oci-layout: expected an OCI image layout"
         )
     );
+    fs::write(dir.path("empty/index.json"), "{}").unwrap();
+    let refused = run(&dir.path("empty").into());
+    let line = refused.line(1);
+    assert!(
+        line.contains("has index.json without the file oci-layout"),
+        "{line}"
+    );
     let docker = [tar_member("manifest.json", b"[]"), vec![0; 1024]].concat();
     let refused = run(&dir.write("docker.tar", docker).into());
     assert!(refused.line(1).contains(": is a docker archive "));
@@ -312,10 +319,10 @@ fn sources_that_are_no_layouts() {
     let refused = run(&dir.write("layer.tar", tar).into());
     assert!(refused.line(1).contains(": image: is a tar archive"));
 
-    // An archive that is cut anywhere: as one, or as the blob that it then looks like.
+    // An archive that is cut inside of a member: as one, or as the blob that it then looks like.
     let layout = Layout::of(dir.path("layout"), &three_layers()[2..]);
     let archive = layout.archive(true);
-    for length in [512, 1000, 1024, 2048, archive.len() - 1024] {
+    for length in [512, 1000, 1024, 2048, archive.len() - 1700] {
         let path = dir.write("cut.tar", &archive[..length]);
         let refused = run(&path.clone().into());
         let line = refused.line(1);

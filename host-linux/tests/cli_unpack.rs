@@ -147,6 +147,53 @@ fn an_image_in_every_form() {
 }
 
 #[test]
+fn archives_that_are_compressed() {
+    let dir = Dir::new();
+    let layers = three_layers();
+    let layout = Layout::of(dir.path("layout"), &layers);
+    let archive = layout.archive(true);
+    let expected: String = (1..)
+        .zip(&layers)
+        .map(|(number, layer)| format!("layer {number}: verified {}\n", layer.diff_id))
+        .collect();
+    for (name, packed) in [("a.tar.gz", gzip(&archive)), ("a.tar.zst", zstd(&archive))] {
+        let path = dir.write(name, &packed);
+        let unpacked = run(args!["unpack", path, "--verify-only"]);
+        assert_eq!(unpacked.done(), expected);
+        let mut piped = program();
+        let piped = run_with(piped.args(["unpack", "-", "--verify-only"]), &packed);
+        assert_eq!(piped.done(), expected);
+        assert!(run(args!["check", path]).done().contains("layer 3"));
+        let shown = run(args!["inspect", path]);
+        assert!(
+            shown.done().contains("in a tar archive"),
+            "{}",
+            shown.text()
+        );
+        let small = ["--verify-only", "--max-archive-size=4KiB"];
+        let refused = run([args!["unpack", path], small.map(Into::into).to_vec()].concat());
+        let line = refused.line(1);
+        assert!(
+            line.ends_with("(raise it with --max-archive-size)"),
+            "{line}"
+        );
+        let listed = run(args!["ls", path, "/"]);
+        assert!(listed.line(2).contains("is an OCI image layout"));
+    }
+    // A tar layer is still told as what it is.
+    let layer = [tar_member("etc/passwd", b"x"), vec![0; 1024]].concat();
+    let path = dir.write("layer.tar.gz", gzip(&layer));
+    let refused = run(args!["unpack", path, "--verify-only"]);
+    assert!(
+        refused.line(1).contains("is a tar archive"),
+        "{}",
+        refused.stderr
+    );
+    let stray = dir.names();
+    assert_eq!(stray, ["a.tar.gz", "a.tar.zst", "layer.tar.gz", "layout"]);
+}
+
+#[test]
 fn what_is_there_already_is_kept() {
     let dir = Dir::new();
     let layers = three_layers();

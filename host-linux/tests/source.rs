@@ -13,8 +13,10 @@ use std::process::Command;
 
 use erofs_unpack_core::oci::{Algorithm, Digest};
 use erofs_unpack_core::{Code, Limits};
-use erofs_unpack_ops::HostError;
-use erofs_unpack_ops::source::{BlobReader, ImageSource, Source, SourceFault, SourceOptions};
+use erofs_unpack_ops::source::{
+    BlobReader, Decoding, ImageSource, Source, SourceFault, SourceOptions,
+};
+use erofs_unpack_ops::{HostError, Sandbox};
 
 /// A directory that is removed with its content.
 struct Dir(PathBuf);
@@ -458,10 +460,22 @@ fn links_in_an_archive() {
         ),
         (
             link(b'2', &other_name, &blob_name()),
-            SourceFault::ArchiveMember,
+            SourceFault::ArchiveLink,
         ),
         (
             link(b'2', &other_name, "/etc/passwd"),
+            SourceFault::ArchiveLink,
+        ),
+        (
+            link(b'2', &other_name, "../../../etc/passwd"),
+            SourceFault::ArchiveLink,
+        ),
+        (
+            link(b'2', &other_name, other.hex().to_string().as_str()),
+            SourceFault::ArchiveLink,
+        ),
+        (
+            link(b'2', &other_name, "../../blobs"),
             SourceFault::ArchiveMember,
         ),
         (link(b'6', &other_name, ""), SourceFault::ArchiveMember),
@@ -478,6 +492,363 @@ fn links_in_an_archive() {
 }
 
 #[test]
+fn blobs_may_lead_to_other_members() {
+    let name = blob_name();
+    let documents = || vec![file("index.json", INDEX), file("oci-layout", LAYOUT)];
+    let up = |to: &str| link(b'2', &name, &format!("../../{to}"));
+    for blob in [
+        vec![file("pool/a", BLOB), link(b'1', &name, "pool/a")],
+        vec![file("pool/a", BLOB), up("pool/a")],
+        // A symbolic link may come first, and lead to another link.
+        vec![
+            up("pool/b"),
+            link(b'2', "pool/b", "./a"),
+            file("pool/a", BLOB),
+        ],
+        vec![file("pool/a", BLOB), link(b'1', "b", "pool/a"), up("b")],
+        // Whichever of two equal ones is taken, it is the blob.
+        vec![file(&name, BLOB), file(&name, BLOB)],
+        vec![file("pool/a", BLOB), file(&name, BLOB), up("pool/a")],
+        vec![file(&name, BLOB), link(b'1', &name, &name)],
+    ] {
+        check_image(&archive_image(&[documents(), blob].concat()));
+    }
+    let chain = |links: usize| {
+        let mut members = documents();
+        members.push(up("0"));
+        let next = |n: usize| link(b'2', &n.to_string(), &(n + 1).to_string());
+        members.extend((0..links - 1).map(next));
+        members.push(file(&(links - 1).to_string(), BLOB));
+        archive_image(&members).open_blob(&digest())
+    };
+    assert_eq!(content(chain(8).unwrap()), BLOB);
+    assert_eq!(fault(chain(9)), SourceFault::ArchiveLink);
+    // Two members of a name are no answer, nor are two blobs that differ.
+    let twice = vec![file("a", BLOB), file("a", BLOB), up("a")];
+    let image = archive_image(&[documents(), twice].concat());
+    assert_eq!(fault(image.open_blob(&digest())), SourceFault::ArchiveLink);
+    let changed = [&BLOB[1..], b"!"].concat();
+    for other in [&changed[..], &BLOB[1..], b""] {
+        let blob = vec![file(&name, BLOB), file(&name, other)];
+        let outcome = open_members(&[documents(), blob].concat());
+        assert_eq!(fault(outcome), SourceFault::ArchiveDuplicate);
+    }
+    // Documents are held by their names alone.
+    for document in ["index.json", "oci-layout"] {
+        let target = [file("a", "{}"), link(b'2', document, "a")];
+        let mut members: Vec<_> = members();
+        members.retain(|member| !member.starts_with(document.as_bytes()));
+        assert_eq!(members.len(), 3);
+        members.extend(target);
+        let dir = Dir::new();
+        let opened = Source::open(
+            &dir.write("a", archive(&members)),
+            &SourceOptions::default(),
+        );
+        let outcome = opened.and_then(|source| match source {
+            Source::Image(image) => image.index_json(&Limits::default()),
+            Source::Blob(blob) => panic!("{blob:?}"),
+        });
+        assert_eq!(fault(outcome), SourceFault::ArchiveMember);
+    }
+}
+
+/// The blob that the archives of sparse members hold, and its pieces.
+fn holey() -> (Vec<u8>, Vec<(usize, Vec<u8>)>) {
+    let pieces = vec![
+        (0, vec![1; 700]),
+        (9000, vec![2; 512]),
+        (20_000, vec![3; 5]),
+    ];
+    let mut blob = vec![0; 30_000];
+    for (offset, piece) in &pieces {
+        blob[*offset..offset + piece.len()].copy_from_slice(piece);
+    }
+    (blob, pieces)
+}
+
+#[test]
+fn blobs_without_their_holes() {
+    let (blob, pieces) = holey();
+    let digest = Algorithm::Sha256.digest(&blob);
+    let name = format!("blobs/sha256/{}", digest.hex());
+    let stored: Vec<u8> = pieces.iter().flat_map(|(_, piece)| piece.clone()).collect();
+    let open = |members: &[Vec<u8>]| {
+        let documents = vec![file("index.json", INDEX), file("oci-layout", LAYOUT)];
+        let dir = Dir::new();
+        let path = dir.write("a", archive(&[documents, members.to_vec()].concat()));
+        let opened = image(&path).open_blob(&digest);
+        // What it was put into has no name.
+        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1);
+        opened
+    };
+    let list = |pieces: &[(usize, Vec<u8>)], between: &str| {
+        let pairs = pieces
+            .iter()
+            .map(|(at, piece)| format!("{at}{between}{}", piece.len()));
+        pairs.collect::<Vec<_>>().join(between)
+    };
+    let version_0_1 = |map: &str, size: &str| {
+        let records = [
+            ("GNU.sparse.size", size),
+            ("GNU.sparse.numblocks", "3"),
+            ("GNU.sparse.name", &name),
+            ("GNU.sparse.map", map),
+        ];
+        vec![pax(b'x', &records), file("GNUSparseFile.7/x", &stored)]
+    };
+    let map = list(&pieces, ",");
+    assert_eq!(content(open(&version_0_1(&map, "30000")).unwrap()), blob);
+    let mut records = vec![("GNU.sparse.size".to_owned(), "30000".to_owned())];
+    for (at, piece) in &pieces {
+        records.push(("GNU.sparse.offset".into(), at.to_string()));
+        records.push(("GNU.sparse.numbytes".into(), piece.len().to_string()));
+    }
+    let records: Vec<_> = records.iter().map(|(k, v)| (&k[..], &v[..])).collect();
+    let version_0_0 = vec![pax(b'x', &records), file(&name, &stored)];
+    assert_eq!(content(open(&version_0_0).unwrap()), blob);
+    let version_1_0 = |text: &str, minor: &str| {
+        let records = [
+            ("GNU.sparse.major", "1"),
+            ("GNU.sparse.minor", minor),
+            ("GNU.sparse.name", &name),
+            ("GNU.sparse.realsize", "30000"),
+        ];
+        let mut content = text.as_bytes().to_vec();
+        content.resize(content.len().next_multiple_of(512), 0);
+        content.extend(&stored);
+        vec![pax(b'x', &records), file("GNUSparseFile.0/x", content)]
+    };
+    // bsdtar says where the last hole ends.
+    let text = format!("4\n{}\n30000\n0\n", list(&pieces, "\n"));
+    assert_eq!(content(open(&version_1_0(&text, "0")).unwrap()), blob);
+    let once = version_1_0(&text, "0");
+    let twice = [once.clone(), once].concat();
+    let documents = vec![file("index.json", INDEX), file("oci-layout", LAYOUT)];
+    let outcome = open_members(&[documents, twice].concat());
+    assert_eq!(outcome.unwrap_err().id(), "archive-duplicate");
+    // What does not hold together, or is of a form that is not known.
+    for wrong in [
+        version_1_0(&text, "1"),
+        version_1_0(&text.replacen('4', "5", 1), "0"),
+        version_1_0(&text.replacen('4', "3x", 1), "0"),
+        version_1_0("", "0"),
+        version_0_1(&map, "20004"),
+        version_0_1(&map.replacen("9000", "699", 1), "30000"),
+        version_0_1(&map.replacen("700", "701", 1), "30000"),
+        version_0_1("0,1217", "1216"),
+        version_0_1("9223372036854775807,1217", "30000"),
+    ] {
+        let refused = open(&wrong).unwrap_err();
+        assert_eq!((refused.id(), refused.exit_code()), ("archive-sparse", 1));
+    }
+    for malformed in [
+        version_0_1("0,", "30000"),
+        version_0_1("x", "30000"),
+        version_0_1(&map, "-1"),
+        vec![pax(b'x', &[("GNU.sparse.later", "1")]), file(&name, "")],
+        vec![pax(b'g', &[("GNU.sparse.size", "1")]), file(&name, "")],
+    ] {
+        let outcome = open_members(&[members(), malformed].concat());
+        assert_eq!(fault(outcome), SourceFault::ArchiveExtension);
+    }
+    // Documents are stored whole, and what nobody reads matters not.
+    let of = |name: &str| {
+        let records = [("GNU.sparse.name", name), ("GNU.sparse.size", "1")];
+        vec![pax(b'x', &records), file("x", "")]
+    };
+    check_image(&archive_image(&[members(), of("other")].concat()));
+    let mut indexed = vec![file("oci-layout", LAYOUT)];
+    indexed.extend(of("index.json"));
+    let dir = Dir::new();
+    let refused = image(&dir.write("a", archive(&indexed))).index_json(&Limits::default());
+    assert_eq!(fault(refused), SourceFault::ArchiveSparse);
+    // The holes have a limit.
+    let members = [members(), version_0_1(&map, "30000")].concat();
+    let path = dir.write("a", archive(&members));
+    for (limit, fits) in [(30_000, true), (29_999, false)] {
+        let options = SourceOptions {
+            archive_size: limit,
+            ..SourceOptions::default()
+        };
+        let Source::Image(image) = Source::open(&path, &options).unwrap() else {
+            panic!();
+        };
+        match image.open_blob(&digest) {
+            Ok(opened) => assert!(fits && content(opened) == blob),
+            Err(error) => assert!(!fits && error.id() == "archive-size", "{error}"),
+        }
+    }
+}
+
+#[test]
+fn blobs_without_their_holes_of_the_tar_programs() {
+    let dir = layout();
+    let (blob, pieces) = holey();
+    // Holes of whole blocks, so that the file system has them.
+    let mut blob: Vec<u8> = blob.repeat(20);
+    blob.resize(1 << 20, 0);
+    let digest = Algorithm::Sha256.digest(&blob);
+    let path = dir.path(&format!("blobs/sha256/{}", digest.hex()));
+    let sparse = File::create(&path).unwrap();
+    sparse.set_len(blob.len() as u64).unwrap();
+    for repeat in 0..20 {
+        for (offset, piece) in &pieces {
+            let at = (repeat * 30_000 + offset) as u64;
+            sparse.write_all_at(piece, at).unwrap();
+        }
+    }
+    let mut tried = 0;
+    for program in [
+        &["bsdtar"][..],
+        &["tar", "--sparse", "--format=gnu"],
+        &["tar", "--sparse", "--format=posix", "--sparse-version=0.0"],
+        &["tar", "--sparse", "--format=posix", "--sparse-version=0.1"],
+        &["tar", "--sparse", "--format=posix", "--sparse-version=1.0"],
+    ] {
+        let archive = dir.0.with_extension("sparse");
+        let made = Command::new(program[0])
+            .args(&program[1..])
+            .arg("-cf")
+            .arg(&archive)
+            .args(["-C", dir.0.to_str().unwrap(), "."])
+            .output();
+        let Ok(made) = made else {
+            println!("skipped: needs {}", program[0]);
+            continue;
+        };
+        assert!(made.status.success(), "{made:?}");
+        // Else it has stored all of it, and nothing is tried.
+        tried += usize::from(fs::metadata(&archive).unwrap().len() < 1 << 20);
+        let image = image(&archive);
+        check_image(&image);
+        assert_eq!(
+            content(image.open_blob(&digest).unwrap()),
+            blob,
+            "{program:?}"
+        );
+        fs::remove_file(&archive).unwrap();
+    }
+    println!("{tried} of 5 archives are without the holes");
+}
+
+/// Compressed as a whole.
+fn pack(archive: &[u8], with_zstd: bool) -> Vec<u8> {
+    if with_zstd {
+        return zstd::encode_all(archive, 3).unwrap();
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(archive).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed_archives() {
+    let options = SourceOptions::default().decoding(&Sandbox::NONE, &Limits::default());
+    let small = SourceOptions {
+        archive_size: 3000,
+        ..options.clone()
+    };
+    let whole = archive(&members());
+    for with_zstd in [true, false] {
+        let packed = pack(&whole, with_zstd);
+        match open_both(&packed, &options).unwrap() {
+            Source::Image(image) => check_image(&image),
+            Source::Blob(blob) => panic!("{blob:?}"),
+        }
+        // Without a decoder, or when the user says so, it is a blob.
+        let blob = SourceOptions {
+            blob: true,
+            ..options.clone()
+        };
+        let dir = Dir::new();
+        let path = dir.write("a", &packed);
+        for options in [&SourceOptions::default(), &blob] {
+            let Source::Blob(blob) = Source::open(&path, options).unwrap() else {
+                panic!();
+            };
+            assert_eq!(content(blob), packed);
+        }
+        // A layer of either form is a blob, as it is.
+        let layer = archive(&[file("etc/passwd", "root")]);
+        let mut erofs = whole.clone();
+        erofs[1024..1028].copy_from_slice(&0xE0F5_E1E2_u32.to_le_bytes());
+        for content_of in [&layer, &erofs, &vec![0; 5000], &b"text".to_vec(), &vec![]] {
+            let packed = pack(content_of, with_zstd);
+            let Source::Blob(blob) = open_both(&packed, &options).unwrap() else {
+                panic!();
+            };
+            assert_eq!(content(blob), packed);
+        }
+        // What comes out has a limit, however little goes in.
+        let mut bomb = members();
+        bomb.push(file("zeros", vec![0; 1 << 20]));
+        let outcome = open_both(&pack(&archive(&bomb), with_zstd), &small);
+        assert_eq!(fault(outcome), SourceFault::ArchiveSize);
+        // A corrupt archive says what is corrupt, and a blob is left to who reads it.
+        let last = packed.len() - 1;
+        let mut torn = packed.clone();
+        torn[last] ^= 1;
+        for bad in [&packed[..last], &torn] {
+            let error = match open_both(bad, &options) {
+                Err(error) => error,
+                // zstd's own library writes no checksum unless it is asked to.
+                Ok(_) if with_zstd => continue,
+                Ok(source) => panic!("{source:?}"),
+            };
+            assert_eq!(error.exit_code(), 1, "{error}");
+            assert!(matches!(error, HostError::Refused { .. }), "{error:?}");
+        }
+        let Source::Blob(_) = open_both(&packed[..20], &options).unwrap() else {
+            panic!();
+        };
+    }
+    let docker = archive(&[file("manifest.json", "[]")]);
+    let outcome = open_both(&pack(&docker, false), &options);
+    assert_eq!(fault(outcome), SourceFault::ArchiveDocker);
+    let mut narrow = options.clone();
+    narrow.decoding = Some(Decoding {
+        sandbox: Sandbox::NONE,
+        limits: {
+            let mut limits = Limits::default();
+            limits.zstd_window = 1 << 10;
+            limits
+        },
+    });
+    // The decoder's own limits hold: it is a blob that cannot be decoded.
+    let outcome = open_both(&pack(&whole, true), &narrow);
+    assert!(matches!(outcome.unwrap(), Source::Blob(_)));
+}
+
+#[test]
+fn what_is_almost_a_layout_is_told() {
+    let mut no_marker = members();
+    no_marker.pop();
+    assert_eq!(fault(open_members(&no_marker)), SourceFault::LayoutMarker);
+    let dir = layout();
+    fs::remove_file(dir.0.join("oci-layout")).unwrap();
+    let opened = Source::open(&dir.0, &SourceOptions::default());
+    assert_eq!(fault(opened), SourceFault::LayoutMarker);
+    // An index without any blob is a file of that name.
+    let index = open_members(&no_marker[2..]).unwrap();
+    assert!(matches!(index, Source::Blob(_)));
+    let down: Vec<_> = ["index.json", "oci-layout"]
+        .iter()
+        .map(|name| file(&format!("./image/{name}"), "{}"))
+        .collect();
+    let error = open_members(&down).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a.tar:image: the OCI image layout lies")
+    );
+    assert_eq!(fault(Err::<(), _>(error)), SourceFault::ArchiveFolder);
+    for other in [&down[..1], &down[1..]] {
+        assert!(matches!(open_members(other).unwrap(), Source::Blob(_)));
+    }
+}
+
+#[test]
 fn archives_that_readers_differ_on_are_refused() {
     let size = |text: &[u8]| member(b"x", b'0', text, b"");
     let mut torn = file("x", "");
@@ -487,6 +858,9 @@ fn archives_that_readers_differ_on_are_refused() {
         &[("GNU.sparse.major", "1"), ("GNU.sparse.name", "index.json")],
     );
     sparse.extend(file("GNUSparseFile.0/index.json", ""));
+    let mut old = member(b"x", b'S', b"0", b"");
+    old[386] = b'x';
+    seal(&mut old);
     let big = vec![b'x'; (1 << 20) + 1];
     let cases: Vec<(Vec<u8>, SourceFault)> = vec![
         (file("index.json", "{}"), SourceFault::ArchiveDuplicate),
@@ -515,8 +889,9 @@ fn archives_that_readers_differ_on_are_refused() {
             member(b"x", b'1', b"00000001000", &[0; 512]),
             SourceFault::ArchivePayload,
         ),
-        (member(b"x", b'S', b"0", b""), SourceFault::ArchiveSparse),
-        (sparse, SourceFault::ArchiveSparse),
+        (old, SourceFault::ArchiveSparse),
+        // Sparse or not, it is there twice.
+        (sparse, SourceFault::ArchiveDuplicate),
         (
             member(b"x", b'x', b"00000000005", b"5 a=b"),
             SourceFault::ArchiveExtension,
@@ -577,17 +952,57 @@ fn archives_that_readers_differ_on_are_refused() {
 }
 
 #[test]
-fn an_archive_cut_at_any_block_is_refused() {
+fn an_archive_ends_behind_a_whole_member() {
     let whole = archive(&members());
-    let end = whole.len() - 512;
-    for length in (512..end).step_by(512).chain([513, 1000, 1537, end - 1]) {
-        let outcome = open_both(&whole[..length], &SourceOptions::default());
-        assert_eq!(fault(outcome), SourceFault::ArchiveTruncated, "{length}");
+    let end = whole.len() - 1024;
+    let content_end = end - 512 + LAYOUT.len();
+    for length in (512..content_end)
+        .step_by(512)
+        .chain([513, 1000, 1537, content_end - 1])
+    {
+        let cut = &whole[..length];
+        match open_both(cut, &SourceOptions::default()) {
+            Err(error) => {
+                // Cut in a member, or before the last one.
+                let known = [SourceFault::ArchiveTruncated, SourceFault::LayoutMarker];
+                assert!(known.contains(&fault(Err::<(), _>(error))), "{length}");
+            }
+            Ok(Source::Blob(blob)) => assert_eq!(content(blob), cut),
+            Ok(image) => panic!("{length} {image:?}"),
+        }
     }
-    // One block of zeros ends it as well; what follows two of them is padding.
-    assert!(open_both(&whole[..end], &SourceOptions::default()).is_ok());
+    // The padding of the last member, the end marker, or half of it may be missing; what follows
+    // it is padding.
+    for length in [
+        content_end,
+        content_end + 100,
+        end,
+        end + 300,
+        end + 512,
+        end + 1000,
+    ] {
+        match open_both(&whole[..length], &SourceOptions::default()).unwrap() {
+            Source::Image(image) => check_image(&image),
+            Source::Blob(blob) => panic!("{length} {blob:?}"),
+        }
+    }
     let padded = [&whole[..], &[7; 700]].concat();
     assert!(open_both(&padded, &SourceOptions::default()).is_ok());
+    let rest = [&whole[..end], &[7; 300]].concat();
+    let refused = open_both(&rest, &SourceOptions::default());
+    assert_eq!(fault(refused), SourceFault::ArchiveTruncated);
+    // A blob that is not there may have been cut off.
+    let mut cut = members();
+    cut.remove(1);
+    let Source::Image(image) = open_both(&cut.concat(), &SourceOptions::default()).unwrap() else {
+        panic!();
+    };
+    let missing = image.open_blob(&digest()).unwrap_err();
+    assert_eq!(missing.exit_code(), 3);
+    assert!(
+        missing.to_string().contains("it may be cut off"),
+        "{missing}"
+    );
 }
 
 #[test]

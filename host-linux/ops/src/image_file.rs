@@ -89,6 +89,7 @@ impl ImageFile {
             blob: options.offset.is_some(),
             ..SourceOptions::default()
         };
+        let source = source.decoding(&options.sandbox, &options.limits);
         match Source::open(path, &source)? {
             Source::Blob(blob) => Self::of_blob(path, blob, options),
             Source::Image(_) => Err(HostError::Usage(format!(

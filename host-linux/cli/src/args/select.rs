@@ -30,7 +30,7 @@ pub struct Select {
     #[arg(long, value_enum, value_name = "POLICY", default_value_t)]
     pub policy: PolicyName,
 
-    /// Largest archive that is spooled when it cannot be read at random
+    /// Largest archive that is spooled when it comes from a pipe or is compressed
     #[arg(
         long,
         value_name = "SIZE",

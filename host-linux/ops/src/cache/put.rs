@@ -119,7 +119,8 @@ fn run(
         how.tree = Some(VeritySetup::find()?);
     }
     let lone = options.media_type.is_some();
-    let mut opened = options.select.source.clone();
+    let opened = &options.select.source;
+    let mut opened = opened.decoding(&options.sandbox, &options.limits);
     opened.blob |= lone;
     for path in sources {
         let source = Source::open(path, &opened)?;

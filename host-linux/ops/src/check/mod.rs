@@ -80,9 +80,10 @@ impl Task<'_> {
         let mut rules = options.checks.options(options.select.policy)?;
         rules.devices = options.known_devices;
         rules.kernel = options.kernel;
-        let mut how = options.select.source.clone();
-        how.blob |= options.offset.is_some();
-        match Source::open(self.path, &how)? {
+        let source = &options.select.source;
+        let mut source = source.decoding(&options.sandbox, &options.limits);
+        source.blob |= options.offset.is_some();
+        match Source::open(self.path, &source)? {
             Source::Blob(blob) => {
                 let checked = self.lone(blob, &rules)?;
                 self.observer.checked(&checked);

@@ -43,26 +43,28 @@ macro_rules! faults {
 
 faults! {
     LayoutMissing = "layout-missing", Malformed, "is a directory without the file oci-layout: expected an OCI image layout";
+    LayoutMarker = "layout-marker", Malformed, "has index.json without the file oci-layout: expected an OCI image layout; if it is one, add oci-layout with {\"imageLayoutVersion\":\"1.0.0\"}";
     LayoutIndex = "layout-index", Malformed, "the OCI image layout has no index.json";
-    LayoutEscape = "layout-escape", Malformed, "is a symbolic link that leads out of the OCI image layout or in a circle";
+    LayoutEscape = "layout-escape", Malformed, "is or lies behind a symbolic link that leads out of the OCI image layout or in a circle: copy the layout with `cp -rL`, which follows links";
     LayoutType = "layout-type", Malformed, "is not a regular file";
     ObjectEscape = "object-escape", Malformed, "is a symbolic link that leads out of the folder of objects or in a circle";
     ObjectType = "object-type", Malformed, "is not a regular file: expected the content of a file of the image";
     ArchiveDocker = "archive-docker", Unsupported, "is a docker archive (manifest.json without oci-layout): expected an OCI archive, as `skopeo copy docker-archive:IN oci-archive:OUT` makes it";
-    ArchiveTruncated = "archive-truncated", Truncated, "the archive ends before its end marker";
+    ArchiveFolder = "archive-folder", Unsupported, "the OCI image layout lies in this folder of the archive: expected it at the top, as `tar -C FOLDER -cf ARCHIVE .` puts it there; or unpack the archive and name the folder";
+    ArchiveTruncated = "archive-truncated", Truncated, "the archive ends inside of a member";
     ArchiveHeader = "archive-header", Malformed, "a member's header does not have the stated checksum";
     ArchiveEnd = "archive-end", Malformed, "a member follows a block of zeros, where the archive ends";
     ArchiveNumber = "archive-number", Malformed, "a member's size is not a number of 63 bits";
     ArchiveExtension = "archive-extension", Malformed, "an extended header is malformed, repeated or belongs to no member";
     ArchiveExtensionSize = "archive-extension-size", Unsupported, "an extended header is larger than 1 MiB";
     ArchiveName = "archive-name", Malformed, "a member's name leads upwards with `..`";
-    ArchiveDuplicate = "archive-duplicate", Malformed, "the archive holds the member twice";
+    ArchiveDuplicate = "archive-duplicate", Malformed, "the archive holds the member twice, and not as equal blobs";
     ArchiveMember = "archive-member", Malformed, "the member is not a regular file";
-    ArchiveLink = "archive-link", Malformed, "the member is a hard link to no blob or document before it";
+    ArchiveLink = "archive-link", Malformed, "the member is a link that leads to no one file in the archive: expected an archive made with `tar -h`, which follows links";
     ArchivePayload = "archive-payload", Malformed, "a link, a directory or a device has content";
-    ArchiveSparse = "archive-sparse", Unsupported, "a member is stored in a sparse form: expected an archive made without --sparse";
+    ArchiveSparse = "archive-sparse", Unsupported, "the member is stored without its holes, in a form that cannot be read here: expected an archive made without --sparse (bsdtar: with --no-read-sparse)";
     ArchiveMembers = "archive-members", Limit, "the archive has more members than the limit";
-    ArchiveSize = "archive-size", Limit, "the archive, which cannot be read at random, is larger than the limit";
+    ArchiveSize = "archive-size", Limit, "what has to be put on disk to be read at random is larger than the limit";
 }
 
 impl SourceFault {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::HostError;
 use crate::options::Select;
 use crate::report::{VERSION, shown};
+use crate::sandbox::Sandbox;
 use crate::source::Source;
 
 pub use blob::BlobReport;
@@ -58,7 +59,9 @@ pub struct Report {
 /// What refuses the documents on the way to the image that is meant, or the superblock of a lone
 /// image; [`HostError::Usage`] when no image or several are meant; what the system fails at.
 pub fn inspect(path: &Path, options: &Options) -> Result<Report, HostError> {
-    let mut how = options.select.source.clone();
+    // As it decodes the first bytes of a blob.
+    let how = &options.select.source;
+    let mut how = how.decoding(&Sandbox::NONE, &options.limits);
     how.blob |= options.offset.is_some();
     let source = Source::open(path, &how)?;
     let mut report = Report {

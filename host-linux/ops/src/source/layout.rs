@@ -39,7 +39,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`SourceFault::LayoutMissing`] without that file, [`HostError::Environment`] when the
+    /// [`SourceFault::LayoutMissing`] without that file ([`SourceFault::LayoutMarker`] when
+    /// `index.json` is there), [`HostError::Environment`] when the
     /// directory cannot be opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, HostError> {
         let path = path.into();
@@ -49,10 +50,13 @@ impl Layout {
         let layout = Self { path, dir };
         match layout.open_file(Path::new("oci-layout"))? {
             Some(_) => Ok(layout),
-            None => Err(HostError::source_fault(
-                layout.path,
-                SourceFault::LayoutMissing,
-            )),
+            None => {
+                let fault = match layout.open_file(Path::new("index.json")) {
+                    Ok(Some(_)) => SourceFault::LayoutMarker,
+                    _ => SourceFault::LayoutMissing,
+                };
+                Err(HostError::source_fault(layout.path, fault))
+            }
         }
     }
 

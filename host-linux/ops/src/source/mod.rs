@@ -2,7 +2,10 @@
 
 mod archive;
 mod blob;
+mod compressed;
 mod layout;
+mod members;
+mod sparse;
 mod spool;
 mod tar;
 
@@ -18,9 +21,11 @@ pub use archive::Archive;
 use archive::Opened;
 pub use blob::BlobReader;
 use blob::Extent;
+pub use compressed::Decoding;
 pub use layout::Layout;
 
 use crate::error::HostError;
+use crate::sandbox::Sandbox;
 use crate::system::{self, File, Stdin};
 
 /// How a source is opened.
@@ -31,10 +36,28 @@ pub struct SourceOptions {
     /// Where an archive that cannot be read at random is put meanwhile, without a name.
     /// Default: the system's directory for temporary files.
     pub spool: PathBuf,
-    /// The largest archive that is put there, in bytes. Default 64 GiB.
+    /// The largest archive that is put there, in bytes, decoded where it is compressed. Default 64
+    /// GiB.
     pub archive_size: u64,
     /// The most members of an archive, extended headers included. Default 2^16.
     pub archive_members: u64,
+    /// How an archive that is compressed as a whole is decoded. `None`, which is the default, takes
+    /// it for a blob.
+    pub decoding: Option<Decoding>,
+}
+
+impl SourceOptions {
+    /// The same, with archives that are compressed decoded there and within these limits.
+    #[must_use]
+    pub fn decoding(&self, sandbox: &Sandbox, limits: &Limits) -> Self {
+        Self {
+            decoding: Some(Decoding {
+                sandbox: sandbox.clone(),
+                limits: *limits,
+            }),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for SourceOptions {
@@ -44,6 +67,7 @@ impl Default for SourceOptions {
             spool: system::temp_dir(),
             archive_size: 64 << 30,
             archive_members: 1 << 16,
+            decoding: None,
         }
     }
 }
@@ -70,15 +94,17 @@ pub enum ImageSource {
 impl Source {
     /// Opens a source and looks what it is: a directory is a layout; a tar file with an
     /// `oci-layout` is an archive, also from a pipe, which is put on disk then; all else is one
-    /// blob. An EROFS image is a blob even if it begins like a tar file.
+    /// blob. An EROFS image is a blob even if it begins like a tar file. A tar file may be compressed
+    /// ([`SourceOptions::decoding`]): if it is an archive it is put on disk decoded, and else it is a
+    /// blob, as a layer of that form is one.
     ///
-    /// A path of `-` is the standard input; write `./-` for a file of that name. Compressed
-    /// archives are not looked into: they are taken for blobs.
+    /// A path of `-` is the standard input; write `./-` for a file of that name.
     ///
     /// # Errors
     ///
     /// [`HostError::Source`] for a directory that is no layout, a docker archive, and a tar
-    /// file that breaks its format; [`HostError::Environment`] when the system fails.
+    /// file that breaks its format; [`HostError::Refused`] for one whose compression is broken;
+    /// [`HostError::Environment`] when the system fails.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self, HostError> {
         if path == Path::new("-") {
             return Self::from_stdin(path, options);
@@ -163,19 +189,27 @@ impl Source {
             .take(Start::SIZE as u64)
             .read_to_end(&mut start)
             .map_err(|error| HostError::environment(path, "read", error))?;
-        match Start::of(&start) {
-            Start::Other => Ok(Self::Blob(BlobReader::stream(path.into(), start, stream))),
-            Start::Tar => {
-                let extent = spool::spool(
-                    path,
-                    &start,
-                    &mut stream,
-                    &options.spool,
-                    options.archive_size,
-                )?;
-                Self::from_extent(path, extent, Start::Tar, options)
-            }
+        let found = Start::of(&start);
+        let mut is_archive = found == Start::Tar;
+        if let (false, Some(decoding), Some(compression)) = (
+            is_archive,
+            &options.decoding,
+            compressed::compression(&start),
+        ) {
+            let more = compressed::START_READ.saturating_sub(start.len());
+            (&mut stream)
+                .take(more as u64)
+                .read_to_end(&mut start)
+                .map_err(|error| HostError::environment(path, "read", error))?;
+            is_archive = decoding.is_tar(path, compression, &start)?;
         }
+        if !is_archive {
+            return Ok(Self::Blob(BlobReader::stream(path.into(), start, stream)));
+        }
+        // As it is: it may turn out to be a blob all the same.
+        let spool = &options.spool;
+        let extent = spool::spool(path, &start, &mut stream, spool, options.archive_size)?;
+        Self::from_extent(path, extent, found, options)
     }
 
     /// Tells archives from blobs.
@@ -185,13 +219,44 @@ impl Source {
         start: Start,
         options: &SourceOptions,
     ) -> Result<Self, HostError> {
-        if start == Start::Tar
-            && let Opened::Archive(archive) =
-                Archive::open(path, extent.clone(), options.archive_members)?
+        let archive = match start {
+            Start::Tar => Some(extent.clone()),
+            Start::Other => Self::decoded(path, &extent, options)?,
+        };
+        if let Some(archive) = archive
+            && let Opened::Archive(archive) = Archive::open(path, archive, options)?
         {
             return Ok(Self::Image(ImageSource::Archive(archive)));
         }
         Ok(Self::Blob(BlobReader::file_part(path.into(), extent)))
+    }
+
+    /// A tar file that is compressed, decoded; `None` when it is none.
+    fn decoded(
+        path: &Path,
+        extent: &Extent,
+        options: &SourceOptions,
+    ) -> Result<Option<Extent>, HostError> {
+        let Some(decoding) = &options.decoding else {
+            return Ok(None);
+        };
+        let mut start = vec![0; Start::SIZE];
+        let fill = |start: &mut Vec<u8>| {
+            let read = extent.fill_at(start, 0);
+            let read = read.map_err(|error| HostError::environment(path, "read", error))?;
+            start.truncate(read);
+            Ok(())
+        };
+        fill(&mut start)?;
+        let Some(compression) = compressed::compression(&start) else {
+            return Ok(None);
+        };
+        start.resize(compressed::START_READ, 0);
+        fill(&mut start)?;
+        if !decoding.is_tar(path, compression, &start)? {
+            return Ok(None);
+        }
+        decoding.spool(path, compression, extent, options).map(Some)
     }
 }
 
@@ -297,8 +362,15 @@ impl ImageSource {
             Self::Archive(archive) => archive.blob(digest)?,
         };
         blob.ok_or_else(|| {
-            let missing = rustix::io::Errno::NOENT;
-            HostError::environment(self.blob_place(digest), "open the blob", missing)
+            let missing = io::Error::from(rustix::io::Errno::NOENT);
+            let error = match self {
+                Self::Archive(archive) if archive.is_cut() => io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "there is none, and the archive has no end marker: it may be cut off",
+                ),
+                _ => missing,
+            };
+            HostError::environment(self.blob_place(digest), "open the blob", error)
         })
     }
 

@@ -2,14 +2,16 @@
 //!
 //! Two readers that understand one archive differently are a way past whoever looked at it
 //! first, so everything that readers are known to differ on is refused here rather than
-//! resolved: sizes that overflow, a header without its checksum, sparse members, links with
-//! content, extended headers twice, members after the end, names that lead upwards. What is
-//! read is POSIX.1-2017 `pax` ("pax Interchange Format", "ustar Interchange Format") and the
+//! resolved: sizes that overflow, a header without its checksum, links with content, extended
+//! headers twice, members after the end, names that lead upwards. Where content is held by its
+//! digest there is nothing to differ on: it may be stored without its holes, be a link, or lack
+//! the archive's end marker behind it. What is read is POSIX.1-2017 `pax` ("pax Interchange Format", "ustar Interchange Format") and the
 //! GNU form of long names (`L`, `K`) and large sizes (base 256).
 
 use std::io;
 
 use super::blob::Extent;
+use super::sparse::Sparse;
 use crate::error::SourceFault;
 
 /// The unit of an archive, in bytes.
@@ -43,24 +45,32 @@ pub(super) enum Type {
     File,
     /// Another name for the member that the link's text names.
     HardLink,
-    /// A symbolic link, a directory, a device, or a type of someone's own.
+    /// A symbolic link to a name in the archive.
+    SymLink,
+    /// A symbolic link out of the archive.
+    LinkOut,
+    /// A directory, a device, or a type of someone's own.
     Other,
 }
 
 /// One member.
 #[derive(Debug)]
 pub(super) struct Member {
+    /// Where the first of its headers starts in the archive.
+    pub(super) start: u64,
     /// Where its (last) header starts in the archive.
     pub(super) header: u64,
     pub(super) kind: Type,
     /// The name in its parts, joined by `/`, without empty parts and `.`.
     pub(super) name: Vec<u8>,
-    /// The same of a link's text; empty for what is no hard link.
+    /// The name that a link leads to; empty for what is none.
     pub(super) link: Vec<u8>,
     /// Where its content starts in the archive.
     pub(super) offset: u64,
-    /// The size of its content in bytes.
+    /// The size of its content in bytes, as it is stored.
     pub(super) size: u64,
+    /// What is said of its holes, where they are left out.
+    pub(super) sparse: Option<Sparse>,
 }
 
 /// What extended headers say of the next member.
@@ -69,6 +79,7 @@ struct Extended {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
+    sparse: Option<Sparse>,
     /// Whether there was a `pax` header.
     pax: bool,
 }
@@ -78,26 +89,40 @@ struct Extended {
 pub(super) struct Members<'a> {
     archive: &'a Extent,
     position: u64,
+    /// Whether the archive ended without its end marker.
+    pub(super) is_cut: bool,
 }
 
 impl<'a> Members<'a> {
     pub(super) const fn new(archive: &'a Extent) -> Self {
+        Self::at(archive, 0)
+    }
+
+    /// As [`Self::new`], from a header on.
+    pub(super) const fn at(archive: &'a Extent, position: u64) -> Self {
         Self {
             archive,
-            position: 0,
+            position,
+            is_cut: false,
         }
     }
 
-    /// The next member, or `None` at the end marker. Calls `seen` for every header, those of
+    /// The next member, or `None` at the end marker or where the archive ends without one, behind
+    /// a whole member. Calls `seen` for every header, those of
     /// extended headers included, which may stop the reading.
     pub(super) fn next(
         &mut self,
         mut seen: impl FnMut(u64) -> Result<(), Stop>,
     ) -> Result<Option<Member>, Stop> {
         let mut extended: Option<Extended> = None;
+        let start = self.position;
         loop {
             let at = self.position;
             let fault = |fault| Stop::Fault(fault, at);
+            if start > 0 && at == start && self.only_zeros_are_left()? {
+                self.is_cut = true;
+                return Ok(None);
+            }
             let block = self.block()?;
             if block == ZEROS {
                 if extended.is_some() {
@@ -127,9 +152,9 @@ impl<'a> Members<'a> {
                                 global.name.is_none()
                                     && global.link.is_none()
                                     && global.size.is_none()
+                                    && global.sparse.is_none()
                             })
                             .ok_or_else(|| fault(SourceFault::ArchiveExtension))?;
-                        refuse_sparse(&text, at)?;
                         continue;
                     }
                     let extended = extended.get_or_insert_default();
@@ -143,13 +168,14 @@ impl<'a> Members<'a> {
                         }
                     };
                     read.ok_or_else(|| fault(SourceFault::ArchiveExtension))?;
-                    refuse_sparse(if kind == b'x' { &text } else { &[] }, at)?;
                 }
-                b'S' => return Err(fault(SourceFault::ArchiveSparse)),
                 kind => {
-                    return self
-                        .member(&header, kind, size, extended.unwrap_or_default(), at)
-                        .map(Some);
+                    let mut extended = extended.unwrap_or_default();
+                    if kind == b'S' {
+                        extended.sparse = Some(self.old_sparse(&block, at)?);
+                    }
+                    let member = self.member(&header, kind, size, extended, at)?;
+                    return Ok(Some(Member { start, ..member }));
                 }
             }
         }
@@ -167,33 +193,62 @@ impl<'a> Members<'a> {
         let fault = |fault| Stop::Fault(fault, at);
         let size = extended.size.unwrap_or(size);
         let own = header.name();
-        let name = extended.name.as_ref().unwrap_or(&own);
-        let kind = match kind {
+        let sparse = extended
+            .sparse
+            .filter(|_| matches!(kind, b'0' | 0 | b'7' | b'S'));
+        let real = sparse.as_ref().and_then(|sparse| sparse.name.as_ref());
+        let name = real.or(extended.name.as_ref()).unwrap_or(&own);
+        let mut kind = match kind {
             // Archives from before POSIX mark directories by their names alone.
-            b'0' | 0 | b'7' if !name.ends_with(b"/") => Type::File,
+            b'0' | 0 | b'7' | b'S' if !name.ends_with(b"/") => Type::File,
             b'1' => Type::HardLink,
+            b'2' => Type::SymLink,
             _ => Type::Other,
         };
         if size != 0 && matches!(header.kind(), b'1'..=b'6') {
             return Err(fault(SourceFault::ArchivePayload));
         }
         let name = normal(name).ok_or_else(|| fault(SourceFault::ArchiveName))?;
-        let link = if kind == Type::HardLink {
-            let link = extended.link.unwrap_or_else(|| header.link());
-            normal(&link).ok_or_else(|| fault(SourceFault::ArchiveName))?
-        } else {
-            Vec::new()
+        let link = || extended.link.clone().unwrap_or_else(|| header.link());
+        let link = match kind {
+            Type::HardLink => normal(&link()).ok_or_else(|| fault(SourceFault::ArchiveName))?,
+            Type::SymLink => target(&name, &link()).unwrap_or_else(|| {
+                kind = Type::LinkOut;
+                Vec::new()
+            }),
+            _ => Vec::new(),
         };
         let offset = self.position;
         self.skip(size, at)?;
         Ok(Member {
+            start: at,
             header: at,
             kind,
             name,
             link,
             offset,
             size,
+            sparse,
         })
+    }
+
+    /// What a header of GNU's old form says of the holes, with the blocks that follow it.
+    fn old_sparse(&mut self, header: &[u8; BLOCK], at: u64) -> Result<Sparse, Stop> {
+        let fault = || Stop::Fault(SourceFault::ArchiveSparse, at);
+        let mut sparse = Sparse::default();
+        let mut more = sparse.old(header).ok_or_else(fault)?;
+        while more {
+            let block = self.block()?;
+            more = sparse.old_more(&block).ok_or_else(fault)?;
+        }
+        Ok(sparse)
+    }
+
+    /// Whether nothing is left of the archive but less than a block of zeros.
+    fn only_zeros_are_left(&self) -> io::Result<bool> {
+        let mut block = [0; BLOCK];
+        let read = self.archive.fill_at(&mut block, self.position)?;
+        Ok(read < BLOCK && block == ZEROS)
     }
 
     /// The block at the current position, which it moves past.
@@ -220,16 +275,19 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Moves past content and its padding, which must be there.
+    /// Moves past content, which must be there, and its padding.
     fn skip(&mut self, size: u64, at: u64) -> Result<(), Stop> {
-        let end = size
-            .checked_next_multiple_of(BLOCK as u64)
-            .and_then(|size| self.position.checked_add(size))
-            .ok_or(Stop::Fault(SourceFault::ArchiveNumber, at))?;
+        let too_large = Stop::Fault(SourceFault::ArchiveNumber, at);
+        let Some(end) = self.position.checked_add(size) else {
+            return Err(too_large);
+        };
+        let Some(padded) = end.checked_next_multiple_of(BLOCK as u64) else {
+            return Err(too_large);
+        };
         if end > self.archive.length {
             return Err(Stop::Fault(SourceFault::ArchiveTruncated, at));
         }
-        self.position = end;
+        self.position = padded.min(self.archive.length);
         Ok(())
     }
 
@@ -259,7 +317,12 @@ impl Extended {
                 b"path" => set(&mut self.name, value.to_vec())?,
                 b"linkpath" => set(&mut self.link, value.to_vec())?,
                 b"size" => set(&mut self.size, decimal(value)?)?,
-                _ => {}
+                keyword => {
+                    if let Some(keyword) = keyword.strip_prefix(b"GNU.sparse.") {
+                        let sparse = self.sparse.get_or_insert_default();
+                        sparse.record(keyword, value)?;
+                    }
+                }
             }
         }
         Some(())
@@ -289,25 +352,13 @@ fn pax_record(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((record.get(..equals)?, record.get(equals + 1..)?, after))
 }
 
-/// Refuses a `pax` header that says the member is stored without its holes, in one of the
-/// forms that GNU tar has had for that.
-fn refuse_sparse(text: &[u8], at: u64) -> Result<(), Stop> {
-    let sparse = pax_records(text)
-        .flatten()
-        .any(|(keyword, _)| keyword.starts_with(b"GNU.sparse."));
-    if sparse {
-        return Err(Stop::Fault(SourceFault::ArchiveSparse, at));
-    }
-    Ok(())
-}
-
 /// Sets what must not be set yet.
 fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.is_none().then(|| *slot = Some(value))
 }
 
 /// A decimal number of at most 63 bits.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -328,6 +379,25 @@ fn normal(name: &[u8]) -> Option<Vec<u8>> {
         match part {
             b"" | b"." => {}
             b".." => return None,
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join(&b'/'))
+}
+
+/// The name that a symbolic link of this name leads to; `None` when that is outside of the archive.
+fn target(name: &[u8], link: &[u8]) -> Option<Vec<u8>> {
+    if link.first() == Some(&b'/') {
+        return None;
+    }
+    let mut parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
+    parts.pop();
+    for part in link.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop()?;
+            }
             part => parts.push(part),
         }
     }
@@ -360,17 +430,8 @@ impl Header<'_> {
         self.field(156, 1).first().copied().unwrap_or(0)
     }
 
-    /// The size, in octal digits or (GNU, star) in base 256 after a byte 0x80.
     fn size(&self) -> Option<u64> {
-        let field = self.field(124, 12);
-        let number = match field.split_first() {
-            Some((0x80, digits)) => digits.iter().try_fold(0_u64, |number, digit| {
-                Some(number.checked_mul(256)? | u64::from(*digit))
-            })?,
-            _ => octal(field)?,
-        };
-        i64::try_from(number).ok()?;
-        Some(number)
+        number(self.field(124, 12))
     }
 
     /// The name; in the POSIX format (not in GNU's, which keeps times there) behind its prefix.
@@ -386,6 +447,18 @@ impl Header<'_> {
     fn link(&self) -> Vec<u8> {
         until_zero(self.field(157, 100)).to_vec()
     }
+}
+
+/// A number of at most 63 bits, in octal digits or (GNU, star) in base 256 after a byte 0x80.
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    let number = match field.split_first() {
+        Some((0x80, digits)) => digits.iter().try_fold(0_u64, |number, digit| {
+            Some(number.checked_mul(256)? | u64::from(*digit))
+        })?,
+        _ => octal(field)?,
+    };
+    i64::try_from(number).ok()?;
+    Some(number)
 }
 
 /// A number in octal digits, between spaces and ended by a space or a zero byte. Nothing but
@@ -450,6 +523,11 @@ mod tests {
         assert_eq!(normal(b"/a").as_deref(), Some(&b"a"[..]));
         assert_eq!(normal(b"a/../b"), None);
         assert_eq!(normal(b"..a").as_deref(), Some(&b"..a"[..]));
+        let target = |link: &[u8]| target(b"blobs/sha256/x", link);
+        assert_eq!(target(b"../../a").as_deref(), Some(&b"a"[..]));
+        assert_eq!(target(b"./y").as_deref(), Some(&b"blobs/sha256/y"[..]));
+        assert_eq!(target(b"../../../a"), None);
+        assert_eq!(target(b"/a"), None);
     }
 
     #[test]

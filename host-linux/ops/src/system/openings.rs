@@ -65,12 +65,11 @@ impl Openings {
         self.add(dir, Use::Spool);
     }
 
-    /// A source is read, and put into the system's folder for temporary files if it has to be.
+    /// A source is read, and put into the system's folder for temporary files if it has to be: what
+    /// comes from a pipe, and an archive that is compressed or stores a member without its holes.
     pub fn source(&mut self, path: &Path) {
         self.read(path);
-        let read_in_place =
-            std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() || metadata.is_dir());
-        if !read_in_place {
+        if !path.is_dir() {
             self.spool(&temp_dir());
         }
     }

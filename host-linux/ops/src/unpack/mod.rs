@@ -125,7 +125,11 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&self, done: &mut Done<Report>) -> Result<(), HostError> {
-        let mut how = self.options.select.source.clone();
+        let options = self.options;
+        let mut how = options
+            .select
+            .source
+            .decoding(&options.sandbox, &options.limits);
         how.blob |= self.options.media_type.is_some();
         match Source::open(self.path, &how)? {
             Source::Blob(blob) => self.lone(blob, done),
