@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use common::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn tar_layers_are_refused_by_name() {
@@ -264,6 +264,126 @@ fn the_only_image_for_the_host_is_not_replaced_by_one_for_another() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn a_type_that_is_no_layers_is_printed_and_can_be_overridden() {
+    let dir = Dir::new();
+    let stacker = "application/vnd.stacker.image.layer.erofs+zstd";
+    // Their suffix is about the files in the image.
+    let mut layers: Vec<_> = (1..=3)
+        .map(|number| Layer::new(EROFS, &image(number, 4)))
+        .collect();
+    layers[0].media_type = stacker.into();
+    layers[2].media_type = stacker.into();
+    let layout = Layout::of(dir.path("layout"), &layers);
+    let unpack = |more: &[&str]| {
+        let args = args!["unpack", layout.path, "--verify-only"];
+        run([args, more.iter().map(OsString::from).collect()].concat())
+    };
+    let refused = unpack(&[]);
+    let end = format!(
+        ": media type: is not a layer type that can be unpacked, in layer 1: found stacker's type \
+         of an EROFS image, expected application/vnd.erofs: {stacker} (unpack --layer 1 \
+         --media-type application/vnd.erofs takes it for an image as it is)"
+    );
+    assert!(refused.line(1).ends_with(&end), "{}", refused.stderr);
+    let shown = run(args!["inspect", layout.path]);
+    assert!(shown.text().contains("stacker's type"), "{}", shown.text());
+    for number in 1..=3 {
+        let layer = format!("--layer={number}");
+        let done = unpack(&[&layer, "--media-type", EROFS]);
+        let diff_id = &layers[number - 1].diff_id;
+        assert_eq!(done.done(), format!("layer {number}: verified {diff_id}\n"));
+    }
+    // It is what it was said to be, or is refused.
+    let refused = unpack(&["--layer=1", "--media-type", EROFS_GZIP]);
+    assert!(
+        refused.line(1).contains("gzip member: "),
+        "{}",
+        refused.stderr
+    );
+    let refused = unpack(&["--layer=1", "--media-type", stacker]);
+    assert!(
+        refused
+            .line(1)
+            .starts_with("--media-type application/vnd.stacker")
+    );
+    let refused = unpack(&["--layer=4", "--media-type", EROFS]);
+    assert!(
+        refused.line(2).contains("has 3 layers"),
+        "{}",
+        refused.stderr
+    );
+    let other = "application/vnd.example+x";
+    layers[0].media_type = other.into();
+    let layout = Layout::of(dir.path("other"), &layers);
+    let refused = run(args!["unpack", layout.path, "--verify-only"]);
+    let end = format!("that can be unpacked, in layer 1: {other}");
+    assert!(refused.line(1).ends_with(&end), "{}", refused.stderr);
+}
+
+#[test]
+fn a_layer_may_lie_in_its_descriptor_or_elsewhere() {
+    let dir = Dir::new();
+    let layers = &three_layers()[..2];
+    let layout = Layout::new(dir.path("layout"));
+    let digests: Vec<_> = layers.iter().map(|layer| sha256(&layer.blob)).collect();
+    let entry = layout.image(layers);
+    let path = layout.blob_path(entry["digest"].as_str().unwrap());
+    let mut manifest: Value = serde_json::from_slice(&content(&path)).unwrap();
+    let save = |manifest: &Value| {
+        let entry = layout.document(MANIFEST, manifest);
+        fs::write(layout.path.join("index.json"), index(&[entry]).to_string()).unwrap();
+    };
+    manifest["layers"][1]["data"] = base64(&layers[1].blob).into();
+    save(&manifest);
+    fs::remove_file(layout.blob_path(&digests[1])).unwrap();
+    let expected: String = (1..)
+        .zip(layers)
+        .map(|(number, layer)| format!("layer {number}: verified {}\n", layer.diff_id))
+        .collect();
+    let unpacked = run(args!["unpack", layout.path, "--verify-only"]);
+    assert_eq!(unpacked.done(), expected);
+    assert_eq!(run(args!["check", layout.path]).code(), 0);
+    let shown = run(args!["inspect", layout.path, "--json"]);
+    assert_eq!(
+        shown.json()["layout"]["image"]["layers"][1]["status"],
+        "stated"
+    );
+    // Where it is not there, its addresses are told; nothing is fetched.
+    let url = |number| json!(format!("https://example.com/\u{1b}[2J{number}"));
+    manifest["layers"][0]["urls"] = (1..=5).map(url).collect();
+    save(&manifest);
+    let there = run(args!["unpack", layout.path, "--verify-only"]);
+    assert_eq!(there.done(), expected);
+    fs::remove_file(layout.blob_path(&digests[0])).unwrap();
+    let missing = run(args!["unpack", layout.path, "--verify-only"]);
+    let line = missing.line(3);
+    let end = "cannot open the blob: it is not there, and its descriptor names \
+               https://example.com/\\x1b[2J1, https://example.com/\\x1b[2J2, \
+               https://example.com/\\x1b[2J3 and 2 more";
+    assert!(line.ends_with(end), "{line}");
+}
+
+/// Bytes in base64, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            if place <= chunk.len() {
+                let digit = (bits >> (18 - 6 * place)) & 63;
+                text.push(char::from(DIGITS[digit as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
 }
 
 #[test]

@@ -265,12 +265,56 @@ impl MediaType {
             MediaKind::ChunkIndex => (Content::ChunkIndex, Compression::None),
             MediaKind::ErofsUnknownSuffix { .. } => return Err(self.unknown_suffix()),
             MediaKind::Tar { .. } => return Err(Error::new(Code::MediaTypeTar, At::Whole)),
-            _ => return Err(Error::new(Code::MediaTypeUnknown, At::Whole)),
+            _ => return Err(self.unknown()),
         };
         Ok(LayerType {
             content,
             compression,
         })
+    }
+
+    /// Whether it is a type that somebody else has for EROFS images, which [`Self::layer`] refuses:
+    /// its name ends in `.erofs`, before any suffix.
+    ///
+    /// Such are `application/vnd.stacker.image.layer.erofs` (stacker and atomfs,
+    /// `pkg/erofs/mediatype.go`), `application/vnd.oci.image.layer.erofs` (forks of nerdctl and
+    /// BuildKit) and `application/vnd.rdk.package.content.layer.v1.erofs` (RDK). What their
+    /// suffixes mean is up to them: stacker's say how files within the image are compressed, and
+    /// that a dm-verity tree follows it. So the bytes are an image as it is, or not, and only who
+    /// knows the writer can say so.
+    #[must_use]
+    pub fn is_foreign_erofs(&self) -> bool {
+        let text = self.as_str();
+        let base = text.split_once('+').map_or(text, |(base, _)| base);
+        let end = base.len().checked_sub(FOREIGN.len());
+        let end = end.and_then(|start| base.get(start..));
+        self.kind() == MediaKind::Other && end.is_some_and(|end| end.eq_ignore_ascii_case(FOREIGN))
+    }
+
+    /// The refusal of a type that is none of a layer, with what it is known as.
+    fn unknown(&self) -> Error {
+        let error = Error::new(Code::MediaTypeUnknown, At::Whole);
+        let text = self.as_str();
+        let starts = |with: &str| {
+            let start = text.get(..with.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(with))
+        };
+        if starts(NYDUS) {
+            return error.found(Value::Text(
+                "data of nydus (RAFS), which is no image without its bootstrap",
+            ));
+        }
+        if !self.is_foreign_erofs() {
+            return error;
+        }
+        let found = if starts(STACKER) {
+            "stacker's type of an EROFS image"
+        } else {
+            "a type of an EROFS image that is in no specification"
+        };
+        error
+            .found(Value::Text(found))
+            .expected(Value::Text(Family::Draft.base()))
     }
 
     /// How to decode a layer of this type that has the role `device`.
@@ -342,6 +386,14 @@ impl MediaType {
             .expected(Value::Text("+zstd or +gzip"))
     }
 }
+
+/// How others' types of EROFS images end, before any suffix. containerd's differ looked for just
+/// that before it had a type of its own.
+const FOREIGN: &str = ".erofs";
+/// How stacker's types start.
+const STACKER: &str = "application/vnd.stacker.";
+/// How nydus' types start (nydus-snapshotter, `pkg/converter/constant.go`).
+const NYDUS: &str = "application/vnd.oci.image.layer.nydus.";
 
 /// What a suffix (all that follows the first `+`) says of the compression, when it is known.
 fn compression(suffix: Option<&str>) -> Option<Compression> {
@@ -520,6 +572,39 @@ mod tests {
     use proptest::prelude::*;
     use std::format;
     use std::string::{String, ToString};
+
+    #[test]
+    fn types_of_others_are_known_by_name() {
+        let of = |text: &str| {
+            let media_type = MediaType::parse(text).unwrap();
+            let error = media_type.layer().unwrap_err();
+            assert_eq!(error.code(), Code::MediaTypeUnknown);
+            (media_type.is_foreign_erofs(), error.found_value())
+        };
+        let is = |text: &str, what: &str| match of(text) {
+            (foreign, Value::Text(found)) => foreign && found.contains(what),
+            _ => false,
+        };
+        for suffix in ["", "+zstd", "+lz4hc", "+zstd+verity"] {
+            let text = format!("application/vnd.stacker.image.layer.erofs{suffix}");
+            assert!(is(&text, "stacker's"), "{text}");
+        }
+        for text in [
+            "application/vnd.oci.image.layer.erofs",
+            "Application/vnd.rdk.package.content.layer.v1.EROFS+dmverity",
+        ] {
+            assert!(is(text, "in no specification"), "{text}");
+        }
+        let (foreign, found) = of("application/vnd.oci.image.layer.nydus.blob.v1");
+        assert!(!foreign && matches!(found, Value::Text(text) if text.contains("nydus")));
+        for text in [
+            "application/vnd.oci.image.layer.v1.erofs.sig",
+            "application/vnd.stacker.image.layer.squashfs+zstd",
+            "application/erofs",
+        ] {
+            assert_eq!(of(text), (false, Value::None), "{text}");
+        }
+    }
 
     fn kind(text: &str) -> MediaKind {
         MediaType::parse(text).unwrap().kind()

@@ -35,6 +35,8 @@ pub enum HostError {
         place: PathBuf,
         /// What the core said.
         error: Error,
+        /// What is to be said besides: what is in the input, or what can be done.
+        note: Option<Box<str>>,
     },
     /// The check refused an image.
     Check {
@@ -118,6 +120,16 @@ impl HostError {
         Self::Refused {
             place: place.into(),
             error,
+            note: None,
+        }
+    }
+
+    /// A refusal of the core, about this place, with something to say besides.
+    pub fn refused_with(place: impl Into<PathBuf>, error: Error, note: String) -> Self {
+        Self::Refused {
+            place: place.into(),
+            error,
+            note: Some(note.into()),
         }
     }
 
@@ -266,7 +278,12 @@ impl fmt::Display for HostError {
             )?;
         }
         match self {
-            Self::Refused { error, .. } => write!(f, "{error}")?,
+            Self::Refused { error, note, .. } => {
+                write!(f, "{error}")?;
+                if let Some(note) = note {
+                    write!(f, ": {}", Escaped::text(note))?;
+                }
+            }
             Self::Elsewhere { error, offset, .. } => write!(
                 f,
                 "{error} (an EROFS image starts at byte {offset}: read it with --offset {offset})"

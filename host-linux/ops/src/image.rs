@@ -1,17 +1,18 @@
 //! From a layout to the layers of one image in it.
 
 use core::cell::RefCell;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::oci::{
-    Algorithm, Config, Descriptor, Digest, Document, Index, Manifest, MediaKind, Plan, Platform,
-    Policy, Unusable, Warning, parse_layout, plan,
+    Algorithm, Config, Descriptor, Digest, Document, Family, Index, Layer, Manifest, MediaKind,
+    MediaType, Plan, Platform, Policy, Role, Unusable, Warning, parse_layout, plan,
 };
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use crate::error::HostError;
 use crate::escape::Escaped;
-use crate::source::ImageSource;
+use crate::source::{BlobReader, ImageSource};
 use crate::system;
 
 /// Which image of a layout is meant.
@@ -122,12 +123,85 @@ impl Image {
         policy: Policy,
         limits: &Limits,
     ) -> Result<Plan, HostError> {
-        let mut plan =
-            plan(&self.manifest, self.config.as_ref(), policy, limits).map_err(|error| {
-                HostError::refused(source.blob_place(&self.descriptor.digest), error)
-            })?;
+        let mut plan = plan(&self.manifest, self.config.as_ref(), policy, limits)
+            .map_err(|error| self.refused(source.blob_place(&self.descriptor.digest), error))?;
         plan.warnings.extend(passed_over(&self.passed_over));
         Ok(plan)
+    }
+
+    /// A refusal of its documents; where it is about the type of a layer, with that type.
+    fn refused(&self, place: PathBuf, error: Error) -> HostError {
+        let (At::Layer(number), "media type") = (error.at(), error.code().structure()) else {
+            return HostError::refused(place, error);
+        };
+        let Some(layer) = self.descriptor_of(number) else {
+            return HostError::refused(place, error);
+        };
+        let mut note = layer.media_type.to_string();
+        if layer.media_type.is_foreign_erofs() {
+            note.push_str(&format!(
+                " (unpack --layer {number} --media-type {} takes it for an image as it is)",
+                Family::Draft.base()
+            ));
+        }
+        HostError::refused_with(place, error, note)
+    }
+
+    /// The descriptor of a layer, counted from 1.
+    fn descriptor_of(&self, number: u32) -> Option<&Descriptor> {
+        let place = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.manifest.layers.get(place)
+    }
+
+    /// Takes a layer, counted from 1, for one of this type, whatever its descriptor says.
+    ///
+    /// The others whose types are those of no layer are counted as such too: else nothing could be
+    /// said of the image, though nobody reads them.
+    pub(crate) fn take_layer_for(&mut self, number: u32, media_type: MediaType) {
+        for (place, layer) in (1..).zip(&mut self.manifest.layers) {
+            let is_device = layer.erofs.role == Some(Role::Device);
+            if place == number || (!is_device && layer.media_type.layer().is_err()) {
+                layer.media_type = media_type;
+            }
+        }
+    }
+
+    /// Opens the blob of one of its layers: what the layer's descriptor holds, else the one in the
+    /// layout. That it has the digest is for the caller to verify.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageSource::open_blob`], with the addresses that the descriptor has for a blob that is
+    /// not there.
+    pub fn open_layer(&self, source: &ImageSource, layer: &Layer) -> Result<BlobReader, HostError> {
+        let descriptor = self.descriptor_of(layer.number);
+        if let Some(data) = descriptor.and_then(|descriptor| descriptor.data.as_ref()) {
+            let place = source.blob_place(&layer.digest);
+            return Ok(BlobReader::stream(
+                place,
+                data.clone(),
+                Box::new(io::empty()),
+            ));
+        }
+        let urls = descriptor.map_or(&[][..], |descriptor| &descriptor.urls);
+        source
+            .open_blob(&layer.digest)
+            .map_err(|error| match error {
+                HostError::Environment {
+                    place,
+                    doing,
+                    error,
+                } if error.kind() == io::ErrorKind::NotFound && !urls.is_empty() => {
+                    let urls = told_urls(urls);
+                    let error = format!("it is not there, and its descriptor names {urls}");
+                    HostError::Environment {
+                        place,
+                        doing,
+                        error: io::Error::new(io::ErrorKind::NotFound, error),
+                    }
+                }
+                error => error,
+            })
     }
 
     /// The platform that the config states.
@@ -135,6 +209,23 @@ impl Image {
     pub fn platform(&self) -> Option<Platform> {
         self.config.as_ref().map(config_platform)
     }
+}
+
+/// The first addresses of a blob, shortened.
+fn told_urls(urls: &[String]) -> String {
+    const MOST: usize = 3;
+    const LONGEST: usize = 200;
+    let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
+    let mut told = urls
+        .iter()
+        .take(MOST)
+        .map(short)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if urls.len() > MOST {
+        told.push_str(&format!(" and {} more", urls.len() - MOST));
+    }
+    told
 }
 
 /// What to say of entries that were passed over: of the first ones each by itself.

@@ -44,7 +44,7 @@ pub struct Unpack {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub layer: Option<u32>,
 
-    /// Media type of a lone blob [default: by its content]
+    /// Media type of a lone blob [default: by its content], or of --layer N whatever is stated
     #[arg(long, value_name = "TYPE")]
     pub media_type: Option<String>,
 

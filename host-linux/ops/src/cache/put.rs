@@ -177,7 +177,7 @@ impl Task<'_> {
                 report.own.layers.push(put);
                 continue;
             }
-            let open = || source.open_blob(&layer.digest);
+            let open = || image.open_layer(source, layer);
             // Without a compression the digest is the diffID, of whichever algorithm it is.
             let diff_id = layer.diff_id.unwrap_or(layer.digest);
             self.layer(diff_id, &layer.expectations(), put, open, report)?;

@@ -55,7 +55,7 @@ impl Task<'_> {
         let layers: Vec<Layer> = plan.layers.iter().filter(is_read).copied().collect();
         let mut results = Vec::new();
         for layer in &layers {
-            let result = one(source, &how, &layers, layer, &results);
+            let result = one((&image, source), &how, &layers, layer, &results);
             let (checked, error) = match &result {
                 Ok(passed) => (passed.checked.clone(), None),
                 Err(HostError::Check { checked, .. }) => (Some(Checked::clone(checked)), None),
@@ -75,7 +75,7 @@ impl Task<'_> {
 
 /// Verifies and checks one layer; its devices come before it.
 fn one(
-    source: &ImageSource,
+    (image, source): (&Image, &ImageSource),
     how: &How,
     layers: &[Layer],
     layer: &Layer,
@@ -83,7 +83,7 @@ fn one(
 ) -> Result<Passed, HostError> {
     let expected = layer.expectations();
     let progress = Progress::default();
-    let open = || source.open_blob(&layer.digest);
+    let open = || image.open_layer(source, layer);
     let mut passed = bring(
         &Dest::Nowhere,
         OsStr::new(""),

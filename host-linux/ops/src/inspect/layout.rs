@@ -204,7 +204,7 @@ fn found_image(
             found.warnings.extend(warnings.map(ToString::to_string));
             let layers = layers
                 .iter()
-                .map(|layer| found_layer(source, layer, options, &mut found.warnings))
+                .map(|layer| found_layer(image, source, layer, options, &mut found.warnings))
                 .collect();
             (layers, None)
         }
@@ -219,6 +219,7 @@ fn found_image(
 
 /// A layer of the manifest, with its superblock where its blob is there and has one.
 fn found_layer(
+    image: &Image,
     source: &ImageSource,
     layer: &Layer,
     options: &Options,
@@ -226,7 +227,7 @@ fn found_layer(
 ) -> LayerReport {
     let mut report = LayerReport::of(layer);
     report.status = "stated";
-    match source.open_blob(&layer.digest) {
+    match image.open_layer(source, layer) {
         Err(_) => report.status = "missing",
         Ok(_) if !matches!(layer.role, LayerRole::Lower | LayerRole::Data) => {}
         Ok(blob) => match layer_superblock(blob, layer.compression, &options.limits) {
@@ -255,6 +256,7 @@ fn stated_layers(source: &ImageSource, image: &Image) -> Vec<LayerReport> {
             number: Some(number),
             status: match source.open_blob(&descriptor.digest) {
                 Ok(_) => "stated",
+                Err(_) if descriptor.data.is_some() => "stated",
                 Err(_) => "missing",
             },
             media_type: Some(descriptor.media_type.as_str().to_owned()),

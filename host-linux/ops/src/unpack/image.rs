@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::Task;
 use super::dest::{Dest, How, Output, Passed, bring};
+use super::lone::stated_type;
 use super::report::{Report, status_of};
 use crate::done::{Done, Failure};
 use crate::error::{HostError, TargetFault};
@@ -51,7 +52,11 @@ impl Task<'_> {
                 "--diff-id: an image has several layers: choose one with --layer".into(),
             ));
         }
-        let image = Image::find(source, &options.select.image, &options.limits)?;
+        let mut image = Image::find(source, &options.select.image, &options.limits)?;
+        if let (Some(number), Some(text)) = (options.layer, &options.media_type) {
+            let (media_type, _) = stated_type(text)?;
+            image.take_layer_for(number, media_type);
+        }
         let plan = image.plan(source, options.select.policy, &options.limits)?;
         for warning in &plan.warnings {
             done.report.warn(warning.to_string());
@@ -92,7 +97,7 @@ impl Task<'_> {
         };
         let parts = errands.iter().map(part).collect();
         self.observer.begin(Work::Layers(parts));
-        let mut results = self.run_errands(source, &dest, &how, &errands);
+        let mut results = self.run_errands((&image, source), &dest, &how, &errands);
         check_with_devices(&how, &layers, &mut results);
         self.observer.end();
         let Some(passed) = self.gather(&layers, results, done) else {
@@ -221,7 +226,7 @@ impl Task<'_> {
     /// Unpacks the layers, several at a time, and gives their results in order.
     fn run_errands(
         &self,
-        source: &ImageSource,
+        from: (&Image, &ImageSource),
         dest: &Dest,
         how: &How,
         errands: &[Errand<'_>],
@@ -240,7 +245,7 @@ impl Task<'_> {
                     return;
                 };
                 let errand = &errands[place];
-                let result = errand.run(source, dest, how);
+                let result = errand.run(from, dest, how);
                 errand.progress.end();
                 if result.is_err() && !self.options.keep_going {
                     queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -268,7 +273,12 @@ impl Task<'_> {
 
 impl Errand<'_> {
     /// Unpacks one layer of an image, unless it is there already.
-    fn run(&self, source: &ImageSource, dest: &Dest, how: &How) -> Result<Passed, HostError> {
+    fn run(
+        &self,
+        (image, source): (&Image, &ImageSource),
+        dest: &Dest,
+        how: &How,
+    ) -> Result<Passed, HostError> {
         let layer = self.layer;
         let name = file_name(layer);
         bring(
@@ -277,7 +287,7 @@ impl Errand<'_> {
             how,
             &layer.expectations(),
             &self.progress,
-            || source.open_blob(&layer.digest),
+            || image.open_layer(source, layer),
         )
     }
 }

@@ -180,15 +180,8 @@ fn compression(
     blob: &mut BlobReader,
 ) -> Result<Compression, HostError> {
     if let Some(text) = media_type {
-        // The text itself says what an unknown type or suffix is.
-        let refused = |error| HostError::refused(format!("--media-type {text}"), error);
-        let media_type = MediaType::parse(text)
-            .map_err(|error| HostError::Usage(format!("--media-type {text}: {error}")))?;
-        let kind = media_type.layer().map_err(refused)?;
-        if media_type.kind() == MediaKind::ChunkIndex {
-            return Err(refused(Error::new(Code::MediaTypeUnknown, At::Whole)));
-        }
-        return Ok(kind.compression);
+        let (_, compression) = stated_type(text)?;
+        return Ok(compression);
     }
     let head = blob
         .peek(SNIFF_SIZE)
@@ -198,4 +191,17 @@ fn compression(
         // What is no image is refused by the core, with its reason.
         _ => Ok(Compression::None),
     }
+}
+
+/// The type of an image that `--media-type` states, and how that is wrapped.
+pub(super) fn stated_type(text: &str) -> Result<(MediaType, Compression), HostError> {
+    // The text itself says what an unknown type or suffix is.
+    let refused = |error| HostError::refused(format!("--media-type {text}"), error);
+    let media_type = MediaType::parse(text)
+        .map_err(|error| HostError::Usage(format!("--media-type {text}: {error}")))?;
+    let kind = media_type.layer().map_err(refused)?;
+    if media_type.kind() == MediaKind::ChunkIndex {
+        return Err(refused(Error::new(Code::MediaTypeUnknown, At::Whole)));
+    }
+    Ok((media_type, kind.compression))
 }

@@ -43,7 +43,8 @@ pub struct Options {
     /// Only this layer, counted from 1 in the order of the manifest.
     pub layer: Option<u32>,
     /// Media type of a lone blob; by its content where it is not given. With it the source is one
-    /// blob, whatever it looks like.
+    /// blob, whatever it looks like, unless [`Self::layer`] is given: then it is that layer's,
+    /// whatever its descriptor says.
     pub media_type: Option<String>,
     /// Digest that the unpacked layer must have: of a lone blob, or of [`Self::layer`].
     pub diff_id: Option<Digest>,
@@ -130,12 +131,12 @@ impl Task<'_> {
             .select
             .source
             .decoding(&options.sandbox, &options.limits);
-        how.blob |= self.options.media_type.is_some();
+        how.blob |= options.media_type.is_some() && options.layer.is_none();
         match Source::open(self.path, &how)? {
             Source::Blob(blob) => self.lone(blob, done),
-            Source::Image(_) if self.options.media_type.is_some() => {
+            Source::Image(_) if options.media_type.is_some() && options.layer.is_none() => {
                 Err(HostError::Usage(format!(
-                    "--media-type: {} is an image layout, not one blob",
+                    "--media-type: {} is an image layout, not one blob: choose one with --layer",
                     shown(self.path)
                 )))
             }
