@@ -36,14 +36,6 @@ const NAMES: [&str; 27] = [
 /// Most fields below one another: those of the platform of an entry of an index.
 const DEPTH: usize = 3;
 
-/// One field on the way, and the item of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Step {
-    /// Its place in [`NAMES`].
-    name: u8,
-    item: Option<u32>,
-}
-
 /// The way to a place in a JSON document, such as `manifests[2].annotations`.
 ///
 /// It names only fields that have a meaning to this crate, so it is of bounded size and holds
@@ -51,13 +43,18 @@ struct Step {
 /// has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct FieldPath {
-    steps: [Option<Step>; DEPTH],
+    /// The place of each field in [`NAMES`], from 1; 0 behind the last. Errors hold a path, so it
+    /// is kept small.
+    fields: [u8; DEPTH],
+    /// The item of each field, from 1; 0 for the field itself.
+    items: [u32; DEPTH],
 }
 
 impl FieldPath {
     /// The document itself.
     pub const ROOT: Self = Self {
-        steps: [None; DEPTH],
+        fields: [0; DEPTH],
+        items: [0; DEPTH],
     };
 
     /// Whether it is the document itself.
@@ -70,9 +67,10 @@ impl FieldPath {
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "JSON needs alloc"))]
     pub(crate) fn field(mut self, name: &str) -> Self {
         let place = NAMES.iter().position(|known| *known == name);
-        let place = place.and_then(|place| u8::try_from(place).ok());
-        if let (Some(name), Some(step)) = (place, self.steps.iter_mut().find(|s| s.is_none())) {
-            *step = Some(Step { name, item: None });
+        let place = place.and_then(|place| u8::try_from(place.saturating_add(1)).ok());
+        let free = self.fields.iter_mut().find(|field| **field == 0);
+        if let (Some(place), Some(free)) = (place, free) {
+            *free = place;
         }
         self
     }
@@ -80,8 +78,12 @@ impl FieldPath {
     /// The way to an item, counted from 0, of the array that is here.
     #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "JSON needs alloc"))]
     pub(crate) fn item(mut self, number: usize) -> Self {
-        if let Some(step) = self.steps.iter_mut().rev().flatten().next() {
-            step.item = u32::try_from(number).ok();
+        let depth = self.fields.iter().filter(|field| **field != 0).count();
+        let last = depth
+            .checked_sub(1)
+            .and_then(|last| self.items.get_mut(last));
+        if let Some(item) = last {
+            *item = u32::try_from(number.saturating_add(1)).unwrap_or(0);
         }
         self
     }
@@ -89,12 +91,17 @@ impl FieldPath {
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, step) in self.steps.iter().flatten().enumerate() {
-            if place > 0 {
+        let steps = self.fields.iter().zip(&self.items);
+        for (number, (field, item)) in steps.enumerate() {
+            let place = usize::from(*field).checked_sub(1);
+            let Some(name) = place.and_then(|place| NAMES.get(place)) else {
+                return Ok(());
+            };
+            if number > 0 {
                 f.write_str(".")?;
             }
-            f.write_str(NAMES.get(usize::from(step.name)).unwrap_or(&""))?;
-            if let Some(item) = step.item {
+            f.write_str(name)?;
+            if let Some(item) = item.checked_sub(1) {
                 write!(f, "[{item}]")?;
             }
         }

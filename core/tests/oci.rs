@@ -588,7 +588,7 @@ fn an_entry_that_cannot_be_used_says_nothing_of_its_siblings() {
     assert_eq!(index(&deep).unwrap_err().code(), Code::JsonDepth);
     let mut limits = LIMITS;
     limits.json_members = 9;
-    let many = vec!["null"; 10].join(",");
+    let many = ["null"; 10].join(",");
     let document = format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#);
     let error = Index::parse(document.as_bytes(), &limits).unwrap_err();
     assert_eq!(error.code(), Code::JsonMembers);

@@ -233,6 +233,13 @@ fn an_entry_that_cannot_be_used_is_named_and_passed_over() {
         "{}",
         shown.text()
     );
+    let checked = run(args!["check", layout.path, "--ref=v1"]);
+    assert_eq!(checked.code(), 0);
+    assert!(
+        checked.stderr.contains("manifests[1].digest"),
+        "{}",
+        checked.stderr
+    );
     // Many are not told one by one.
     for _ in 0..20 {
         layout.add_entry(entry.clone(), json!({}));
@@ -243,6 +250,22 @@ fn an_entry_that_cannot_be_used_is_named_and_passed_over() {
         many.stderr
             .contains("13 more entries of the index are passed over")
     );
+}
+
+#[test]
+fn lists_that_are_null_are_empty() {
+    let dir = Dir::new();
+    let layout = Layout::new(dir.path("layout"));
+    let write = |index: &str| fs::write(layout.path.join("index.json"), index).unwrap();
+    write(r#"{"schemaVersion":2,"manifests":null}"#);
+    let line = refuse_layout(&layout, 1);
+    assert!(line.ends_with(": the layout holds no image"), "{line}");
+    let config = layout.document(CONFIG, &json!({}));
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": null});
+    let entry = layout.document(MANIFEST, &manifest);
+    write(&index(&[entry]).to_string());
+    let line = refuse_layout(&layout, 1);
+    assert!(line.contains(": image manifest: has no layers"), "{line}");
 }
 
 #[test]
@@ -358,6 +381,7 @@ fn a_layer_may_lie_in_its_descriptor_or_elsewhere() {
     let there = run(args!["unpack", layout.path, "--verify-only"]);
     assert_eq!(there.done(), expected);
     fs::remove_file(layout.blob_path(&digests[0])).unwrap();
+    assert_eq!(run(args!["check", layout.path]).code(), 3);
     let missing = run(args!["unpack", layout.path, "--verify-only"]);
     let line = missing.line(3);
     let end = "cannot open the blob: it is not there, and its descriptor names \

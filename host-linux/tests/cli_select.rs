@@ -262,7 +262,8 @@ fn links_inside_a_layout_are_followed_and_no_others() {
         let refused = verify();
         assert!(
             refused.line(1).ends_with(
-                "is a symbolic link that leads out of the OCI image layout or in a circle"
+                "is or lies behind a symbolic link that leads out of the OCI image layout or in a \
+                 circle: copy the layout with `cp -rL`, which follows links"
             ),
             "{}",
             refused.stderr

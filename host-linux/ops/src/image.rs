@@ -184,24 +184,8 @@ impl Image {
             ));
         }
         let urls = descriptor.map_or(&[][..], |descriptor| &descriptor.urls);
-        source
-            .open_blob(&layer.digest)
-            .map_err(|error| match error {
-                HostError::Environment {
-                    place,
-                    doing,
-                    error,
-                } if error.kind() == io::ErrorKind::NotFound && !urls.is_empty() => {
-                    let urls = told_urls(urls);
-                    let error = format!("it is not there, and its descriptor names {urls}");
-                    HostError::Environment {
-                        place,
-                        doing,
-                        error: io::Error::new(io::ErrorKind::NotFound, error),
-                    }
-                }
-                error => error,
-            })
+        let blob = source.open_blob(&layer.digest);
+        blob.map_err(|error| elsewhere(error, urls))
     }
 
     /// The platform that the config states.
@@ -211,21 +195,31 @@ impl Image {
     }
 }
 
-/// The first addresses of a blob, shortened.
-fn told_urls(urls: &[String]) -> String {
+/// Adds to what the system says of a blob that is not there the first of its addresses, shortened.
+fn elsewhere(error: HostError, urls: &[String]) -> HostError {
     const MOST: usize = 3;
     const LONGEST: usize = 200;
-    let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
-    let mut told = urls
-        .iter()
-        .take(MOST)
-        .map(short)
-        .collect::<Vec<_>>()
-        .join(", ");
-    if urls.len() > MOST {
-        told.push_str(&format!(" and {} more", urls.len() - MOST));
+    match error {
+        HostError::Environment {
+            place,
+            doing,
+            error,
+        } if error.kind() == io::ErrorKind::NotFound && !urls.is_empty() => {
+            let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
+            let told: Vec<_> = urls.iter().take(MOST).map(short).collect();
+            let mut text = "it is not there, and its descriptor names ".to_owned();
+            text.push_str(&told.join(", "));
+            if urls.len() > MOST {
+                text.push_str(&format!(" and {} more", urls.len() - MOST));
+            }
+            HostError::Environment {
+                place,
+                doing,
+                error: io::Error::new(io::ErrorKind::NotFound, text),
+            }
+        }
+        error => error,
     }
-    told
 }
 
 /// What to say of entries that were passed over: of the first ones each by itself.
@@ -353,9 +347,10 @@ fn not_found(source: &ImageSource, index: &Index, selection: &Selection) -> Host
             shown(reference),
             names.join(", ")
         )),
-        None => HostError::refused(
+        None => HostError::refused_with(
             source.path(),
-            Error::new(Code::PlatformNone, At::Whole).found(Value::Text("no image")),
+            Error::new(Code::PlatformNone, At::Whole),
+            "the layout holds no image".to_owned(),
         ),
     }
 }
@@ -458,7 +453,8 @@ pub(crate) fn read(
         // Verified when the descriptor was read.
         return Ok(data.clone());
     }
-    let document = source.read_document(&descriptor.digest, limits)?;
+    let document = source.read_document(&descriptor.digest, limits);
+    let document = document.map_err(|error| elsewhere(error, &descriptor.urls))?;
     let place: PathBuf = source.blob_place(&descriptor.digest);
     descriptor
         .verify(&document)

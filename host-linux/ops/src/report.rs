@@ -494,7 +494,7 @@ impl ErrorReport {
             place: error.place().map(shown),
             at: refusal.and_then(|error| AtReport::of(error.at())),
             field: refusal
-                .map(|error| error.field())
+                .map(erofs_unpack_core::Error::field)
                 .filter(|field| !field.is_root())
                 .map(|field| field.to_string()),
             found: refusal.and_then(|error| said(error.found_value())),

@@ -63,6 +63,11 @@ fn output(args: &Check, done: &Done<Report>) -> u8 {
         Some(path) => write_json(report, path),
         None => print(&text(args, report)),
     };
+    if !args.talk.quiet {
+        for warning in &report.warnings {
+            print_error(format_args!("warning: {warning}"));
+        }
+    }
     let error = done.failure().map(|failure| &failure.error);
     for error in error.into_iter().chain(printed.as_ref().err()) {
         print_error(error);
@@ -87,11 +92,6 @@ fn text(args: &Check, report: &Report) -> String {
         text.push_str(&findings(checked, &args.talk));
         text.push_str(&hints(args, checked));
         verdict(&mut text, args, source, checked);
-    }
-    if !args.talk.quiet {
-        for warning in &report.warnings {
-            text.push_str(&format!("warning: {warning}\n"));
-        }
     }
     for layer in &report.layers {
         describe_layer(&mut text, args, layer);

@@ -41,7 +41,8 @@ impl Task<'_> {
         let image = Image::find(source, &options.select.image, &options.limits)?;
         let plan = image.plan(source, options.select.policy, &options.limits)?;
         report.image = Some(ImageReport::of(&image));
-        report.warnings = plan.warnings.iter().map(ToString::to_string).collect();
+        let warnings = plan.warnings.iter().map(ToString::to_string);
+        report.warnings.extend(warnings);
         let how = How {
             force: false,
             limits: options.limits,

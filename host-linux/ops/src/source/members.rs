@@ -6,6 +6,7 @@
 //! may be links of either sort to any member, and come twice where both are equal.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use erofs_unpack_core::oci::{Algorithm, Digest};
 
@@ -126,15 +127,15 @@ pub(super) fn read_members(archive: &Extent, limit: u64) -> Result<Contents, Sto
         .filter(|folder| nodes.contains_key(&id_of(&index(folder))));
     for (digest, header, node) in blobs {
         let place = resolve(node, &nodes);
-        if contents.members.contains_key(&Key::Blob(digest)) {
-            let double = Double {
+        match contents.members.entry(Key::Blob(digest)) {
+            Entry::Vacant(first) => {
+                first.insert(place);
+            }
+            Entry::Occupied(_) => contents.doubles.push(Double {
                 digest,
                 header,
                 place,
-            };
-            contents.doubles.push(double);
-        } else {
-            contents.members.insert(Key::Blob(digest), place);
+            }),
         }
     }
     Ok(contents)

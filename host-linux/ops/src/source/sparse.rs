@@ -17,6 +17,9 @@ const MAP: usize = 1 << 20;
 /// The buffer between archive and file, in bytes.
 const BUFFER: usize = 256 << 10;
 
+/// Offset and length of pieces of a member, in bytes.
+type Pieces = Vec<(u64, u64)>;
+
 /// What headers say of a member without its holes.
 #[derive(Debug, Default)]
 pub(super) struct Sparse {
@@ -26,8 +29,8 @@ pub(super) struct Sparse {
     size: Option<u64>,
     major: Option<u64>,
     minor: Option<u64>,
-    /// Offset and length of what is not a hole, as far as headers say it.
-    pieces: Vec<(u64, u64)>,
+    /// What is not a hole, as far as headers say it.
+    pieces: Pieces,
     /// An offset whose length has not come yet.
     offset: Option<u64>,
 }
@@ -35,8 +38,7 @@ pub(super) struct Sparse {
 /// Where the pieces of a member lie, one behind the other.
 #[derive(Debug)]
 pub(super) struct Map {
-    /// Offset and length in the member.
-    pieces: Vec<(u64, u64)>,
+    pieces: Pieces,
     /// The size of the member, in bytes.
     pub(super) size: u64,
     /// Where the first piece starts in the archive.
@@ -131,11 +133,7 @@ impl Sparse {
 
 /// The map of version 1.0, in decimal lines before the content: how many pieces, then offset and
 /// length of each, filled up to a whole block. With it, how many bytes it takes.
-fn map_in_content(
-    archive: &Extent,
-    start: u64,
-    stored: u64,
-) -> io::Result<Option<(Vec<(u64, u64)>, u64)>> {
+fn map_in_content(archive: &Extent, start: u64, stored: u64) -> io::Result<Option<(Pieces, u64)>> {
     let length = usize::try_from(stored).map_or(MAP, |stored| stored.min(MAP));
     let mut text = vec![0; length];
     let filled = archive.fill_at(&mut text, start)?;
