@@ -389,6 +389,21 @@ fn documents_are_bounded() {
     limits.json_size = 10;
     let error = Document::parse(b"{\"a\":\"1234\"}", None, &limits).unwrap_err();
     assert_eq!(error.code(), Code::JsonSize);
+    let subject = |text: &str| {
+        let manifest = manifest_of(&[descriptor(EROFS, "x", &[])]);
+        let document = manifest.replacen('{', &format!("{{\"subject\":{text},"), 1);
+        Document::parse(document.as_bytes(), None, &LIMITS).map_err(|error| error.code())
+    };
+    for text in [r#"{"digest":"blake3:00"}"#, "{}", "null"] {
+        assert!(subject(text).is_ok(), "{text}");
+    }
+    for (text, code) in [
+        (r#"{"digest":"a","digest":"a"}"#, Code::JsonDuplicateKey),
+        (r#"{"Digest":"a"}"#, Code::JsonKeyCase),
+        ("5", Code::JsonType),
+    ] {
+        assert_eq!(subject(text), Err(code), "{text}");
+    }
     let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
     assert_eq!(document_refusal(&deep), Code::JsonDepth);
     // No stack is used up, whatever the limit says.
@@ -576,6 +591,20 @@ fn an_entry_that_cannot_be_used_says_nothing_of_its_siblings() {
         (r#"{"Digest":"a"}"#, Code::JsonKeyCase),
         (r#"{"platform":{"a":1,"a":1}}"#, Code::JsonDuplicateKey),
         (r#"{"digest":"\ud800"}"#, Code::JsonSyntax),
+        // Also behind its own first fault, whatever that is.
+        (
+            r#"{"digest":"a","x":[{"a":1,"a":1}]}"#,
+            Code::JsonDuplicateKey,
+        ),
+        (r#"{"digest":"a","Size":1}"#, Code::JsonKeyCase),
+        (
+            r#"{"annotations":{"a":1},"platform":{"os":1},"x":"\ud800"}"#,
+            Code::JsonSyntax,
+        ),
+        (
+            r#"{"annotations":{"a":1,"a":1},"platform":5}"#,
+            Code::JsonDuplicateKey,
+        ),
     ] {
         let error = index(&format!("{good},{entries}")).unwrap_err();
         assert_eq!(error.code(), code, "{entries}");

@@ -618,7 +618,17 @@ fn gc_removes_what_nothing_keeps() {
     run(old).done();
     assert_eq!(count(), 3);
     assert!(!entry(&cache, &layers[1].diff_id).exists());
+    // So might what cannot be used.
+    let foreign = json!({"mediaType": MANIFEST, "digest": "blake3:00", "size": 1});
+    other.add_entry(foreign, json!({"annotations": {REF_NAME: "foreign"}}));
+    let refused = run(args!["cache", "gc", cache, other.path]);
+    assert!(refused.line(1).contains("(manifests[2].digest)"));
+    assert_eq!(count(), 3);
+    let kept = args!["cache", "gc", "-n", cache, other.path, "--ref", "kept"];
+    run(kept).done();
     // What cannot be read might need something.
+    other.entries.pop();
+    other.save();
     let manifest = other.entries[0]["digest"].as_str().unwrap();
     fs::remove_file(other.blob_path(manifest)).unwrap();
     run(args!["cache", "gc", cache, other.path]).line(3);

@@ -663,6 +663,11 @@ fn blobs_without_their_holes() {
     let dir = Dir::new();
     let refused = image(&dir.write("a", archive(&indexed))).index_json(&Limits::default());
     assert_eq!(fault(refused), SourceFault::ArchiveSparse);
+    // Nor is another one's name that of a document to those who know nothing of holes.
+    let records = [("GNU.sparse.name", "other"), ("GNU.sparse.size", "1")];
+    let alias = vec![pax(b'x', &records), file("index.json", "{}")];
+    let outcome = open_members(&[members(), alias].concat());
+    assert_eq!(fault(outcome), SourceFault::ArchiveSparse);
     // The holes have a limit.
     let members = [members(), version_0_1(&map, "30000")].concat();
     let path = dir.write("a", archive(&members));

@@ -8,7 +8,7 @@ use core::fmt::Debug;
 use erofs_unpack_core::oci::{
     Config, Document, Index, Manifest, Platform, Policy, parse_layout, plan,
 };
-use erofs_unpack_core::{At, Error, Limits};
+use erofs_unpack_core::{At, Code, Error, Limits};
 use libfuzzer_sys::fuzz_target;
 
 /// What a reader makes of a document. What it takes, another reader of JSON takes too; and
@@ -32,6 +32,16 @@ fn read<T: Debug + PartialEq>(
     Some(value)
 }
 
+/// An index without what is said of entries that cannot be used: which fault is the first, and at
+/// which byte, is another when it is written anew.
+fn told(mut index: Index) -> Index {
+    for entry in &mut index.unusable {
+        entry.error = Error::new(Code::JsonType, At::Whole);
+        entry.names.sort();
+    }
+    index
+}
+
 fuzz_target!(|input: &[u8]| {
     let mut limits = Limits::DEFAULT;
     limits.json_size = 1 << 20;
@@ -41,9 +51,14 @@ fuzz_target!(|input: &[u8]| {
     let second = second.get(1..).unwrap_or_default();
 
     read(first, |bytes| parse_layout(bytes, &limits));
-    let document = read(first, |bytes| Document::parse(bytes, None, &limits));
+    let document = read(first, |bytes| {
+        Document::parse(bytes, None, &limits).map(|document| match document {
+            Document::Index(index) => Document::Index(told(index)),
+            manifest => manifest,
+        })
+    });
     let manifest = read(first, |bytes| Manifest::parse(bytes, &limits));
-    let index = read(first, |bytes| Index::parse(bytes, &limits));
+    let index = read(first, |bytes| Index::parse(bytes, &limits).map(told));
     assert_eq!(document.is_some(), manifest.is_some() != index.is_some());
     if let Some(index) = index {
         for wanted in ["linux/amd64", "linux/arm/v6", "linux/arm64"] {

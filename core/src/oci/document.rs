@@ -305,7 +305,7 @@ impl Fields for DocumentFields {
             }
             "subject" => {
                 // Nobody follows it here, so it need not be one that could be followed.
-                let _ = members.value_apart(OrNull(Object::<DescriptorFields>::new()))?;
+                members.value(OrNull(Object::<DescriptorKeys>::new()))?;
             }
             "annotations" => {
                 let annotations = &mut self.annotations;
@@ -417,6 +417,8 @@ fn unusable<'de, A: SeqAccess<'de>>(
     error: Error,
 ) -> Result<Unusable, A::Error> {
     let place = usize::try_from(number).unwrap_or(usize::MAX);
+    // Its first fault is known; what is wrong with the document may come after that.
+    let _ = items.read_apart(place, item, Object::<DescriptorKeys>::new())?;
     let names = items.read_apart(place, item, Object::<EntryNames>::new())?;
     let platform = items.read_apart(place, item, Object::<EntryPlatform>::new())?;
     Ok(Unusable {
@@ -425,6 +427,27 @@ fn unusable<'de, A: SeqAccess<'de>>(
         platform: platform.unwrap_or_default(),
         error,
     })
+}
+
+/// A descriptor of which only the keys count, and that it is JSON.
+#[derive(Default)]
+struct DescriptorKeys;
+
+impl Fields for DescriptorKeys {
+    type Value = ();
+    const NAMES: &'static [&'static str] = DescriptorFields::NAMES;
+
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        _name: &str,
+        members: &mut Members<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        members.value(Skip)
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// The names of an entry, whatever else it says.

@@ -255,20 +255,33 @@ fn entries(suite: &mut Suite) {
                 .valid(json!({ "document": "index", "manifests": 1 })),
         );
     }
-    let text = of(&platform(r#","size":3"#));
-    let at = text.find(r#""size":3"#).unwrap_or(0) + r#""size""#.len() - 1;
-    let draft = suite.document(
-        "index/entry-duplicate-key",
-        "A key comes twice in an entry, so that two readers may see two indexes.",
-        &text,
-        Operation::Document,
-    );
-    suite.add(
-        draft
-            .demand("oci", "image-index.md")
-            .differs_from("index/entry-size")
-            .refused(Code::JsonDuplicateKey, At::Json(at as u64)),
-    );
+    for (id, description, digest) in [
+        (
+            "duplicate-key",
+            "A key comes twice in an entry, so that two readers may see two indexes.",
+            &digest('a'),
+        ),
+        (
+            "duplicate-key-behind",
+            "A key comes twice in an entry that cannot be used, behind what is wrong with it.",
+            &foreign,
+        ),
+    ] {
+        let text = of(&descriptor(MANIFEST, digest, "2", r#","size":3"#));
+        let at = text.find(r#""size":3"#).unwrap_or(0) + r#""size""#.len() - 1;
+        let draft = suite.document(
+            &format!("index/entry-{id}"),
+            description,
+            &text,
+            Operation::Document,
+        );
+        suite.add(
+            draft
+                .demand("oci", "image-index.md")
+                .differs_from("index/entry-algorithm")
+                .refused(Code::JsonDuplicateKey, At::Json(at as u64)),
+        );
+    }
     let subject = descriptor(MANIFEST, &foreign, "2", "");
     let text = manifest(&[plain("")]).replacen('{', &format!("{{\"subject\":{subject},"), 1);
     let draft = suite.document(

@@ -92,6 +92,11 @@ pub(super) fn read_members(archive: &Extent, limit: u64) -> Result<Contents, Sto
         let Some(member) = member else {
             break;
         };
+        // Others would take it for a document.
+        let alias = member.alias.as_deref().and_then(Key::of);
+        if alias.is_some_and(|key| !matches!(key, Key::Blob(_))) {
+            return Err(Stop::Fault(SourceFault::ArchiveSparse, member.header));
+        }
         let node = node_of(&member, &nodes);
         let id = id_of(&member.name);
         match Key::of(&member.name) {

@@ -71,6 +71,8 @@ pub(super) struct Member {
     pub(super) size: u64,
     /// What is said of its holes, where they are left out.
     pub(super) sparse: Option<Sparse>,
+    /// The name that it has for readers who know nothing of holes; `None` when that is no other.
+    pub(super) alias: Option<Vec<u8>>,
 }
 
 /// What extended headers say of the next member.
@@ -197,7 +199,9 @@ impl<'a> Members<'a> {
             .sparse
             .filter(|_| matches!(kind, b'0' | 0 | b'7' | b'S'));
         let real = sparse.as_ref().and_then(|sparse| sparse.name.as_ref());
-        let name = real.or(extended.name.as_ref()).unwrap_or(&own);
+        let plain = extended.name.as_ref().unwrap_or(&own);
+        let alias = real.map(|_| normal(plain).unwrap_or_default());
+        let name = real.unwrap_or(plain);
         let mut kind = match kind {
             // Archives from before POSIX mark directories by their names alone.
             b'0' | 0 | b'7' | b'S' if !name.ends_with(b"/") => Type::File,
@@ -229,6 +233,7 @@ impl<'a> Members<'a> {
             offset,
             size,
             sparse,
+            alias,
         })
     }
 
