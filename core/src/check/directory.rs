@@ -6,7 +6,7 @@ use crate::erofs::{
 };
 use crate::{At, Code, Error, Value};
 
-/// The names that aufs keeps for itself in the root of a branch (`AUFS_WH_BASENAME`,
+/// The names that aufs keeps for itself in the root of a branch (`AUFS_WH_BASE`,
 /// `AUFS_WH_ORPHDIR`, `AUFS_WH_PLINKDIR`), and what `mkfs.erofs --aufs` makes of an entry with such a
 /// name: a whiteout of the rest of it.
 const AUFS: [&[u8]; 3] = [b".wh..wh.aufs", b".wh..wh.orph", b".wh..wh.plnk"];

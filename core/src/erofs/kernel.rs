@@ -148,7 +148,7 @@ needs! {
     /// A device table.
     DEVICES = 2, "a device table", Refused, since 5 16, "commit dfeab2e95a75, dump.erofs";
     /// Files with two compression algorithms.
-    HEAD2 = 3, "two compression algorithms in a file", Refused, since 5 16, "commit 72bb52620fdf, merged for 5.16";
+    HEAD2 = 3, "two compression algorithms in a file", Refused, since 5 16, "erofs: introduce the secondary compression head, merged for 5.16";
     /// `MicroLZMA`.
     LZMA = 4, "LZMA", Refused, since 5 16, "commit 622ceaddb764, dump.erofs";
     /// Pclusters that lie in the metadata.
@@ -158,13 +158,13 @@ needs! {
     /// Long prefixes of xattr names; releases that do not know them leave such xattrs out.
     XATTR_PREFIXES = 7, "long xattr prefixes", Refused, since 6 4, "Documentation/filesystems/erofs.rst, dump.erofs";
     /// Blocks that are smaller than the smallest page.
-    SMALL_BLOCKS = 8, "blocks of less than 4096 bytes", Refused, since 6 4, "commit d3c4bdcc756e, merged for 6.4";
+    SMALL_BLOCKS = 8, "blocks of less than 4096 bytes", Refused, since 6 4, "erofs: set block size to the on-disk block size, merged for 6.4";
     /// Compressed files in an image with such blocks.
     SMALL_PCLUSTERS = 9, "compressed files in blocks of less than 4096 bytes", Refused, since 6 8, "commit 0ee3a0d59e00, merged for 6.8";
     /// DEFLATE.
     DEFLATE = 10, "DEFLATE", Refused, since 6 6, "commit ffa09b3bd024, dump.erofs";
     /// zstd.
-    ZSTD = 11, "zstd", Refused, since 6 10, "commit 7c35de4df105, dump.erofs";
+    ZSTD = 11, "zstd", Refused, since 6 10, "erofs: Zstandard compression support, dump.erofs";
     /// Symbolic links whose target lies inline, and not in the block in which their inode ends.
     SYMLINK_ACROSS = 12, "symbolic links that cross a block", Refused, since 6 12, "commit 9ed50b8231e3";
     /// Fields that hold the upper bits of block addresses, or say that there are such.
