@@ -4,7 +4,8 @@ use super::*;
 
 /// Where the records of [`with_device`] lie.
 pub(crate) const FILE: usize = 1280;
-pub(crate) const TABLE: usize = 2048;
+pub(crate) const ROOT_ENTRIES: usize = 1152 + 32;
+const TABLE: usize = 2048;
 
 /// An image with a file `f` of two blocks, which lie in the image's only device.
 pub(crate) fn with_device(seed: u64) -> Vec<u8> {
@@ -41,7 +42,7 @@ pub(crate) fn with_device(seed: u64) -> Vec<u8> {
     }
     let mut slot = vec![0; 128];
     slot[64] = 2;
-    let records: [(usize, &[u8]); 3] = [(1152 + 32, &root), (FILE, &file), (TABLE, &slot)];
+    let records: [(usize, &[u8]); 3] = [(ROOT_ENTRIES, &root), (FILE, &file), (TABLE, &slot)];
     for (offset, bytes) in fields.into_iter().chain(records) {
         image[offset..][..bytes.len()].copy_from_slice(bytes);
     }
