@@ -25,6 +25,10 @@ const WORDS: &[&str] = &[
     "zstd",
     "gzip",
     "none",
+    "sha256: and 32 bytes",
+    "a start within a logical cluster",
+    "bytes other than zero",
+    "what cannot be read",
 ];
 
 /// The word that these bytes are.

@@ -54,7 +54,7 @@ impl<R: ReadAt> Image<R> {
             Err(ReadError::Refused(error))
                 if !matches!(error.kind(), Kind::Limit | Kind::Memory | Kind::Usage) =>
             {
-                Err(fault.found(Value::Text(error.id())).into())
+                Err(fault.found(Value::Text("what cannot be read")).into())
             }
             Err(error) => Err(error),
         }
