@@ -9,6 +9,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::*;
@@ -365,4 +366,38 @@ fn refusals_and_usage() {
     );
     fs::create_dir(dir.path("empty")).unwrap();
     run(args!["inspect", dir.path("empty")]).line(1);
+}
+
+#[test]
+fn lz4_without_zero_padding_is_named_as_far_as_the_superblock_does() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/cases/check-clean");
+    let named = cases.join("legacy-lz4.erofs");
+    let told = run(args!["inspect", named]);
+    let told = told.done();
+    assert!(
+        told.contains("lz4 without zero padding, which Linux reads up to 6.x\n"),
+        "{told}"
+    );
+    let superblock = |image: &Path| {
+        let report = run(args!["dump", "--json", image]).json();
+        let superblock = &report["superblock"];
+        (
+            superblock["algorithms"].clone(),
+            superblock["legacyLz4"].clone(),
+        )
+    };
+    assert_eq!(superblock(&named), (json!(["lz4"]), json!("named")));
+    // Blocks of 512 bytes are younger than the tools that named nothing.
+    let unnamed = cases.join("legacy-lz4-unnamed.erofs");
+    assert_eq!(superblock(&unnamed), (json!([]), Value::Null));
+    // Those of 4096 bytes, and no feature but the checksum, are not.
+    let dir = Dir::new();
+    let old = dir.write("old.erofs", image(1, 3));
+    assert_eq!(superblock(&old), (json!([]), json!("possible")));
+    let told = run(args!["dump", old]);
+    assert!(
+        told.done().contains("not stated: none, or lz4"),
+        "{}",
+        told.text()
+    );
 }

@@ -164,7 +164,8 @@ impl<R: ReadAt> Checker<'_, R> {
     /// Whether all kernels see a hole in a compressed file as one. Those that do not are asked by
     /// what they decode there.
     fn sparse(&mut self, inode: &Inode, extent: &Extent, after_content: bool) -> ReadResult<(), R> {
-        if self.silent {
+        let sparse = self.image.is_sparse(inode, extent.offset);
+        if self.silent || self.take(sparse)? != Some(true) {
             return Ok(());
         }
         self.summary.decoded = self.summary.decoded.saturating_add(extent.length);

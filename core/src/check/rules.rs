@@ -169,7 +169,7 @@ rules! {
     DeviceSlot, Ambiguity, ALWAYS, "The addresses of a device lie after those of the image and of the devices before it", "erofs_init_device";
     CompressionConfig, Kernel, ALWAYS, "Compression configurations are whole and in range", "z_erofs_parse_cfgs";
     ImageSize, Ambiguity, ALWAYS, "The image is as long as its superblock declares", "fs/erofs/data.c";
-    ImageBlocks, Policy, CONTAINER, "Of an image with devices too the superblock declares the blocks, and all that it points at lies in them", "struct erofs_super_block";
+    ImageBlocks, Policy, CONTAINER, "An image with devices has the blocks that its superblock declares, and what that points at lies in them", "struct erofs_super_block";
     ImageTrailing, Policy, CONTAINER, "Nothing follows the image that it does not declare", "draft specification, section 3";
 
     // Inodes

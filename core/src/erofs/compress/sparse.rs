@@ -15,6 +15,12 @@ use crate::{At, Code, Error, Kind, Value};
 const PIECE: usize = 4096;
 
 impl<R: ReadAt> Image<R> {
+    /// Whether the hole at `offset` of a compressed inode is one by a mark of Linux 7.2.
+    pub(crate) fn is_sparse(&self, inode: &Inode, offset: u64) -> ReadResult<bool, R> {
+        let mapped = self.mapped(inode, offset)?;
+        Ok(matches!(mapped.source, Source::Sparse(_)))
+    }
+
     /// Whether all kernels read the hole at `offset` of a compressed inode as one. `after_content`
     /// says whether the extent before it is no hole.
     ///
