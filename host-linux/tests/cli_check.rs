@@ -238,6 +238,25 @@ fn the_kernels_that_read_an_image_are_told() {
 }
 
 #[test]
+fn holes_that_older_kernels_decode_need_a_new_one() {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/cases/check-map/hole.erofs");
+    let check = |version| {
+        let lenient = args![
+            "check", &image, "--policy", "any", "--kernel", version, "--json"
+        ];
+        run(lenient)
+    };
+    let told = check("7.2");
+    assert_eq!(told.code(), 0, "{}", told.stderr);
+    assert_eq!(told.json()["findings"][0]["rule"], "pcluster-hole");
+    let told = check("7.1");
+    assert_eq!(told.code(), 1, "{}", told.stderr);
+    let finding = &told.json()["findings"][0];
+    assert_eq!(finding["rule"], "kernel-version");
+    assert_eq!(finding["places"][0]["expected"], "Linux 7.2 and newer");
+}
+
+#[test]
 fn an_image_is_refused_that_one_kernel_does_not_read() {
     for version in ["6.10", "6.10.0-rc1", "6.12.3-amd64", "7.1"] {
         run(args!["check", bases("zstd.erofs"), "--kernel", version]).done();

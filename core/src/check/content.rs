@@ -2,7 +2,8 @@
 
 use super::{Checker, Level};
 use crate::erofs::{
-    Data, Encoding, Extent, FileType, Incompat, Inode, Layout, Place, ReadAt, ReadResult, Space,
+    Data, Encoding, Extent, FileType, Incompat, Inode, Layout, Needs, Place, ReadAt, ReadResult,
+    Space,
 };
 use crate::{At, Code, Error, Value};
 
@@ -171,7 +172,9 @@ impl<R: ReadAt> Checker<'_, R> {
         self.summary.decoded = self.summary.decoded.saturating_add(extent.length);
         self.within_work(self.summary.decoded)?;
         let checked = self.image.check_sparse(inode, extent.offset, after_content);
-        self.take(checked)?;
+        if self.take(checked)?.is_none() {
+            self.need(Needs::HOLES, At::File(inode.nid, extent.offset));
+        }
         Ok(())
     }
 

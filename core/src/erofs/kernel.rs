@@ -182,6 +182,8 @@ needs! {
     XATTR_FILTER = 18, "xattr filters", Unused, since 6 6, "mkfs.erofs(1)";
     /// Xattrs that name content for sharing in the page cache.
     PAGE_SHARING = 19, "page cache sharing", Unused, since 7 0, "commit 5ef3208e3be5, merged for 7.0";
+    /// Pclusters that are marked as holes, where older releases decode something else than zeros.
+    HOLES = 20, "pclusters marked as holes", Different, since 7 2, "erofs: add sparse support to pcluster layout, merged for 7.2";
 }
 
 /// What an image needs of the kernel: a set of [`NEEDS`].
