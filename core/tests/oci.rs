@@ -479,6 +479,7 @@ fn the_entry_for_the_platform_is_chosen() {
     let platform = |architecture: &str, features: &str| {
         format!(r#"{{"os":"linux","architecture":"{architecture}","os.features":[{features}]}}"#)
     };
+    let artifact = r#","artifactType":"application/vnd.example""#;
     let attestation = r#","annotations":{"vnd.docker.reference.type":"attestation-manifest"}"#;
     let entries = [
         entry("attestation", &platform("amd64", ""), attestation),
@@ -486,7 +487,8 @@ fn the_entry_for_the_platform_is_chosen() {
         entry("tar", &platform("amd64", ""), ""),
         entry("odd", &platform("amd64", "\"erofs\",\"other\""), ""),
         entry("erofs", &platform("amd64", "\"erofs\""), ""),
-        entry("second", &platform("amd64", "\"erofs\""), ""),
+        entry("erofs", &platform("amd64", "\"erofs\""), ""),
+        entry("artifact", &platform("amd64", "\"erofs\""), artifact),
         entry("arm", &platform("arm64", "\"erofs\""), ""),
     ];
     assert_eq!(selected(&entries, "linux/amd64"), Ok(digest("erofs")));
@@ -506,6 +508,15 @@ fn the_entry_for_the_platform_is_chosen() {
         selected(&entries[3..4], "linux/amd64"),
         Err(Code::PlatformNone)
     );
+    // Of two that fit equally well none is chosen, stated or not.
+    let second = entry("second", &platform("amd64", "\"erofs\""), "");
+    let entries = [entries.as_slice(), &[second, entry("nothing", "", "")]].concat();
+    assert_eq!(selected(&entries, "linux/amd64"), Err(Code::ImageAmbiguous));
+    assert_eq!(
+        selected(&entries, "linux/riscv64"),
+        Err(Code::ImageAmbiguous)
+    );
+    assert_eq!(selected(&entries, "linux/arm64"), Ok(digest("arm")));
 }
 
 #[test]

@@ -302,9 +302,44 @@ fn what_cannot_be_chosen_is_listed() {
         text.contains("holds several images: choose one with --ref: one, two"),
         "{text}"
     );
-    let empty = Layout::new(dir.path("empty"));
+    let mut empty = Layout::new(dir.path("empty"));
     let run = common::run(args!["inspect", empty.path]);
-    assert!(run.done().contains("the layout holds no image"));
+    assert!(run.done().ends_with("the layout holds no image\n"));
+    let entry = empty.image(&layer(3));
+    fs::remove_file(empty.blob_path(entry["digest"].as_str().unwrap())).unwrap();
+    empty.add_entry(entry, json!({"artifactType": "x/y"}));
+    let run = common::run(args!["inspect", empty.path]);
+    let text = run.done();
+    assert!(
+        text.starts_with("Source:") && text.contains("Other: "),
+        "{text}"
+    );
+    assert!(text.contains("  Artifact type:          x/y\n"), "{text}");
+    assert!(text.ends_with("the layout holds no image, only artifacts\n"));
+    // The image for this machine may have been left out too, or be all there was.
+    for (architecture, more) in [
+        (std::env::consts::ARCH, json!({})),
+        ("amd64", json!({"annotations": {REF_NAME: "x"}})),
+    ] {
+        let mut absent = Layout::new(dir.path(architecture));
+        let mut entry = absent.image_for(architecture, &layer(4));
+        let path = absent.blob_path(entry["digest"].as_str().unwrap());
+        fs::remove_file(path).unwrap();
+        if more == json!({}) {
+            entry["platform"] = json!({"os": "linux", "architecture": architecture});
+            let other = absent.image_for("s390x", &layer(5));
+            absent.add_entry(other, json!({}));
+        }
+        absent.add_entry(entry, more);
+        let run = common::run(args!["inspect", absent.path]);
+        let text = run.done();
+        assert!(text.contains(" (not in the layout)"), "{text}");
+        assert!(text.contains("no image is chosen: "), "{text}");
+        assert!(
+            text.ends_with("No such file or directory\n")
+                || text.contains(" is not in the layout: choose one that is with --platform: ")
+        );
+    }
 }
 
 #[test]

@@ -14,10 +14,10 @@ fn references_choose_an_image() {
     let dir = Dir::new();
     let layers = three_layers();
     let mut layout = Layout::new(dir.path("layout"));
-    layout.add(&layers[..1], json!({"annotations": {REF_NAME: "one"}}));
+    let one = layout.add(&layers[..1], json!({"annotations": {REF_NAME: "one"}}));
     let newline = json!({"annotations": {REF_NAME: "two\nlines\u{1b}[31m"}});
-    layout.add(&layers[1..2], newline);
-    layout.add(
+    let two = layout.add(&layers[1..2], newline);
+    let three = layout.add(
         &layers[2..],
         json!({"annotations": {"io.containerd.image.name": "example.org/three:1"}}),
     );
@@ -25,14 +25,16 @@ fn references_choose_an_image() {
     run_all_ways(&layout, &dir, |unpack| {
         let out = out.to_str().unwrap();
         let several = unpack(&["-o", out]);
-        assert!(
-            several.line(2).ends_with(
-                ": holds several images: choose one with --ref: \
-                 one, two\\nlines\\x1b[31m, example.org/three:1"
-            ),
-            "{}",
-            several.stderr
-        );
+        let lines = several.lines(2);
+        assert_eq!(lines.len(), 4, "{}", several.stderr);
+        assert!(lines[0].ends_with(": holds several images: choose one with --ref:"));
+        for (line, (name, digest)) in lines[1..].iter().zip([
+            ("one", &one),
+            ("two\\nlines\\x1b[31m", &two),
+            ("example.org/three:1", &three),
+        ]) {
+            assert_eq!(*line, format!("  {name}  linux(+erofs)/amd64  {digest}"));
+        }
         let absent = unpack(&["-o", out, "--ref", "on"]);
         assert!(
             absent
@@ -104,6 +106,8 @@ fn platforms_choose_an_image() {
     for path in [&layout.path, &flat.path] {
         for (wanted, place) in [
             ("linux/amd64", 1),
+            ("linux(+erofs)/amd64", 1),
+            ("linux(+erofs+sixdegrees)/riscv64", 4),
             ("linux/x86_64", 1),
             ("linux/amd64/v3", 1),
             ("linux/arm64/v8", 2),
@@ -132,9 +136,18 @@ fn platforms_choose_an_image() {
                 "{line}"
             );
             assert_eq!(run.json()["error"]["id"], "platform-none");
+            let told = "it needs the unknown feature sixdegrees of the operating system";
+            assert_eq!(line.contains(told), wanted == "linux/riscv64", "{line}");
         }
     }
-    for wrong in ["linux", "linux/", "linux/amd64/v3/x", "li nux/amd64", ""] {
+    for wrong in [
+        "linux",
+        "linux(+)/amd64",
+        "linux/",
+        "linux/amd64/v3/x",
+        "li nux/amd64",
+        "",
+    ] {
         let run = run(args![
             "unpack",
             layout.path,
@@ -177,6 +190,295 @@ fn the_only_image_has_the_platform_that_is_asked_for() {
         "{}",
         refused.stderr
     );
+}
+
+/// The lines of a command that must not choose an image: every one that reads layouts.
+fn not_chosen(layout: &Layout, more: &[&str]) -> Vec<String> {
+    let dir = Dir::new();
+    let cache = dir.path("cache");
+    let mut told: Vec<Vec<String>> = Vec::new();
+    for mut arguments in [
+        args!["unpack", "--verify-only", layout.path],
+        args!["unpack", layout.path, "-o", dir.path("out")],
+        args!["check", "-q", layout.path],
+        args!["cache", "put", cache, layout.path],
+    ] {
+        arguments.extend(more.iter().map(Into::into));
+        let run = run(&arguments);
+        assert_eq!(run.code(), 2, "{arguments:?}: {}", run.stderr);
+        told.push(run.stderr.lines().map(str::to_owned).collect());
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(!dir.path("out").exists());
+    assert!(!cache.exists() || names(&cache).is_empty());
+    let json = run([
+        args!["unpack", "--verify-only", "--json", layout.path],
+        more.iter().map(Into::into).collect(),
+    ]
+    .concat());
+    let error = &json.json()["error"];
+    assert_eq!(error["id"], "image-ambiguous");
+    assert_eq!(error["kind"], "usage");
+    assert!(!error["message"].as_str().unwrap().contains('\n'));
+    assert_eq!(
+        error["choices"].as_array().unwrap().len(),
+        told[0].len() - 1
+    );
+    told.remove(0)
+}
+
+#[test]
+fn the_first_of_several_images_is_not_taken() {
+    let dir = Dir::new();
+    let layers = three_layers();
+    // As two runs of `skopeo copy … oci:DIR` leave them.
+    let mut layout = Layout::new(dir.path("unnamed"));
+    let one = layout.add(&layers[..1], json!({}));
+    let two = layout.add(&layers[1..2], json!({}));
+    let lines = not_chosen(&layout, &[]);
+    assert!(
+        lines[0].ends_with(
+            "holds several images without a name, or of the same one: choose one with --digest:"
+        ),
+        "{lines:#?}"
+    );
+    for (line, digest) in lines[1..].iter().zip([&one, &two]) {
+        assert_eq!(*line, format!("  (no name)  linux(+erofs)/amd64  {digest}"));
+    }
+    let verify = |layout: &Layout, more: &[&str]| {
+        let mut arguments = args!["unpack", "--verify-only", "--json", layout.path];
+        arguments.extend(more.iter().map(Into::into));
+        run(arguments).json()["image"]["manifest"].clone()
+    };
+    assert_eq!(verify(&layout, &["--digest", &two]), two);
+    // As `ctr images export` writes two images of one tag.
+    let mut layout = Layout::new(dir.path("tags"));
+    let name =
+        |full: &str| json!({"annotations": {REF_NAME: "1", "io.containerd.image.name": full}});
+    let one = layout.add(&layers[..1], name("example.com/a:1"));
+    let two = layout.add(&layers[1..2], name("example.com/b:1"));
+    let lines = not_chosen(&layout, &[]);
+    assert!(lines[0].ends_with(": holds several images: choose one with --ref:"));
+    assert_eq!(
+        lines[2],
+        format!("  example.com/b:1, 1  linux(+erofs)/amd64  {two}")
+    );
+    let lines = not_chosen(&layout, &["--ref", "1"]);
+    assert!(
+        lines[0].contains(": 1 is the name of 2 images: choose one with --ref and its full name"),
+        "{lines:#?}"
+    );
+    assert_eq!(verify(&layout, &["--ref", "example.com/a:1"]), one);
+    // One name on two manifests, and an image of each platform of one name.
+    let mut layout = Layout::new(dir.path("name"));
+    let named = json!({"annotations": {REF_NAME: "v1"}});
+    layout.add(&layers[..1], named.clone());
+    layout.add(&layers[1..2], named.clone());
+    let lines = not_chosen(&layout, &["--ref", "v1"]);
+    assert!(
+        lines[0].contains(": the name v1 is on 2 manifests: choose one with --digest"),
+        "{lines:#?}"
+    );
+    let arm = layout.image_for("arm64", &layers[1..2]);
+    layout.entries.pop();
+    let arm = layout.add_entry(arm, named);
+    assert_eq!(verify(&layout, &["--platform", "linux/arm64"]), arm);
+    // In a nested index two are equally good.
+    let mut layout = Layout::new(dir.path("nested"));
+    let mut entries = Vec::new();
+    for layer in &layers[..2] {
+        let mut entry = layout.image(std::slice::from_ref(layer));
+        entry["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        entries.push(entry);
+    }
+    let nested = layout.document(INDEX, &index(&entries));
+    layout.add_entry(nested, json!({}));
+    let lines = not_chosen(&layout, &["--platform", "linux/amd64"]);
+    assert!(
+        lines[0].ends_with(": holds 2 images for linux/amd64: choose one with --digest:"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn one_digest_under_two_names_is_one_image() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let layers = &three_layers()[..1];
+    let digest = layout.add(layers, json!({"annotations": {REF_NAME: "v1"}}));
+    layout.add(layers, json!({"annotations": {REF_NAME: "latest"}}));
+    let run = run(args!["unpack", "--verify-only", "--json", layout.path]);
+    assert_eq!(run.json()["image"]["manifest"], digest);
+    assert_eq!(run.json()["image"]["names"], json!(["latest", "v1"]));
+}
+
+#[test]
+fn artifacts_are_no_images() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let empty = layout.blob("application/vnd.oci.empty.v1+json", b"{}");
+    let signature = layout.blob("application/jose+json", b"signature");
+    let document = json!({
+        "schemaVersion": 2, "config": empty, "layers": [signature],
+        "artifactType": "application/vnd.cncf.notary.signature",
+    });
+    let artifact = layout.document(MANIFEST, &document);
+    let pin = layout.add_entry(artifact, json!({}));
+    let verify = |layout: &Layout, more: &[&str]| {
+        let mut arguments = args!["unpack", "--verify-only", layout.path];
+        arguments.extend(more.iter().map(Into::into));
+        run(arguments)
+    };
+    assert!(verify(&layout, &[]).line(1).ends_with(
+        ": holds no image, only artifacts of type application/vnd.cncf.notary.signature: \
+             one is taken for an image with --digest"
+    ));
+    // Who means it all the same is told what it holds.
+    let pinned = verify(&layout, &["--digest", &pin]);
+    assert!(
+        pinned
+            .line(1)
+            .contains("is not a layer type that can be unpacked"),
+        "{}",
+        pinned.stderr
+    );
+    layout.add(&three_layers(), json!({"annotations": {REF_NAME: "v1"}}));
+    verify(&layout, &[]).done();
+    // An image needs no config of a known type where its layers say what they are.
+    let mut layout = Layout::new(dir.path("bare"));
+    let empty = layout.blob("application/vnd.oci.empty.v1+json", b"{}");
+    let layer = layout.blob(EROFS, &image(1, 1));
+    let document = json!({"schemaVersion": 2, "config": empty, "layers": [layer]});
+    let bare = layout.document(MANIFEST, &document);
+    layout.add_entry(bare, json!({"artifactType": "application/vnd.example"}));
+    verify(&layout, &[]).done();
+}
+
+#[test]
+fn what_an_entry_does_not_state_its_config_does() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let layers = three_layers();
+    // As Podman writes an index.
+    let amd = layout.image_for("amd64", &layers[..1]);
+    let arm = layout.image_for("arm64", &layers[1..2]);
+    let nested = layout.document(INDEX, &index(&[amd.clone(), arm.clone()]));
+    layout.add_entry(nested, json!({}));
+    let verify = |platform: &str| {
+        run(args![
+            "unpack",
+            "--verify-only",
+            "--json",
+            "--platform",
+            platform,
+            layout.path
+        ])
+    };
+    for (platform, entry) in [("linux/amd64", &amd), ("linux/arm64", &arm)] {
+        let found = verify(platform).json();
+        assert_eq!(found["image"]["manifest"], entry["digest"]);
+    }
+    let refused = verify("linux/s390x");
+    assert_eq!(refused.code(), 1);
+    assert!(
+        refused
+            .stderr
+            .contains("found linux/amd64, linux/arm64, expected linux/s390x")
+    );
+    // A layout may lack what it is not to be used for.
+    fs::remove_file(layout.blob_path(amd["digest"].as_str().unwrap())).unwrap();
+    verify("linux/arm64").done();
+}
+
+#[test]
+fn an_image_that_is_not_in_the_layout_is_named() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let mut entries = Vec::new();
+    for (layer, architecture) in three_layers().iter().zip(["amd64", "arm64"]) {
+        let mut entry = layout.image_for(architecture, std::slice::from_ref(layer));
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+        entries.push(entry);
+    }
+    let absent = entries[0]["digest"].as_str().unwrap().to_owned();
+    fs::remove_file(layout.blob_path(&absent)).unwrap();
+    let nested = layout.document(INDEX, &index(&entries));
+    layout.add_entry(nested, json!({}));
+    let verify = |platform: &str| {
+        run(args![
+            "unpack",
+            "--verify-only",
+            "--platform",
+            platform,
+            layout.path
+        ])
+    };
+    verify("linux/arm64").done();
+    let refused = verify("linux/amd64");
+    let path = layout.blob_path(&absent);
+    assert_eq!(
+        refused.line(3),
+        format!(
+            "{}: cannot open the blob: No such file or directory: the image for linux/amd64 is \
+             not in the layout: choose one that is with --platform: linux/arm64",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn an_unknown_feature_is_named() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let entry = layout.image(&three_layers()[..1]);
+    let platform = json!({
+        "os": "linux", "architecture": "amd64", "os.features": ["erofs", "later"],
+    });
+    layout.add_entry(entry, json!({"platform": platform}));
+    let verify = |more: &[&str]| {
+        let mut arguments = args!["unpack", "--verify-only", layout.path];
+        arguments.extend(more.iter().map(Into::into));
+        run(arguments)
+    };
+    for more in [&[][..], &["--platform", "linux/amd64"]] {
+        let refused = verify(more);
+        assert!(
+            refused.line(1).contains(
+                "found linux(+erofs+later)/amd64 (it needs the unknown feature later of the \
+                 operating system: name it in --platform"
+            ),
+            "{}",
+            refused.stderr
+        );
+    }
+    verify(&["--platform", "linux(+erofs+later)/amd64"]).done();
+}
+
+#[test]
+fn long_lists_are_bounded() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let entry = layout.image(&three_layers()[..1]);
+    layout.add_entry(entry, json!({"annotations": {REF_NAME: "first"}}));
+    for number in 0..999 {
+        let absent = format!("{number}");
+        layout.entries.push(json!({
+            "mediaType": MANIFEST, "digest": sha256(absent.as_bytes()), "size": 10,
+            "annotations": {REF_NAME: format!("t{number}")},
+        }));
+    }
+    layout.save();
+    for more in [&[][..], &["--ref", "second"]] {
+        let mut arguments = args!["unpack", "--verify-only", layout.path];
+        arguments.extend(more.iter().map(Into::into));
+        let run = run(arguments);
+        let lines = run.lines(2);
+        assert_eq!(lines.len(), 22, "{}", run.stderr);
+        assert!(lines[1].starts_with("  first  "), "{}", lines[1]);
+        assert!(lines[2].ends_with("  (not in the layout)"), "{}", lines[2]);
+        assert_eq!(lines[21], "  and 980 more");
+    }
 }
 
 #[test]

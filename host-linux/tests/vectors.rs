@@ -356,7 +356,9 @@ fn answer(case: &Case, vectors: &Vectors, sandbox: &'static str) -> Option<Resul
         let code = json!(code);
         match &case.expected {
             Expected::Invalid { error, .. } => {
-                equal("exit code", &code, &json!(1))?;
+                // Which image is meant is for the caller to say.
+                let refused = if error.kind == "usage" { 2 } else { 1 };
+                equal("exit code", &code, &json!(refused))?;
                 let found = &report["error"];
                 equal("id", &found["id"], &json!(error.id))?;
                 equal("kind", &found["kind"], &json!(error.kind))?;

@@ -4,11 +4,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use erofs_unpack_core::Error;
 use erofs_unpack_core::oci::{
-    Config, Descriptor, Digest, Document, Index, LayerRole, Manifest, MediaKind, Platform,
-    parse_layout, plan,
+    Config, Descriptor, Digest, Documents, Fetched, Found, Index, LayerRole, MediaKind, Platform,
+    Wanted, find, parse_layout, plan,
 };
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
 use serde_json::{Value as Json, json};
 
 use super::Native;
@@ -54,29 +54,28 @@ impl Native {
     fn walk(&self, input: &LayoutInput, root: &Path) -> Result<Outputs, Stop> {
         let limits = limits(&input.limits);
         let wanted = input.platform.as_deref().unwrap_or("linux/amd64");
-        let mut search = Search {
-            root,
-            platform: Platform::parse(wanted)?,
-            anchor: input.digest.as_deref().map(Digest::parse).transpose()?,
-            limits: &limits,
-        };
+        let platform = Platform::parse(wanted)?;
         parse_layout(&std::fs::read(root.join("oci-layout"))?, &limits)?;
         let document = std::fs::read(root.join("index.json"))?;
         let index = Index::parse(&document, &limits)?;
-        // The digest may be that of `index.json` itself, which no descriptor leads to.
-        search.anchor = search
-            .anchor
-            .filter(|anchor| anchor.algorithm().digest(&document) != *anchor);
-        let (descriptor, manifest, anchored) = search.below(&index, 1)?;
-        if let Some(anchor) = search.anchor
-            && !anchored
-        {
-            let error = Error::new(Code::BlobDigest, At::Whole).expected(Value::Digest(anchor));
-            return Err(error.into());
-        }
+        let anchor = input.digest.as_deref().map(Digest::parse).transpose()?;
+        let wanted = Wanted {
+            reference: None,
+            platform: input.platform.is_some().then_some(&platform),
+            host: Some(&platform),
+            // The digest may be that of `index.json` itself, which no descriptor leads to.
+            digest: anchor.filter(|anchor| anchor.algorithm().digest(&document) != *anchor),
+        };
+        let mut documents = Blobs { root };
+        let found = find(&index, &wanted, &limits, &mut documents);
+        let Found {
+            descriptor,
+            manifest,
+            ..
+        } = found.map_err(|fault| fault.error())?;
         let config = match manifest.config.media_type.kind() {
             MediaKind::Config => {
-                let document = search.read(&manifest.config)?;
+                let document = documents.bytes(&manifest.config)?;
                 Some(Config::parse(&document, &limits)?)
             }
             _ => None,
@@ -104,46 +103,34 @@ impl Native {
     }
 }
 
-/// A walk from an index down to a manifest.
-struct Search<'a> {
+/// The documents of a layout.
+struct Blobs<'a> {
     root: &'a Path,
-    platform: Platform,
-    anchor: Option<Digest>,
-    limits: &'a Limits,
 }
 
-impl Search<'_> {
-    /// The manifest that an index leads to, and whether the anchor was met.
-    fn below(&self, index: &Index, depth: u32) -> Result<(Descriptor, Manifest, bool), Stop> {
-        let pinned = index
-            .images()
-            .find(|entry| self.anchor == Some(entry.digest));
-        let entry = match pinned {
-            Some(entry) => entry,
-            None => index.select(&self.platform)?,
-        };
-        let anchored = self.anchor == Some(entry.digest);
-        let document = self.read(entry)?;
-        match Document::parse(&document, Some(&entry.media_type), self.limits)? {
-            Document::Manifest(manifest) => Ok((entry.clone(), *manifest, anchored)),
-            Document::Index(index) => {
-                if depth >= self.limits.index_depth {
-                    return Err(Error::new(Code::IndexDepth, At::Whole).into());
-                }
-                let (entry, manifest, below) = self.below(&index, depth + 1)?;
-                Ok((entry, manifest, anchored || below))
-            }
-        }
-    }
-
+impl Blobs<'_> {
     /// A document, from its descriptor or from its blob, verified.
-    fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Stop> {
+    fn bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Stop> {
         if let Some(data) = &descriptor.data {
             return Ok(data.clone());
         }
         let document = std::fs::read(blob_path(self.root, &descriptor.digest))?;
         descriptor.verify(&document)?;
         Ok(document)
+    }
+}
+
+impl Documents for Blobs<'_> {
+    fn read(&mut self, descriptor: &Descriptor) -> Fetched {
+        match std::fs::read(blob_path(self.root, &descriptor.digest)) {
+            Ok(document) => Fetched::Document(document),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Fetched::Absent,
+            Err(_) => Fetched::Failed,
+        }
+    }
+
+    fn has(&mut self, descriptor: &Descriptor) -> bool {
+        blob_path(self.root, &descriptor.digest).exists()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::MapAccess;
 
 use super::json::{Fields, List, Members, Object, OrNull, Skip, Text, missing, owned};
 use super::platform::strings;
-use super::{Digest, FEATURE_EROFS};
+use super::{Digest, FEATURE_EROFS, Platform};
 use crate::{At, Code, Error, Limits, Value};
 
 /// An image config.
@@ -35,6 +35,17 @@ impl Config {
     /// A JSON error; [`Code::RootfsType`] for a `rootfs` of another type than `layers`.
     pub fn parse(document: &[u8], limits: &Limits) -> Result<Self, Error> {
         super::json::read(document, limits, Object::<ConfigFields>::new())
+    }
+
+    /// The platform that the config states, normalised.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        let mut platform = Platform::default();
+        platform.os.clone_from(&self.os);
+        platform.architecture.clone_from(&self.architecture);
+        platform.variant.clone_from(&self.variant);
+        platform.os_features.clone_from(&self.os_features);
+        platform.normalized()
     }
 
     /// Whether the config says that the image needs EROFS, as the draft (5.4) demands.

@@ -12,12 +12,13 @@ use alloc::vec::Vec;
 use serde::de::{MapAccess, SeqAccess};
 
 use super::descriptor::{Descriptor, DescriptorFields, descriptors};
+use super::find::best;
 use super::json::{
     Apart, Entries, Fields, Items, Members, Number, Numeral, Object, OrNull, Shape, Skip, Text,
     missing, no_memory, owned,
 };
 use super::platform::PlatformFields;
-use super::{MediaKind, MediaType, Platform, Rank};
+use super::{MediaKind, MediaType, Platform};
 use crate::{At, Code, Error, Limits, Value};
 
 /// The annotation that names an image in the index of a layout (`annotations.md`).
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub config: Descriptor,
     /// The layers, the lowest first. There is at least one.
     pub layers: Vec<Descriptor>,
+    /// The type of the artifact that the manifest is used for, as written; empty when not
+    /// stated. An image can have one too.
+    pub artifact_type: String,
     /// Annotations of the manifest itself.
     pub annotations: BTreeMap<String, String>,
 }
@@ -119,6 +123,34 @@ impl Manifest {
             Document::Index(_) => Err(wrong_kind(MediaKind::Index)),
         }
     }
+
+    /// Whether it is an image, and not an artifact: a signature, a list of parts, a chart.
+    ///
+    /// One with an EROFS layer is an image, whatever its config is. Any other is one by its
+    /// config (`manifest.md`), unless its layers are all JSON documents, as those of older
+    /// signatures and of attestations are: no file system is one.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        let is_json = |layer: &Descriptor| {
+            let text = layer.media_type.as_str();
+            text.ends_with("+json") || text.ends_with("/json")
+        };
+        self.has_erofs_layer()
+            || self.config.media_type.kind() == MediaKind::Config
+                && !self.layers.iter().all(is_json)
+    }
+
+    /// Whether a layer is an EROFS image by its media type, which is what tells such manifests
+    /// from those of tar layers (draft, 1.3).
+    #[must_use]
+    pub fn has_erofs_layer(&self) -> bool {
+        self.layers.iter().any(|layer| {
+            matches!(
+                layer.media_type.kind(),
+                MediaKind::Erofs { .. } | MediaKind::ErofsUnknownSuffix { .. }
+            )
+        })
+    }
 }
 
 impl Index {
@@ -151,62 +183,78 @@ impl Index {
         self.unusable.iter().find(fits).map(|entry| entry.error)
     }
 
-    /// The entries that can be images: not those that only describe another one.
-    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
-        self.manifests.iter().filter(|entry| {
-            matches!(
-                entry.media_type.kind(),
-                MediaKind::Manifest | MediaKind::Index
-            ) && entry.annotation(REFERENCE_TYPE).is_none()
-        })
+    /// The entries that are manifests or indexes, and not a description of another entry, as
+    /// attestations are.
+    pub fn documents(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| entry.is_document())
     }
 
-    /// The entry that fits a platform best.
+    /// The entries that can be images: [`Self::documents`] without artifacts.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.documents().filter(|entry| !entry.is_artifact())
+    }
+
+    /// The entry that fits a platform best, by what the entries state.
     ///
     /// Variants count as in containerd (see [`Platform::rank`]). Among entries that fit
-    /// equally well one with `erofs` in `os.features` wins, else the first. Entries that need
-    /// another feature of the operating system are passed over. An entry without a platform
-    /// fits where no other does.
+    /// equally well those with `erofs` in `os.features` win, then those with most of the other
+    /// features that are asked for. Entries that need any other feature of the operating system
+    /// are passed over. An entry without a platform fits where no
+    /// other does; [`find`](super::find) asks its config.
     ///
     /// # Errors
     ///
-    /// [`Code::PlatformNone`] when none fits; the error of an entry that cannot be used, where
-    /// that one may fit.
+    /// [`Code::PlatformNone`] when none fits, [`Code::ImageAmbiguous`] when several manifests
+    /// fit equally well; the error of an entry that cannot be used, where that one may fit.
     pub fn select(&self, wanted: &Platform) -> Result<&Descriptor, Error> {
-        let mut best: Option<((Option<Rank>, bool), &Descriptor)> = None;
-        for entry in self.images() {
-            let key = match &entry.platform {
-                None => (None, true),
-                Some(platform) => {
-                    let known = |name: &String| name == super::FEATURE_EROFS;
-                    let Some(rank) = wanted
-                        .rank(platform)
-                        .filter(|_| platform.os_features.iter().all(known))
-                    else {
-                        continue;
-                    };
-                    (Some(rank), !platform.has_erofs())
-                }
-            };
-            if best.is_none_or(|(counted, _)| fits_better(key, counted)) {
-                best = Some((key, entry));
-            }
-        }
-        let none = Error::new(Code::PlatformNone, At::Whole);
-        best.map(|(_, entry)| entry)
-            .ok_or_else(|| self.unusable_for(None, Some(wanted)).unwrap_or(none))
-    }
-}
-
-/// Whether the first entry fits better: a rank is better than none, a lower one than a higher.
-fn fits_better(this: (Option<Rank>, bool), other: (Option<Rank>, bool)) -> bool {
-    match (this.0, other.0) {
-        (Some(rank), Some(counted)) => (rank, this.1) < (counted, other.1),
-        (rank, counted) => rank.is_some() && counted.is_none(),
+        let images = || self.images();
+        let offered = images().map(|entry| {
+            let platform = entry.platform.as_ref();
+            (
+                entry.digest,
+                platform,
+                platform.is_some_and(Platform::has_erofs),
+            )
+        });
+        let place = best(wanted, offered).map_err(|error| match error.code() {
+            Code::PlatformNone => self.unusable_for(None, Some(wanted)).unwrap_or(error),
+            _ => error,
+        })?;
+        images()
+            .nth(place)
+            .ok_or(Error::new(Code::PlatformNone, At::Whole))
     }
 }
 
 impl Descriptor {
+    /// Whether it is that of a manifest or an index, and not of a description of another entry.
+    pub(super) fn is_document(&self) -> bool {
+        matches!(
+            self.media_type.kind(),
+            MediaKind::Manifest | MediaKind::Index
+        ) && self.annotation(REFERENCE_TYPE).is_none()
+    }
+
+    /// Whether it says that it is that of an artifact: with an `artifactType`, which for an
+    /// image is the media type of its config (`descriptor.md`).
+    #[must_use]
+    pub fn is_artifact(&self) -> bool {
+        self.artifact_type.as_deref().is_some_and(|name| {
+            !name.is_empty()
+                && MediaType::parse(name).map(|name| name.kind()) != Ok(MediaKind::Config)
+        })
+    }
+
+    /// The name that tells the image from others: containerd's, which is the full one, else
+    /// that of the specification, which may be a tag alone.
+    #[must_use]
+    pub fn full_name(&self) -> Option<&str> {
+        [CONTAINERD_NAME, REF_NAME]
+            .into_iter()
+            .filter_map(|key| self.annotation(key))
+            .find(|name| !name.is_empty())
+    }
+
     /// The names of the image that this entry of a layout's index has.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [REF_NAME, CONTAINERD_NAME]
@@ -264,6 +312,7 @@ struct DocumentFields {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<EntryList>,
+    artifact_type: String,
     annotations: BTreeMap<String, String>,
     /// The layers of Docker's first schema.
     old_layers: bool,
@@ -303,6 +352,7 @@ impl Fields for DocumentFields {
                 let list = members.value(OrNull(IndexEntries { most }))?;
                 self.manifests = Some(list.unwrap_or_default());
             }
+            "artifactType" => self.artifact_type = members.value(Text(owned))?,
             "subject" => {
                 // Nobody follows it here, so it need not be one that could be followed.
                 members.value(OrNull(Object::<DescriptorKeys>::new()))?;
@@ -352,6 +402,7 @@ impl Fields for DocumentFields {
             let manifest = Manifest {
                 config: self.config.ok_or(missing("config"))?,
                 layers: self.layers.ok_or(missing("layers"))?,
+                artifact_type: self.artifact_type,
                 annotations: self.annotations,
             };
             if manifest.layers.is_empty() {

@@ -13,6 +13,8 @@ mod digest;
 #[cfg(feature = "alloc")]
 mod document;
 #[cfg(feature = "alloc")]
+mod find;
+#[cfg(feature = "alloc")]
 mod json;
 #[cfg(feature = "alloc")]
 mod layers;
@@ -29,9 +31,11 @@ pub use digest::{Algorithm, Digest, Hasher};
 #[cfg(feature = "alloc")]
 pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, Unusable, parse_layout};
 #[cfg(feature = "alloc")]
+pub use find::{Choice, Documents, Fetched, Found, NotFound, Several, Wanted, find};
+#[cfg(feature = "alloc")]
 pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, plan};
 pub use media_type::{
     Content, Family, LayerType, MediaKind, MediaType, StreamType, TarCompression,
 };
 #[cfg(feature = "alloc")]
-pub use platform::{FEATURE_EROFS, Platform, Rank};
+pub use platform::{FEATURE_EROFS, FullPlatform, Platform, Rank};

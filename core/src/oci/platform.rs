@@ -36,7 +36,11 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Reads `os/architecture[/variant]` and normalises it.
+    /// Reads `os[(+feature…)]/architecture[/variant]` and normalises it.
+    ///
+    /// The features of the operating system stand as containerd prints them: each after a `+`,
+    /// what cannot stand there itself as `%` and two hex digits. A version of the operating
+    /// system, which containerd puts before them, is refused: it is not compared.
     ///
     /// # Errors
     ///
@@ -44,21 +48,29 @@ impl Platform {
     /// `_`, `.` and `-`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut parts = ["", "", ""];
+        let mut os_features = Vec::new();
         let mut start = 0_usize;
         let mut given = 0_usize;
         for part in text.split('/') {
             let Some(place) = parts.get_mut(given) else {
                 return Err(syntax(start.saturating_sub(1)).found(Value::Byte(b'/')));
             };
+            let name = match part.split_once("(+") {
+                Some((os, features)) if given == 0 => {
+                    os_features = parse_features(features, os.len().saturating_add(2))?;
+                    os
+                }
+                _ => part,
+            };
             let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-            if let Some(bad) = part.bytes().position(|byte| !good(byte)) {
-                let found = part.as_bytes().get(bad).copied().unwrap_or_default();
+            if let Some(bad) = name.bytes().position(|byte| !good(byte)) {
+                let found = name.as_bytes().get(bad).copied().unwrap_or_default();
                 return Err(syntax(start.saturating_add(bad)).found(Value::Byte(found)));
             }
-            if part.is_empty() {
+            if name.is_empty() {
                 return Err(syntax(start));
             }
-            *place = part;
+            *place = name;
             given = given.saturating_add(1);
             start = start.saturating_add(part.len()).saturating_add(1);
         }
@@ -70,6 +82,7 @@ impl Platform {
             os: owned(os)?,
             architecture: owned(architecture)?,
             variant: owned(variant)?,
+            os_features,
             ..Self::default()
         }
         .normalized())
@@ -115,6 +128,22 @@ impl Platform {
     #[must_use]
     pub fn has_erofs(&self) -> bool {
         self.os_features.iter().any(|name| name == FEATURE_EROFS)
+    }
+
+    /// The platform with the version and the features of the operating system, in the form of
+    /// containerd's commands: `linux(+erofs)/amd64`. Features are sorted.
+    #[must_use]
+    pub const fn full(&self) -> FullPlatform<'_> {
+        FullPlatform(self)
+    }
+
+    /// The features of `offered`, which an image needs, that this platform has not: those other
+    /// than [`FEATURE_EROFS`] that are not among its own.
+    pub fn lacks<'a>(&'a self, offered: &'a Self) -> impl Iterator<Item = &'a str> {
+        let names = offered.os_features.iter().map(String::as_str);
+        names.filter(|name| {
+            *name != FEATURE_EROFS && !self.os_features.iter().any(|there| there == name)
+        })
     }
 
     /// How well an image for `offered` fits a machine of this platform; the lowest rank fits
@@ -241,6 +270,93 @@ impl fmt::Display for Platform {
     }
 }
 
+/// Displays a platform with all that tells it from others; see [`Platform::full`].
+#[derive(Clone, Copy, Debug)]
+pub struct FullPlatform<'a>(&'a Platform);
+
+impl fmt::Display for FullPlatform<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let platform = self.0;
+        f.write_str(&platform.os)?;
+        if !platform.os_version.is_empty() || !platform.os_features.is_empty() {
+            f.write_str("(")?;
+            write_option(f, &platform.os_version)?;
+            let mut features: Vec<&str> = platform.os_features.iter().map(String::as_str).collect();
+            features.sort_unstable();
+            features.dedup();
+            for feature in features {
+                f.write_str("+")?;
+                write_option(f, feature)?;
+            }
+            f.write_str(")")?;
+        }
+        write!(f, "/{}", platform.architecture)?;
+        if !platform.variant.is_empty() {
+            write!(f, "/{}", platform.variant)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a version or a feature, with what would be read as the form itself in hex.
+fn write_option(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for character in text.chars() {
+        match character {
+            '%' | '+' | '(' | ')' | '/' => write!(f, "%{:02X}", u32::from(character))?,
+            _ => write!(f, "{character}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Reads features up to the closing parenthesis, which ends the text. The first starts at this
+/// position.
+fn parse_features(text: &str, start: usize) -> Result<Vec<String>, Error> {
+    let mut features = Vec::new();
+    let end = start.saturating_add(text.len());
+    let Some(inner) = text.strip_suffix(')') else {
+        return Err(syntax(end));
+    };
+    let mut start = start;
+    for feature in inner.split('+') {
+        if feature.is_empty() {
+            return Err(syntax(start));
+        }
+        features.try_reserve(1).map_err(super::json::no_memory)?;
+        features.push(parse_option(feature, start)?);
+        start = start.saturating_add(feature.len()).saturating_add(1);
+    }
+    Ok(features)
+}
+
+/// Reads one feature at a position.
+fn parse_option(text: &str, start: usize) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(text.len())
+        .map_err(super::json::no_memory)?;
+    let mut rest = text.bytes().enumerate();
+    while let Some((place, byte)) = rest.next() {
+        let wrong = |at: usize, byte| syntax(start.saturating_add(at)).found(Value::Byte(byte));
+        match byte {
+            b'%' => {
+                let mut value = 0_u32;
+                for digit in 1..=2_usize {
+                    let found = rest.next().map(|(_, byte)| byte);
+                    let digit = found
+                        .and_then(|byte| char::from(byte).to_digit(16))
+                        .ok_or(syntax(start.saturating_add(place).saturating_add(digit)))?;
+                    value = value.saturating_mul(16).saturating_add(digit);
+                }
+                bytes.push(u8::try_from(value).unwrap_or_default());
+            }
+            _ if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) => bytes.push(byte),
+            _ => return Err(wrong(place, byte)),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| syntax(start))
+}
+
 /// The fields of a platform in an index; those of a config that mean the same.
 #[derive(Default)]
 pub(super) struct PlatformFields {
@@ -334,8 +450,42 @@ mod tests {
     }
 
     #[test]
+    fn features_stand_as_containerd_prints_them() {
+        for (text, normal, features) in [
+            ("linux(+erofs)/amd64", "linux(+erofs)/amd64", &["erofs"][..]),
+            ("linux(+b+a)/arm64/v8", "linux(+a+b)/arm64", &["b", "a"]),
+            ("linux(+a%2Bb%25)/386", "linux(+a%2Bb%25)/386", &["a+b%"]),
+            ("Linux/x86_64", "linux/amd64", &[]),
+        ] {
+            let parsed = platform(text);
+            assert_eq!(parsed.full().to_string(), normal);
+            assert_eq!(parsed.os_features, features);
+        }
+        let versioned = Platform {
+            os_version: "10.0".into(),
+            ..platform("windows(+win32k)/amd64")
+        };
+        assert_eq!(versioned.full().to_string(), "windows(10.0+win32k)/amd64");
+        let needs = platform("linux(+erofs+x+y)/amd64");
+        let lacks = |wanted: &str| platform(wanted).lacks(&needs).collect::<Vec<_>>().join(",");
+        assert_eq!(lacks("linux/amd64"), "x,y");
+        assert_eq!(lacks("linux(+x)/amd64"), "y");
+    }
+
+    #[test]
     fn refuses_with_the_position() {
         for (text, at) in [
+            ("linux(+)/amd64", 7),
+            ("linux(+a", 8),
+            ("linux(+a/amd64", 8),
+            ("linux(+a+)/amd64", 9),
+            ("linux(+a b)/amd64", 8),
+            ("linux(+a%2)/amd64", 10),
+            ("linux(+%ff)/amd64", 7),
+            ("linux(10.0+a)/amd64", 5),
+            ("linux/amd64(+a)", 11),
+            ("(+a)/amd64", 0),
+            ("linux(+a)/", 10),
             ("", 0),
             ("linux", 5),
             ("linux/", 6),

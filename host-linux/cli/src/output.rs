@@ -16,6 +16,11 @@ pub fn print_error(line: impl fmt::Display) {
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
+/// Prints an error; where it is not clear which image is meant, with what there is, a line each.
+pub fn print_failure(error: &HostError) {
+    print_error(error.told());
+}
+
 /// Prints text on stdout: what was asked for.
 ///
 /// # Errors
@@ -47,7 +52,7 @@ pub fn write_json(report: &impl serde::Serialize, path: &Path) -> Result<(), Hos
 #[must_use]
 pub fn exit_code(ended: Result<u8, HostError>) -> u8 {
     ended.unwrap_or_else(|error| {
-        print_error(&error);
+        print_failure(&error);
         error.exit_code()
     })
 }

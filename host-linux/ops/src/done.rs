@@ -26,7 +26,7 @@ impl Failure {
     /// failure of the environment; what was stopped for an error elsewhere comes last.
     const fn rank(&self) -> u8 {
         match &self.error {
-            HostError::Usage(_) => 0,
+            HostError::Usage(_) | HostError::Choice { .. } => 0,
             HostError::Cancelled => 3,
             error => match error.exit_code() {
                 1 => 1,

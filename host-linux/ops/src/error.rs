@@ -1,6 +1,7 @@
 //! What can go wrong on this side, told in one line.
 
 mod cache;
+mod choice;
 mod extract;
 mod source;
 mod target;
@@ -9,7 +10,7 @@ use core::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use erofs_unpack_core::oci::Platform;
+use erofs_unpack_core::oci::{Choice, Platform};
 use erofs_unpack_core::{At, Code, Error, Kind, Value};
 
 use crate::checked::Checked;
@@ -18,6 +19,7 @@ use crate::hint::hint;
 use crate::limit_flag::{advice, limit_flag};
 
 pub use cache::CacheFault;
+pub use choice::ChoiceFault;
 pub use extract::ExtractFault;
 pub use source::SourceFault;
 pub use target::TargetFault;
@@ -75,6 +77,36 @@ pub enum HostError {
         wanted: String,
         /// The platforms that there are.
         offered: Vec<String>,
+        /// The features of the operating system that an image for the platform needs, and that
+        /// nobody knows.
+        needs: Vec<String>,
+    },
+    /// Which image of a layout is meant is not clear.
+    Choice {
+        /// The layout.
+        place: PathBuf,
+        /// Why.
+        fault: ChoiceFault,
+        /// What there is, or the first of it.
+        choices: Vec<Choice>,
+        /// How many there are.
+        count: usize,
+    },
+    /// A layout holds no image.
+    NoImage {
+        /// The layout.
+        place: PathBuf,
+        /// The types of the artifacts that it holds.
+        artifacts: Vec<String>,
+    },
+    /// The manifest of the image that is meant is not in the layout.
+    Absent {
+        /// Where it would be.
+        place: PathBuf,
+        /// The platform that it is for, where that is known.
+        platform: Option<String>,
+        /// The platforms whose manifests are there.
+        there: Vec<String>,
     },
     /// The files of an image cannot be extracted.
     Extract {
@@ -160,8 +192,9 @@ impl HostError {
     pub fn platform(place: impl Into<PathBuf>, wanted: &Platform, offered: &[Platform]) -> Self {
         Self::Platform {
             place: place.into(),
-            wanted: wanted.to_string(),
-            offered: offered.iter().map(ToString::to_string).collect(),
+            wanted: wanted.full().to_string(),
+            offered: platforms(offered),
+            needs: Vec::new(),
         }
     }
 
@@ -189,11 +222,12 @@ impl HostError {
             | Self::Elsewhere { error, .. }
             | Self::Check { error, .. } => error.id(),
             Self::Source { fault, .. } => fault.id(),
-            Self::Platform { .. } => Code::PlatformNone.id(),
+            Self::Platform { .. } | Self::NoImage { .. } => Code::PlatformNone.id(),
+            Self::Choice { fault, .. } => fault.id(),
             Self::Extract { fault, .. } => fault.id(),
             Self::Cache { fault, .. } => fault.id(),
             Self::Target { fault, .. } => fault.id(),
-            Self::Environment { .. } => "environment",
+            Self::Environment { .. } | Self::Absent { .. } => "environment",
             Self::Cancelled => "cancelled",
             Self::Usage(_) => "usage",
         }
@@ -206,7 +240,12 @@ impl HostError {
             Self::Refused { error, .. }
             | Self::Elsewhere { error, .. }
             | Self::Check { error, .. } => Some(error.kind()),
-            Self::Platform { .. } => Some(Code::PlatformNone.kind()),
+            Self::Platform { .. } | Self::NoImage { .. } => Some(Code::PlatformNone.kind()),
+            Self::Choice {
+                fault: ChoiceFault::NoSuchName(_),
+                ..
+            } => None,
+            Self::Choice { .. } => Some(Code::ImageAmbiguous.kind()),
             _ => None,
         }
     }
@@ -225,10 +264,14 @@ impl HostError {
             | Self::Check { .. }
             | Self::Source { .. }
             | Self::Platform { .. }
+            | Self::NoImage { .. }
             | Self::Extract { .. }
             | Self::Cache { .. } => 1,
-            Self::Target { .. } | Self::Environment { .. } | Self::Cancelled => 3,
-            Self::Usage(_) => 2,
+            Self::Target { .. }
+            | Self::Absent { .. }
+            | Self::Environment { .. }
+            | Self::Cancelled => 3,
+            Self::Choice { .. } | Self::Usage(_) => 2,
         }
     }
 
@@ -241,11 +284,32 @@ impl HostError {
             | Self::Check { place, .. }
             | Self::Source { place, .. }
             | Self::Platform { place, .. }
+            | Self::Choice { place, .. }
+            | Self::NoImage { place, .. }
+            | Self::Absent { place, .. }
             | Self::Extract { place, .. }
             | Self::Cache { place, .. }
             | Self::Target { place, .. }
             | Self::Environment { place, .. } => Some(place),
             Self::Cancelled | Self::Usage(_) => None,
+        }
+    }
+
+    /// The error as it is told on a terminal: where it is not clear which image is meant, what
+    /// there is stands below it, a line each. Everything else is one line, as displayed.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Choice {
+                place,
+                fault,
+                choices,
+                count,
+            } => {
+                let place = Escaped::name(place.as_os_str().as_encoded_bytes());
+                format!("{place}: {}", fault.told(choices, *count))
+            }
+            error => error.to_string(),
         }
     }
 
@@ -259,6 +323,9 @@ impl HostError {
             Self::Elsewhere { .. }
             | Self::Check { .. }
             | Self::Platform { .. }
+            | Self::Choice { .. }
+            | Self::NoImage { .. }
+            | Self::Absent { .. }
             | Self::Cache { .. }
             | Self::Target { .. }
             | Self::Environment { .. }
@@ -312,15 +379,31 @@ impl fmt::Display for HostError {
                 }
             }
             Self::Platform {
-                wanted, offered, ..
+                wanted,
+                offered,
+                needs,
+                ..
+            } => write_platform(f, wanted, offered, needs)?,
+            Self::Choice {
+                fault,
+                choices,
+                count,
+                ..
+            } => f.write_str(&fault.line(choices, *count))?,
+            Self::NoImage { artifacts, .. } => write_no_image(f, artifacts)?,
+            Self::Absent {
+                platform, there, ..
             } => {
-                let offered = match offered.as_slice() {
-                    [] => "none".to_owned(),
-                    offered => offered.join(", "),
-                };
-                let error = Error::new(Code::PlatformNone, At::Whole);
-                let offered = Escaped::text(&offered);
-                write!(f, "{error}: found {offered}, expected {wanted}")?;
+                f.write_str("cannot open the blob: No such file or directory")?;
+                if let Some(platform) = platform {
+                    let platform = Escaped::text(platform);
+                    write!(f, ": the image for {platform} is not in the layout")?;
+                }
+                if !there.is_empty() {
+                    let there = listed(there);
+                    let there = Escaped::text(&there);
+                    write!(f, ": choose one that is with --platform: {there}")?;
+                }
             }
             Self::Extract {
                 fault, expected, ..
@@ -354,6 +437,85 @@ impl fmt::Display for HostError {
     }
 }
 
+/// The names of platforms, with their features where not all are known.
+pub(crate) fn platforms(platforms: &[Platform]) -> Vec<String> {
+    let known = Platform::default();
+    let mut names: Vec<String> = Vec::new();
+    for platform in platforms {
+        let name = if known.lacks(platform).next().is_some() {
+            platform.full().to_string()
+        } else {
+            platform.to_string()
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Names in one line, the first of them if there are many.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let more = names.len().saturating_sub(MOST);
+    let mut list: Vec<&str> = names.iter().take(MOST).map(String::as_str).collect();
+    let more = format!("and {more} more");
+    if names.len() > MOST {
+        list.push(&more);
+    }
+    list.join(", ")
+}
+
+/// What of a layout's platforms does not fit, and what to do.
+fn write_platform(
+    f: &mut fmt::Formatter<'_>,
+    wanted: &str,
+    offered: &[String],
+    needs: &[String],
+) -> fmt::Result {
+    let offered = match offered {
+        [] => "none".to_owned(),
+        offered => listed(offered),
+    };
+    let error = Error::new(Code::PlatformNone, At::Whole);
+    write!(f, "{error}: found {}", Escaped::text(&offered))?;
+    if !needs.is_empty() {
+        let needs = listed(needs);
+        let (what, it) = if needs.contains(", ") {
+            ("features", "them")
+        } else {
+            ("feature", "it")
+        };
+        write!(
+            f,
+            " (it needs the unknown {what} {} of the operating system: name {it} in --platform, \
+             as in the list, if {it} can be done without)",
+            Escaped::text(&needs)
+        )?;
+    }
+    write!(f, ", expected {}", Escaped::text(wanted))
+}
+
+/// What a layout holds instead of an image.
+fn write_no_image(f: &mut fmt::Formatter<'_>, artifacts: &[String]) -> fmt::Result {
+    f.write_str("holds no image")?;
+    let mut types: Vec<String> = Vec::new();
+    for artifact in artifacts {
+        if !types.contains(artifact) {
+            types.push(artifact.clone());
+        }
+    }
+    if !types.is_empty() {
+        let types = listed(&types);
+        write!(
+            f,
+            ", only artifacts of type {}: one is taken for an image with --digest",
+            Escaped::text(&types)
+        )?;
+    }
+    Ok(())
+}
+
 /// What the system answered, without the number that Rust puts behind it.
 fn answer(error: &io::Error) -> String {
     let text = error.to_string();
@@ -375,6 +537,9 @@ impl core::error::Error for HostError {
             Self::Environment { error, .. } => Some(error),
             Self::Source { .. }
             | Self::Platform { .. }
+            | Self::Choice { .. }
+            | Self::NoImage { .. }
+            | Self::Absent { .. }
             | Self::Extract { .. }
             | Self::Cache { .. }
             | Self::Target { .. }

@@ -1,17 +1,16 @@
 //! From a layout to the layers of one image in it.
 
-use core::cell::RefCell;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use erofs_unpack_core::oci::{
-    Algorithm, Config, Descriptor, Digest, Document, Family, Index, Layer, Manifest, MediaKind,
-    MediaType, Plan, Platform, Policy, Role, Unusable, Warning, parse_layout, plan,
+    Algorithm, Config, Descriptor, Digest, Documents, Family, Fetched, Found, Index, Layer,
+    Manifest, MediaKind, MediaType, NotFound, Plan, Platform, Policy, Role, Several, Wanted,
+    Warning, find, parse_layout, plan,
 };
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
+use erofs_unpack_core::{At, Error, Limits};
 
-use crate::error::HostError;
-use crate::escape::Escaped;
+use crate::error::{ChoiceFault, HostError, platforms};
 use crate::source::{BlobReader, ImageSource};
 use crate::system;
 
@@ -51,41 +50,34 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`HostError::Usage`] when several images are there and none is named, or none has the
-    /// name; [`HostError::Platform`] when none is for the platform; [`HostError::Refused`] when
-    /// a document is; errors of reading.
+    /// [`HostError::Choice`] when several images could be meant, or none has the name;
+    /// [`HostError::NoImage`] when there is none; [`HostError::Platform`] when none is for the
+    /// platform; [`HostError::Absent`] when its manifest is not in the layout;
+    /// [`HostError::Refused`] when a document is; errors of reading.
     pub fn find(
         source: &ImageSource,
         selection: &Selection,
         limits: &Limits,
     ) -> Result<Self, HostError> {
         let host = Platform::parse(&format!("linux/{}", std::env::consts::ARCH));
-        let platform = match &selection.platform {
-            Some(platform) => platform.clone(),
-            None => host.map_err(|error| HostError::refused(source.path(), error))?,
-        };
+        let host = host.map_err(|error| HostError::refused(source.path(), error))?;
         let (index, index_digest) = read_index(source, limits)?;
-        let anchor = selection
-            .digest
-            .filter(|anchor| *anchor != index_digest(*anchor));
-        let mut search = Search {
-            source,
-            platform: &platform,
-            anchor,
-            limits,
-            passed_over: RefCell::default(),
+        let wanted = Wanted {
+            reference: selection.reference.as_deref(),
+            platform: selection.platform.as_ref(),
+            host: system::KNOWS_PLATFORM.then_some(&host),
+            digest: selection
+                .digest
+                .filter(|anchor| *anchor != index_digest(*anchor)),
         };
-        let entry = choose(source, &index, selection, &mut search)?;
-        let names: Vec<String> = entry.names().map(str::to_owned).collect();
-        let (descriptor, manifest, anchored) = search.manifest(entry.clone(), 1)?;
-        if let Some(anchor) = search.anchor
-            && !anchored
-        {
-            let error = Error::new(Code::BlobDigest, At::Whole)
-                .found(Value::Digest(descriptor.digest))
-                .expected(Value::Digest(anchor));
-            return Err(HostError::refused(source.path(), error));
-        }
+        let found = find(&index, &wanted, limits, &mut Reading { source, limits })
+            .map_err(|fault| not_found(source, selection, &host, limits, fault))?;
+        let Found {
+            names,
+            descriptor,
+            manifest,
+            ..
+        } = found;
         let place = |digest: &Digest| source.blob_place(digest);
         let config = match manifest.config.media_type.kind() {
             MediaKind::Config => {
@@ -97,7 +89,7 @@ impl Image {
             _ => None,
         };
         if let (Some(wanted), Some(config)) = (&selection.platform, &config) {
-            let offered = config_platform(config);
+            let offered = config.platform();
             if !config.os.is_empty() && wanted.rank(&offered).is_none() {
                 let place = place(&manifest.config.digest);
                 return Err(HostError::platform(place, wanted, &[offered]));
@@ -108,7 +100,7 @@ impl Image {
             descriptor,
             manifest,
             config,
-            passed_over: search.passed_over.into_inner(),
+            passed_over: Vec::new(),
         })
     }
 
@@ -191,7 +183,7 @@ impl Image {
     /// The platform that the config states.
     #[must_use]
     pub fn platform(&self) -> Option<Platform> {
-        self.config.as_ref().map(config_platform)
+        self.config.as_ref().map(Config::platform)
     }
 }
 
@@ -204,7 +196,7 @@ fn elsewhere(error: HostError, urls: &[String]) -> HostError {
             place,
             doing,
             error,
-        } if error.kind() == io::ErrorKind::NotFound && !urls.is_empty() => {
+        } if error.kind() == ErrorKind::NotFound && !urls.is_empty() => {
             let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
             let told: Vec<_> = urls.iter().take(MOST).map(short).collect();
             let mut text = "it is not there, and its descriptor names ".to_owned();
@@ -215,7 +207,7 @@ fn elsewhere(error: HostError, urls: &[String]) -> HostError {
             HostError::Environment {
                 place,
                 doing,
-                error: io::Error::new(io::ErrorKind::NotFound, text),
+                error: io::Error::new(ErrorKind::NotFound, text),
             }
         }
         error => error,
@@ -229,16 +221,6 @@ pub(crate) fn passed_over(errors: &[Error]) -> impl Iterator<Item = Warning> {
     let told = errors.iter().take(TOLD_ENTRIES).copied();
     told.map(Warning::Entry)
         .chain(more.map(Warning::MoreEntries))
-}
-
-/// The platform that a config states.
-fn config_platform(config: &Config) -> Platform {
-    let mut platform = Platform::default();
-    platform.os.clone_from(&config.os);
-    platform.architecture.clone_from(&config.architecture);
-    platform.variant.clone_from(&config.variant);
-    platform.os_features.clone_from(&config.os_features);
-    platform.normalized()
 }
 
 /// The layout's index, and what says whether a digest is the index's own.
@@ -261,185 +243,110 @@ pub(crate) fn read_index(
     Ok((index, digest_of))
 }
 
-/// The entry of the layout's index that is meant.
-fn choose<'i>(
-    source: &ImageSource,
-    index: &'i Index,
-    selection: &Selection,
-    search: &mut Search<'_>,
-) -> Result<&'i Descriptor, HostError> {
-    let named = |entry: &&Descriptor| match &selection.reference {
-        Some(reference) => entry.names().any(|name| name == reference),
-        None => true,
-    };
-    let mut entries: Vec<&Descriptor> = index.images().filter(named).collect();
-    if let Some(anchor) = search.anchor
-        && let Some(entry) = entries.iter().find(|entry| entry.digest == anchor)
-    {
-        return Ok(entry);
-    }
-    search.pass_over(index);
-    let reference = selection.reference.as_deref();
-    let place = || source.path().join("index.json");
-    if entries.is_empty() {
-        // The one that is meant may be there and not be usable.
-        return Err(match index.unusable_for(reference, None) {
-            Some(error) => HostError::refused(place(), error),
-            None => not_found(source, index, selection),
-        });
-    }
-    // Several entries of one name, or without any, differ by their platforms.
-    let names: Vec<Vec<&str>> = entries
-        .iter()
-        .map(|entry| entry.names().collect())
-        .collect();
-    let one_image = names.iter().all(|other| other.first() == names[0].first());
-    if !one_image {
-        let list: Vec<String> = names.iter().flatten().map(|name| shown(name)).collect();
-        return Err(HostError::Usage(format!(
-            "{}: holds several images: choose one with --ref: {}",
-            Escaped::name(source.path().as_os_str().as_encoded_bytes()),
-            list.join(", ")
-        )));
-    }
-    // The only one is meant whatever the host is, unless the platform was asked for, or one that
-    // cannot be used is for the host.
-    let named_so = |entry: &Unusable| {
-        reference.is_none_or(|name| entry.names.iter().any(|other| other == name))
-    };
-    let rival = |entry: &Unusable| {
-        let platform = entry.platform.as_ref();
-        let fits = platform.is_some_and(|platform| search.platform.rank(platform).is_some());
-        fits && named_so(entry)
-    };
-    if entries.len() == 1 && selection.platform.is_none() && !index.unusable.iter().any(rival) {
-        return Ok(entries.remove(0));
-    }
-    let one = Index::clone(index);
-    let chosen = {
-        let mut narrowed = one;
-        narrowed.manifests.retain(|entry| entries.contains(&entry));
-        narrowed.unusable.retain(named_so);
-        let chosen = narrowed.select(search.platform);
-        chosen.map(|entry| entry.digest)
-    }
-    .map_err(|error| match error.code() {
-        Code::PlatformNone => refused_platform(source.path(), error, search.platform, &entries),
-        _ => HostError::refused(place(), error),
-    })?;
-    entries
-        .into_iter()
-        .find(|entry| entry.digest == chosen)
-        .ok_or_else(|| not_found(source, index, selection))
-}
-
-/// There is no image of the name, or none at all.
-fn not_found(source: &ImageSource, index: &Index, selection: &Selection) -> HostError {
-    let path = Escaped::name(source.path().as_os_str().as_encoded_bytes());
-    let names: Vec<String> = index
-        .images()
-        .flat_map(Descriptor::names)
-        .map(shown)
-        .collect();
-    match &selection.reference {
-        Some(reference) => HostError::Usage(format!(
-            "{path}: holds no image named {}: there are: {}",
-            shown(reference),
-            names.join(", ")
-        )),
-        None => HostError::refused_with(
-            source.path(),
-            Error::new(Code::PlatformNone, At::Whole),
-            "the layout holds no image".to_owned(),
-        ),
-    }
-}
-
-/// An index was refused: with [`Code::PlatformNone`] its platforms are told.
-fn refused_platform(
-    place: &Path,
-    error: Error,
-    wanted: &Platform,
-    entries: &[&Descriptor],
-) -> HostError {
-    let offered: Vec<Platform> = entries
-        .iter()
-        .filter_map(|entry| entry.platform.clone())
-        .collect();
-    match error.code() {
-        // Nobody has said it, and nobody knows on what this runs.
-        Code::PlatformNone
-            if !system::KNOWS_PLATFORM && wanted.architecture == std::env::consts::ARCH =>
-        {
-            let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
-            HostError::Usage(format!(
-                "{}: is for several platforms: choose one with --platform: {}",
-                Escaped::name(place.as_os_str().as_encoded_bytes()),
-                offered.join(", ")
-            ))
-        }
-        Code::PlatformNone => HostError::platform(place, wanted, &offered),
-        _ => HostError::refused(place, error),
-    }
-}
-
-/// A name as it may be shown.
-fn shown(name: &str) -> String {
-    Escaped::text(name).to_string()
-}
-
-/// A walk from an index entry down to a manifest.
-struct Search<'a> {
+/// The documents of a layout, for the core to choose by.
+struct Reading<'a> {
     source: &'a ImageSource,
-    platform: &'a Platform,
-    /// The digest that must be met on the way.
-    anchor: Option<Digest>,
     limits: &'a Limits,
-    /// Why entries of the indexes on the way cannot be used.
-    passed_over: RefCell<Vec<Error>>,
 }
 
-impl Search<'_> {
-    /// Notes the entries of an index that cannot be used.
-    fn pass_over(&self, index: &Index) {
-        let errors = index.unusable.iter().map(|entry| entry.error);
-        self.passed_over.borrow_mut().extend(errors);
+impl Documents for Reading<'_> {
+    fn read(&mut self, descriptor: &Descriptor) -> Fetched {
+        match self.source.read_document(&descriptor.digest, self.limits) {
+            Ok(document) => Fetched::Document(document),
+            Err(error) if is_missing(&error) => Fetched::Absent,
+            // Where it is needed, it is read once more, and the error told.
+            Err(_) => Fetched::Failed,
+        }
     }
 
-    /// The manifest that an entry leads to, and whether the anchor was met.
-    fn manifest(
-        &self,
-        entry: Descriptor,
-        depth: u32,
-    ) -> Result<(Descriptor, Manifest, bool), HostError> {
-        let place = self.source.blob_place(&entry.digest);
-        let refused = |error| HostError::refused(place.clone(), error);
-        let anchored = self.anchor == Some(entry.digest);
-        let document = read(self.source, &entry, self.limits)?;
-        match Document::parse(&document, Some(&entry.media_type), self.limits).map_err(refused)? {
-            Document::Manifest(manifest) => Ok((entry, *manifest, anchored)),
-            Document::Index(index) => {
-                if depth >= self.limits.index_depth {
-                    let error = Error::new(Code::IndexDepth, At::Whole)
-                        .expected(Value::AtMost(self.limits.index_depth.into()));
-                    return Err(refused(error));
-                }
-                self.pass_over(&index);
-                let pinned = index
-                    .images()
-                    .find(|entry| self.anchor == Some(entry.digest));
-                let next = match pinned {
-                    Some(pinned) => pinned,
-                    None => index.select(self.platform).map_err(|error| {
-                        let entries: Vec<_> = index.images().collect();
-                        refused_platform(&place, error, self.platform, &entries)
-                    })?,
-                };
-                let (descriptor, manifest, below) =
-                    self.manifest(next.clone(), depth.saturating_add(1))?;
-                Ok((descriptor, manifest, anchored || below))
-            }
+    fn has(&mut self, descriptor: &Descriptor) -> bool {
+        match self.source.open_blob(&descriptor.digest) {
+            Ok(_) => true,
+            Err(error) => !is_missing(&error),
         }
+    }
+}
+
+/// Whether a blob is not there.
+fn is_missing(error: &HostError) -> bool {
+    matches!(error, HostError::Environment { error, .. } if error.kind() == ErrorKind::NotFound)
+}
+
+/// Why none of a layout's images is the one that is meant, as it is told.
+fn not_found(
+    source: &ImageSource,
+    selection: &Selection,
+    host: &Platform,
+    limits: &Limits,
+    fault: NotFound,
+) -> HostError {
+    let layout = source.path().to_owned();
+    let place = |descriptor: &Descriptor| source.blob_place(&descriptor.digest);
+    let error = fault.error();
+    match fault {
+        NotFound::Nothing { artifacts } => HostError::NoImage {
+            place: layout,
+            artifacts,
+        },
+        NotFound::Name { choices, count } => HostError::Choice {
+            place: layout,
+            fault: ChoiceFault::NoSuchName(selection.reference.clone().unwrap_or_default()),
+            choices,
+            count,
+        },
+        NotFound::Several {
+            why,
+            choices,
+            count,
+        } => HostError::Choice {
+            place: layout,
+            fault: several(why, selection, host),
+            choices,
+            count,
+        },
+        NotFound::Platform {
+            within,
+            wanted,
+            offered,
+            needs,
+        } => HostError::Platform {
+            place: within.map_or(layout, |digest| source.blob_place(&digest)),
+            wanted: wanted.full().to_string(),
+            offered: platforms(&offered),
+            needs,
+        },
+        NotFound::Absent {
+            descriptor,
+            platform,
+            there,
+        } => HostError::Absent {
+            place: place(&descriptor),
+            platform: platform.map(|platform| platform.to_string()),
+            there: platforms(&there),
+        },
+        NotFound::Unread(descriptor) => match read(source, &descriptor, limits) {
+            Err(error) => error,
+            // It has come since.
+            Ok(_) => HostError::environment(place(&descriptor), "read", ErrorKind::Other),
+        },
+        NotFound::Refused(descriptor, error) => HostError::refused(place(&descriptor), error),
+        _ => HostError::refused(layout, error),
+    }
+}
+
+/// Why it is not clear which image is meant, with what was asked for.
+fn several(why: Several, selection: &Selection, host: &Platform) -> ChoiceFault {
+    let asked = selection.reference.clone();
+    match (why, asked) {
+        (Several::Names, None) => ChoiceFault::Names,
+        (Several::Names, Some(name)) => ChoiceFault::FullNames(name),
+        (Several::SameName, Some(name)) => ChoiceFault::NameTwice(name),
+        (Several::SamePlatform, _) => {
+            let platform = selection.platform.as_ref().unwrap_or(host);
+            ChoiceFault::SamePlatform(platform.full().to_string())
+        }
+        (Several::Platforms, _) => ChoiceFault::Platforms,
+        _ => ChoiceFault::SameName,
     }
 }
 

@@ -107,7 +107,7 @@ pub use check::check;
 #[cfg(target_os = "linux")]
 pub use doctor::doctor;
 pub use done::{Done, Failure};
-pub use error::{CacheFault, ExtractFault, HostError, SourceFault, TargetFault};
+pub use error::{CacheFault, ChoiceFault, ExtractFault, HostError, SourceFault, TargetFault};
 pub use escape::Escaped;
 #[cfg(target_os = "linux")]
 pub use extract::extract;

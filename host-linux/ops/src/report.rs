@@ -8,7 +8,7 @@ use std::path::Path;
 use erofs_unpack_core::erofs::{
     Compat, Incompat, LegacyLz4, Need, Needs, SUPERBLOCK_OFFSET, Superblock,
 };
-use erofs_unpack_core::oci::Layer;
+use erofs_unpack_core::oci::{Choice, Layer};
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::{At, Kind, Value};
 use serde::Serialize;
@@ -449,6 +449,39 @@ pub struct ErrorReport {
     /// What was expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
+    /// The images that there are to choose from, where it is not clear which is meant: the first
+    /// of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<ChoiceReport>,
+}
+
+/// An image that could be meant.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChoiceReport {
+    /// Its names, the full one first, escaped.
+    pub names: Vec<String>,
+    /// Its platforms with their features, as far as they are known, escaped.
+    pub platforms: Vec<String>,
+    /// Digest of its manifest or index.
+    pub digest: String,
+    /// Whether that is in the layout.
+    pub present: bool,
+}
+
+impl ChoiceReport {
+    fn of(choice: &Choice) -> Self {
+        let escaped = |text: &str| Escaped::text(text).to_string();
+        let platforms = choice.platforms.iter();
+        Self {
+            names: choice.names.iter().map(|name| escaped(name)).collect(),
+            platforms: platforms
+                .map(|platform| escaped(&platform.full().to_string()))
+                .collect(),
+            digest: choice.digest.to_string(),
+            present: choice.there,
+        }
+    }
 }
 
 /// A place: what is counted, and the number; in a file its nid and the byte.
@@ -499,6 +532,10 @@ impl ErrorReport {
                 .map(|field| field.to_string()),
             found: refusal.and_then(|error| said(error.found_value())),
             expected: refusal.and_then(|error| said(error.expected_value())),
+            choices: match error {
+                HostError::Choice { choices, .. } => choices.iter().map(ChoiceReport::of).collect(),
+                _ => Vec::new(),
+            },
         }
     }
 }

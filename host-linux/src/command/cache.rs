@@ -2,7 +2,9 @@
 
 use erofs_unpack_cli::bars::Bars;
 use erofs_unpack_cli::date::Date;
-use erofs_unpack_cli::output::{exit_code_with_report, print, print_error, write_json};
+use erofs_unpack_cli::output::{
+    exit_code_with_report, print, print_error, print_failure, write_json,
+};
 use erofs_unpack_ops::cache::{
     self, Collected, GcOptions, Listed, PutLayers, PutOptions, Report, Verified, VerifyOptions,
 };
@@ -32,7 +34,7 @@ fn output<T: Serialize>(done: &Done<Report<T>>, json: bool, quiet: bool) -> u8 {
         }
     }
     if let Some(failure) = done.failure() {
-        print_error(&failure.error);
+        print_failure(&failure.error);
     }
     let written = if json {
         write_json(report, "-".as_ref())

@@ -151,6 +151,20 @@ impl Run {
         one_line(&self.stderr)
     }
 
+    /// Expects the exit code with several clean lines on stderr and nothing on stdout, and gives
+    /// the lines without the program's name.
+    pub(crate) fn lines(&self, code: i32) -> Vec<&str> {
+        assert_eq!(self.code(), code, "{}", self.stderr);
+        assert_eq!(self.stdout.len(), 0, "{:?}", self.text());
+        let mut lines: Vec<&str> = self.stderr.lines().collect();
+        assert!(
+            !lines.iter().any(|line| line.chars().any(char::is_control)),
+            "{lines:?}"
+        );
+        lines[0] = lines[0].strip_prefix("erofs-unpack: ").unwrap();
+        lines
+    }
+
     /// The JSON on stdout.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| {

@@ -451,7 +451,7 @@ fn selections(suite: &mut Suite) {
         .demand("containerd", "github.com/containerd/platforms, Only")
         .demand("erofs-image-spec", "5.4 Platform OS Features")
     };
-    let drafts = [
+    let mut drafts = vec![
         select(
             "select-erofs",
             "Among equal entries the one that names erofs wins, and one with an unknown feature is passed over.",
@@ -467,7 +467,56 @@ fn selections(suite: &mut Suite) {
         select("select-none", "No entry is for the platform.", "linux/s390x")
             .differs_from("platform/select-erofs")
             .refused(Code::PlatformNone, At::Whole),
+        select(
+            "select-feature",
+            "An entry needs a feature that is asked for by name.",
+            "linux(+later)/amd64",
+        )
+        .valid(json!({ "entry": 3, "digest": digest('3') })),
     ];
+    let twice = index.replacen(
+        "\"manifests\":[",
+        &format!("\"manifests\":[{},", entry('6', &format!("{plain}{EROFS}"))),
+        1,
+    );
+    let input = SelectInput {
+        index: suite.file("cases/platform/select-twice.json", twice.as_bytes()),
+        platform: "linux/amd64".into(),
+    };
+    drafts.push(
+        Draft::new(
+            "platform/select-twice",
+            "Two entries of different digests fit equally well: the first is not taken.",
+            Operation::Select(input),
+        )
+        .demand("oci", "image-index.md, platform")
+        .differs_from("platform/select-erofs")
+        .refused(Code::ImageAmbiguous, At::Whole),
+    );
+    let artifact = descriptor(
+        MANIFEST,
+        &digest('7'),
+        "2",
+        &format!(",\"artifactType\":\"application/vnd.example\",\"platform\":{{{plain}{EROFS}}}"),
+    );
+    let with_artifact =
+        index.replacen("\"manifests\":[", &format!("\"manifests\":[{artifact},"), 1);
+    let input = SelectInput {
+        index: suite.file(
+            "cases/platform/select-artifact.json",
+            with_artifact.as_bytes(),
+        ),
+        platform: "linux/amd64".into(),
+    };
+    drafts.push(
+        Draft::new(
+            "platform/select-artifact",
+            "An entry says with artifactType that it is no image, and is passed over.",
+            Operation::Select(input),
+        )
+        .demand("oci", "descriptor.md, artifactType")
+        .valid(json!({ "entry": 3, "digest": digest('2') })),
+    );
     for draft in drafts {
         suite.add(draft);
     }

@@ -19,6 +19,7 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     small(suite, bases);
     chains(suite, bases);
     foreign(suite, bases);
+    choices(suite, bases);
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -492,4 +493,138 @@ fn chains(suite: &mut Suite, bases: &Bases) {
             .differs_from("layout/indexes")
             .refused(Code::PlatformNone, At::Whole),
     );
+}
+
+/// Layouts with several manifests, of which one is meant, or none.
+fn choices(suite: &mut Suite, bases: &Bases) {
+    const DUPLICATES: (&str, &str) = ("oci", "image-layout.md, index.json file");
+    let small = Small::new(bases);
+    let (mut base, layer) = small.layout();
+    let amd = base.manifest(&small.config(), std::slice::from_ref(&layer));
+    // The same layer with other configs: other images.
+    let on = |text: &str| small.config().replacen("amd64", text, 1);
+    let arm = base.manifest(&on("arm64"), std::slice::from_ref(&layer));
+    let more = small.config().replacen('{', "{\"author\":\"a\",", 1);
+    let other = base.manifest(&more, std::slice::from_ref(&layer));
+    let name = |entry: &Json, name: &str| {
+        let names = json!({ "org.opencontainers.image.ref.name": name });
+        with(entry.clone(), "annotations", names)
+    };
+    let empty = base.blob("application/vnd.oci.empty.v1+json", b"{}");
+    let signature = base.blob("application/jose+json", b"signature");
+    let document = json!({
+        "schemaVersion": 2, "config": empty, "layers": [signature],
+        "artifactType": "application/vnd.cncf.notary.signature",
+    });
+    let artifact = base.document(MANIFEST, &document);
+    let absent = json!({ "mediaType": MANIFEST, "digest": digest('a'), "size": 2 });
+    let nested = base.document(INDEX, &index(&[absent.clone(), amd.clone(), arm.clone()]));
+    let twice = base.document(INDEX, &index(&[amd.clone(), other.clone()]));
+    let layout = |entries: &[Json]| {
+        let mut layout = base.clone();
+        layout.index(entries);
+        layout
+    };
+    for (id, description, entries, platform, chosen) in [
+        (
+            "two-names",
+            "One manifest has two names: it is one image.",
+            vec![name(&amd, "a"), name(&amd, "b")],
+            None,
+            &amd,
+        ),
+        (
+            "platforms-by-config",
+            "Entries of one name do not state their platforms, which their configs do, and differ.",
+            vec![name(&amd, "a"), name(&arm, "a")],
+            Some("linux/arm64"),
+            &arm,
+        ),
+        (
+            "nested-by-config",
+            "The entries of a nested index state no platforms, and one of them is not there.",
+            vec![nested],
+            Some("linux/arm64"),
+            &arm,
+        ),
+        (
+            "artifact",
+            "A signature is listed before the image.",
+            vec![artifact.clone(), amd.clone()],
+            None,
+            &amd,
+        ),
+    ] {
+        let draft = case(suite, id, description, &layout(&entries));
+        let draft = with_input(draft, |input| input.platform = platform.map(Into::into));
+        suite.add(
+            draft
+                .demand(LAYOUT.0, LAYOUT.1)
+                .valid(json!({ "manifest": chosen["digest"], "layers": small.outputs() })),
+        );
+    }
+    for (id, description, entries, platform, code) in [
+        (
+            "unnamed",
+            "Two images for one platform have no names: the first is not taken.",
+            vec![amd.clone(), other.clone()],
+            None,
+            Code::ImageAmbiguous,
+        ),
+        (
+            "name-twice",
+            "Two images for one platform have the same name.",
+            vec![name(&amd, "a"), name(&other, "a")],
+            None,
+            Code::ImageAmbiguous,
+        ),
+        (
+            "names",
+            "Two images have different names, and none is asked for.",
+            vec![name(&amd, "a"), name(&arm, "b")],
+            Some("linux/amd64"),
+            Code::ImageAmbiguous,
+        ),
+        (
+            "platform-unknown",
+            "Nobody knows what an entry without a name is for, and its manifest is not there.",
+            vec![amd.clone(), absent],
+            None,
+            Code::ImageAmbiguous,
+        ),
+        (
+            "nested-twice",
+            "A nested index has two images for the platform.",
+            vec![twice],
+            Some("linux/amd64"),
+            Code::ImageAmbiguous,
+        ),
+        (
+            "only-artifact",
+            "The only manifest is that of a signature.",
+            vec![artifact],
+            None,
+            Code::PlatformNone,
+        ),
+        (
+            "os-feature",
+            "The only image needs a feature of the operating system that nobody knows.",
+            vec![with(
+                amd,
+                "platform",
+                json!({ "os": "linux", "architecture": "amd64", "os.features": ["later"] }),
+            )],
+            None,
+            Code::PlatformNone,
+        ),
+    ] {
+        let draft = case(suite, id, description, &layout(&entries));
+        let draft = with_input(draft, |input| input.platform = platform.map(Into::into));
+        suite.add(
+            draft
+                .demand(DUPLICATES.0, DUPLICATES.1)
+                .differs_from("layout/small")
+                .refused(code, At::Whole),
+        );
+    }
 }

@@ -391,6 +391,8 @@ fn platforms(suite: &mut Suite) {
         ("names", "Linux/x86_64", "linux/amd64"),
         ("variant", "linux/arm64/v8", "linux/arm64"),
         ("arm", "linux/arm", "linux/arm/v7"),
+        ("os-feature", "linux(+erofs)/amd64", "linux/amd64"),
+        ("os-features", "linux(+a+b%2Bc)/arm64/v8", "linux/arm64"),
     ] {
         suite.add(
             Draft::text(
@@ -414,6 +416,18 @@ fn platforms(suite: &mut Suite) {
             12,
         ),
         ("space", "A space stands inside a part.", "linux/a b", 7),
+        (
+            "os-feature-open",
+            "The list of features is not closed.",
+            "linux(+erofs/amd64",
+            12,
+        ),
+        (
+            "os-feature-empty",
+            "A feature has no name.",
+            "linux(+)/amd64",
+            7,
+        ),
     ] {
         suite.add(
             Draft::text(

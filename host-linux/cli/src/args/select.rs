@@ -11,12 +11,13 @@ use super::{LIMITS, size};
 /// Which image of a layout is meant, and which layer is one by itself.
 #[derive(Debug, Args)]
 pub struct Select {
-    /// Name of the image in a layout with several (org.opencontainers.image.ref.name)
+    /// Name of the image in a layout with several (org.opencontainers.image.ref.name or
+    /// io.containerd.image.name)
     #[arg(long = "ref", value_name = "NAME")]
     pub reference: Option<String>,
 
     /// Platform that the image must have [default: the host's, where there is a choice]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS[(+FEATURE)]/ARCH[/VARIANT]")]
     pub platform: Option<String>,
 
     /// Digest that the blob, or the manifest or an index of the layout, must have

@@ -9,7 +9,7 @@ use erofs_unpack_ops::{Done, Escaped, HostError, hint};
 
 use super::refuse_jobs;
 use crate::args::{Check, Talk};
-use crate::output::{print, print_error, write_json};
+use crate::output::{print, print_error, print_failure, write_json};
 
 /// Runs the command and gives its exit code.
 #[must_use]
@@ -70,7 +70,7 @@ fn output(args: &Check, done: &Done<Report>) -> u8 {
     }
     let error = done.failure().map(|failure| &failure.error);
     for error in error.into_iter().chain(printed.as_ref().err()) {
-        print_error(error);
+        print_failure(error);
     }
     // What is refused is the result, and printed as such; what failed is not.
     for layer in &report.layers {

@@ -103,6 +103,9 @@ fn describe_layout(layout: &LayoutReport, lines: &mut Lines) {
             lines.add(indent, "Platform", &format!("{platform}{features}"));
         }
         lines.add(indent, "Media type", &entry.media_type);
+        if let Some(artifact) = &entry.artifact_type {
+            lines.add(indent, "Artifact type", artifact);
+        }
         lines.add(indent, "Size", &bytes(entry.size));
     }
     if let Some(image) = &layout.image {

@@ -9,7 +9,7 @@ use super::check::findings;
 use super::refuse_jobs;
 use crate::args::Unpack;
 use crate::bars::Bars;
-use crate::output::{exit_code_with_report, is_stdout, print, print_error, write_json};
+use crate::output::{self, exit_code_with_report, is_stdout, print, print_error, write_json};
 
 /// Runs the command and gives its exit code.
 #[must_use]
@@ -110,7 +110,7 @@ fn output(args: &Unpack, mut done: Done<Report>) -> u8 {
 fn print_failure(args: &Unpack, failure: &Failure) {
     match failure.layer {
         Some(number) => print_error(format_args!("layer {number}: {}", failure.error)),
-        None => print_error(&failure.error),
+        None => output::print_failure(&failure.error),
     }
     if let (true, HostError::Check { checked, .. }) = (args.talk.verbose, &failure.error) {
         findings(checked, &args.talk).lines().for_each(print_error);

@@ -144,7 +144,7 @@ fn needed(
         return Err(HostError::refused(place, error));
     }
     let mut known = false;
-    for entry in index.images().filter(is_meant) {
+    for entry in index.documents().filter(is_meant) {
         known = true;
         below(source, entry, 1, limits, diff_ids)?;
     }
@@ -180,7 +180,7 @@ fn below(
             if let Some(error) = index.unusable_for(None, None) {
                 return Err(refused(error));
             }
-            return index.images().try_for_each(|entry| {
+            return index.documents().try_for_each(|entry| {
                 below(source, entry, depth.saturating_add(1), limits, diff_ids)
             });
         }

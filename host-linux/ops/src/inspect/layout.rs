@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use erofs_unpack_core::oci::{
     Descriptor, Digest, Document, Index, Layer, LayerRole, MediaKind, Plan, Warning,
 };
-use erofs_unpack_core::{Code, Error, Limits};
+use erofs_unpack_core::{Error, Limits};
 use serde::Serialize;
 
 use super::Options;
@@ -48,6 +48,9 @@ pub struct EntryReport {
     pub digest: String,
     /// Size of its document in bytes.
     pub size: u64,
+    /// The type of the artifact that it says it is, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// The platform that it states, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -95,11 +98,23 @@ pub(super) fn inspect(options: &Options, source: &ImageSource) -> Result<LayoutR
     match Image::find(source, wanted, limits) {
         Ok(image) => found.image = Some(found_image(options, source, &image, &mut found)),
         // Nobody asked for one image: the list is what the layout is.
-        Err(error @ (HostError::Usage(_) | HostError::Platform { .. })) if !asked => {
-            found.warnings.push(format!("no image is chosen: {error}"));
+        Err(HostError::NoImage { artifacts, .. }) if !asked => {
+            let what = if artifacts.is_empty() {
+                ""
+            } else {
+                ", only artifacts"
+            };
+            found
+                .warnings
+                .push(format!("the layout holds no image{what}"));
         }
-        Err(HostError::Refused { error, .. }) if !asked && error.code() == Code::PlatformNone => {
-            found.warnings.push("the layout holds no image".to_owned());
+        Err(
+            error @ (HostError::Choice { .. }
+            | HostError::Platform { .. }
+            | HostError::Absent { .. }
+            | HostError::Environment { .. }),
+        ) if !asked => {
+            found.warnings.push(format!("no image is chosen: {error}"));
         }
         Err(error) => return Err(error),
     }
@@ -173,6 +188,7 @@ fn found_entry(
         media_type: entry.media_type.as_str().to_owned(),
         digest: entry.digest.to_string(),
         size: entry.size,
+        artifact_type: entry.artifact_type.as_deref().map(escaped),
         platform: platform.map(|platform| escaped(&platform.to_string())),
         os_features: platform.map_or_else(Vec::new, |platform| {
             platform
