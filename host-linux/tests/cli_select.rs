@@ -14,10 +14,10 @@ fn references_choose_an_image() {
     let dir = Dir::new();
     let layers = three_layers();
     let mut layout = Layout::new(dir.path("layout"));
-    let one = layout.add(&layers[..1], json!({"annotations": {REF_NAME: "one"}}));
+    layout.add(&layers[..1], json!({"annotations": {REF_NAME: "one"}}));
     let newline = json!({"annotations": {REF_NAME: "two\nlines\u{1b}[31m"}});
-    let two = layout.add(&layers[1..2], newline);
-    let three = layout.add(
+    layout.add(&layers[1..2], newline);
+    layout.add(
         &layers[2..],
         json!({"annotations": {"io.containerd.image.name": "example.org/three:1"}}),
     );
@@ -25,16 +25,14 @@ fn references_choose_an_image() {
     run_all_ways(&layout, &dir, |unpack| {
         let out = out.to_str().unwrap();
         let several = unpack(&["-o", out]);
-        let lines = several.lines(2);
-        assert_eq!(lines.len(), 4, "{}", several.stderr);
-        assert!(lines[0].ends_with(": holds several images: choose one with --ref:"));
-        for (line, (name, digest)) in lines[1..].iter().zip([
-            ("one", &one),
-            ("two\\nlines\\x1b[31m", &two),
-            ("example.org/three:1", &three),
-        ]) {
-            assert_eq!(*line, format!("  {name}  linux(+erofs)/amd64  {digest}"));
-        }
+        assert!(
+            several.line(2).ends_with(
+                ": holds several images: choose one with --ref: \
+                 one, two\\nlines\\x1b[31m, example.org/three:1"
+            ),
+            "{}",
+            several.stderr
+        );
         let absent = unpack(&["-o", out, "--ref", "on"]);
         assert!(
             absent
@@ -288,7 +286,7 @@ fn the_first_of_several_images_is_not_taken() {
     let mut layout = Layout::new(dir.path("nested"));
     let mut entries = Vec::new();
     for layer in &layers[..2] {
-        let mut entry = layout.image(std::slice::from_ref(layer));
+        let mut entry = layout.image(core::slice::from_ref(layer));
         entry["platform"] = json!({"os": "linux", "architecture": "amd64"});
         entries.push(entry);
     }
@@ -397,7 +395,7 @@ fn an_image_that_is_not_in_the_layout_is_named() {
     let mut layout = Layout::new(dir.path("layout"));
     let mut entries = Vec::new();
     for (layer, architecture) in three_layers().iter().zip(["amd64", "arm64"]) {
-        let mut entry = layout.image_for(architecture, std::slice::from_ref(layer));
+        let mut entry = layout.image_for(architecture, core::slice::from_ref(layer));
         entry["platform"] = json!({"os": "linux", "architecture": architecture});
         entries.push(entry);
     }

@@ -6,10 +6,24 @@
 use core::fmt::Debug;
 
 use erofs_unpack_core::oci::{
-    Config, Document, Index, Manifest, Platform, Policy, parse_layout, plan,
+    Config, Descriptor, Document, Documents, Fetched, Index, Manifest, Platform, Policy, Wanted,
+    find, parse_layout, plan,
 };
 use erofs_unpack_core::{At, Code, Error, Limits};
 use libfuzzer_sys::fuzz_target;
+
+/// A layout that holds nothing but what its descriptors embed.
+struct Nothing;
+
+impl Documents for Nothing {
+    fn read(&mut self, _descriptor: &Descriptor) -> Fetched {
+        Fetched::Absent
+    }
+
+    fn has(&mut self, _descriptor: &Descriptor) -> bool {
+        false
+    }
+}
 
 /// What a reader makes of a document. What it takes, another reader of JSON takes too; and
 /// written anew by that one, which keeps one of several equal keys, it is the same.
@@ -65,6 +79,20 @@ fuzz_target!(|input: &[u8]| {
             let platform = Platform::parse(wanted).expect("it is one");
             if let Ok(chosen) = index.select(&platform) {
                 assert!(index.images().any(|entry| entry == chosen));
+            }
+            let ask = Wanted {
+                host: Some(&platform),
+                ..Wanted::default()
+            };
+            let found = find(&index, &ask, &limits, &mut Nothing);
+            let pinned = Wanted {
+                digest: found.as_ref().ok().map(|found| found.descriptor.digest),
+                ..ask
+            };
+            // Its digest leads to the same manifest.
+            if let Ok(found) = found {
+                let again = find(&index, &pinned, &limits, &mut Nothing).expect("it was found");
+                assert_eq!(again.manifest, found.manifest);
             }
         }
     }

@@ -104,10 +104,14 @@ impl ChoiceFault {
         }
     }
 
-    /// With a line for each choice. Where few have another name or are for other platforms, and
-    /// which is meant is for the user to know, one line is enough.
+    /// With a line for each choice. Where they are few, and each has one name of its own or is
+    /// for a platform of its own, one line in all is enough.
     pub(super) fn told(&self, choices: &[Choice], count: usize) -> String {
-        let is_plain = matches!(self, Self::NoSuchName(_) | Self::Platforms);
+        let is_plain = match self {
+            Self::NoSuchName(_) | Self::Platforms => true,
+            Self::Names => choices.iter().all(|choice| choice.names.len() == 1),
+            _ => false,
+        };
         if is_plain && count <= INLINE {
             return self.line(choices, count);
         }
