@@ -302,6 +302,12 @@ fn what_cannot_be_chosen_is_listed() {
         text.contains("holds several images: choose one with --ref: one, two"),
         "{text}"
     );
+    assert_eq!(
+        text.matches("  Platform:               linux(+erofs)/amd64, by its config\n")
+            .count(),
+        2,
+        "{text}"
+    );
     let mut empty = Layout::new(dir.path("empty"));
     let run = common::run(args!["inspect", empty.path]);
     assert!(run.done().ends_with("the layout holds no image\n"));

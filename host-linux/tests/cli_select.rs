@@ -308,7 +308,7 @@ fn one_digest_under_two_names_is_one_image() {
     layout.add(layers, json!({"annotations": {REF_NAME: "latest"}}));
     let run = run(args!["unpack", "--verify-only", "--json", layout.path]);
     assert_eq!(run.json()["image"]["manifest"], digest);
-    assert_eq!(run.json()["image"]["names"], json!(["latest", "v1"]));
+    assert_eq!(run.json()["image"]["names"], json!(["v1", "latest"]));
 }
 
 #[test]

@@ -127,17 +127,18 @@ impl Manifest {
     /// Whether it is an image, and not an artifact: a signature, a list of parts, a chart.
     ///
     /// One with an EROFS layer is an image, whatever its config is. Any other is one by its
-    /// config (`manifest.md`), unless its layers are all JSON documents, as those of older
-    /// signatures and of attestations are: no file system is one.
+    /// config (`manifest.md`), unless its layers are all texts, JSON or XML, as those of older
+    /// signatures, attestations and lists of parts are: no file system is one.
     #[must_use]
     pub fn is_image(&self) -> bool {
-        let is_json = |layer: &Descriptor| {
-            let text = layer.media_type.as_str();
-            text.ends_with("+json") || text.ends_with("/json")
+        let is_text = |layer: &Descriptor| {
+            let name = layer.media_type.as_str();
+            let ends = ["+json", "/json", "+xml", "/xml"];
+            name.starts_with("text/") || ends.iter().any(|end| name.ends_with(end))
         };
         self.has_erofs_layer()
             || self.config.media_type.kind() == MediaKind::Config
-                && !self.layers.iter().all(is_json)
+                && !self.layers.iter().all(is_text)
     }
 
     /// Whether a layer is an EROFS image by its media type, which is what tells such manifests

@@ -60,23 +60,29 @@ pub(in crate::oci) fn best<'p>(
 /// An entry of the layout's index, or several of one digest.
 pub(super) struct Top {
     pub(super) descriptor: Descriptor,
-    /// All its names.
-    names: BTreeSet<String>,
+    /// All its names, in the order in which they are given.
+    pub(super) names: Vec<String>,
+    /// The same, to find one.
+    known: BTreeSet<String>,
     /// Those that tell it from others.
     full: BTreeSet<String>,
 }
 
 impl Top {
     fn add(&mut self, entry: &Descriptor) {
-        let names = entry.names().filter(|name| !name.is_empty());
-        self.names.extend(names.map(ToOwned::to_owned));
+        for name in entry.names().filter(|name| !name.is_empty()) {
+            if self.known.insert(name.to_owned()) {
+                self.names.push(name.to_owned());
+            }
+        }
         self.full.extend(entry.full_name().map(ToOwned::to_owned));
     }
 
     pub(super) fn new(entry: &Descriptor) -> Self {
         let mut top = Self {
             descriptor: entry.clone(),
-            names: BTreeSet::new(),
+            names: Vec::new(),
+            known: BTreeSet::new(),
             full: BTreeSet::new(),
         };
         top.add(entry);
@@ -84,8 +90,8 @@ impl Top {
     }
 
     /// Its names, the full ones first.
-    pub(super) fn names(&self) -> Vec<String> {
-        let others = self.names.difference(&self.full);
+    pub(super) fn full_first(&self) -> Vec<String> {
+        let others = self.known.difference(&self.full);
         self.full.iter().chain(others).cloned().collect()
     }
 }
@@ -332,7 +338,7 @@ impl<'a> Search<'a> {
 
     /// The manifest that is meant of one image.
     fn choose(&mut self) -> Result<usize, NotFound> {
-        let place = loop {
+        let (place, platform) = loop {
             let Some(first) = self.leaves.first() else {
                 return Err(NotFound::Nothing {
                     artifacts: core::mem::take(&mut self.artifacts),
@@ -345,7 +351,7 @@ impl<'a> Search<'a> {
                 (Some(wanted), _) => wanted,
                 (None, _) if only => {
                     if self.looked_at(0) {
-                        break self.only()?;
+                        break (self.only()?, None);
                     }
                     continue;
                 }
@@ -359,7 +365,7 @@ impl<'a> Search<'a> {
             match best(wanted, offered) {
                 Ok(place) => {
                     if self.looked_at(place) {
-                        break place;
+                        break (place, Some(wanted.clone()));
                     }
                 }
                 Err(error) if error.code() == Code::ImageAmbiguous => {
@@ -368,6 +374,9 @@ impl<'a> Search<'a> {
                         platform.is_none_or(|platform| wanted.rank(platform).is_some())
                     };
                     if !self.learn(fits) {
+                        if let Some(place) = self.first_absent(fits) {
+                            break (place, Some(wanted.clone()));
+                        }
                         self.leaves.retain(fits);
                         return Err(self.several_manifests(Several::SamePlatform));
                     }
@@ -375,7 +384,18 @@ impl<'a> Search<'a> {
                 Err(_) => return Err(self.none_for(wanted)),
             }
         };
-        self.there(place)
+        self.there(place, platform)
+    }
+
+    /// The first of these manifests, if none of them is there and nobody knows what they are
+    /// for.
+    fn first_absent(&mut self, which: impl Fn(&Leaf) -> bool) -> Option<usize> {
+        let reader = &mut self.reader;
+        let mut they = self.leaves.iter().filter(|leaf| which(leaf));
+        if they.any(|leaf| leaf.platform.is_some() || reader.has(&leaf.descriptor)) {
+            return None;
+        }
+        self.leaves.iter().position(which)
     }
 
     /// Whether the documents of a manifest were looked at before. They are now: it may be an
@@ -411,14 +431,14 @@ impl<'a> Search<'a> {
         top.is_some_and(|top| top.descriptor.digest == leaf.digest())
     }
 
-    /// The manifest that is meant, if it is there.
-    fn there(&mut self, place: usize) -> Result<usize, NotFound> {
+    /// The manifest that is meant for this platform, if it is there.
+    fn there(&mut self, place: usize, wanted: Option<Platform>) -> Result<usize, NotFound> {
         match self.leaves.get(place) {
             Some(leaf) if !self.reader.has(&leaf.descriptor) => {
                 let (descriptor, platform) = (leaf.descriptor.clone(), leaf.platform.clone());
                 Err(NotFound::Absent {
                     descriptor: Box::new(descriptor),
-                    platform: platform.map(Box::new),
+                    platform: platform.or(wanted).map(Box::new),
                     there: self.platforms_there(),
                 })
             }
@@ -432,7 +452,7 @@ impl<'a> Search<'a> {
             artifacts: Vec::new(),
         };
         let leaf = self.leaves.into_iter().nth(place).ok_or_else(nothing)?;
-        let names = self.tops.get(leaf.top).map(Top::names).unwrap_or_default();
+        let names = self.tops.into_iter().nth(leaf.top).map(|top| top.names);
         let descriptor = leaf.descriptor;
         let read = match &descriptor.data {
             Some(data) => Fetched::Document(data.clone()),
@@ -447,7 +467,7 @@ impl<'a> Search<'a> {
             .and_then(|()| Document::parse(&document, Some(&descriptor.media_type), limits));
         match parsed {
             Ok(Document::Manifest(manifest)) => Ok(Found {
-                names,
+                names: names.unwrap_or_default(),
                 descriptor,
                 manifest: *manifest,
             }),

@@ -239,6 +239,7 @@ fn artifacts_are_passed_over() {
         &chart,
         "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
     );
+    let parts = blobs.manifest("parts", &(CONFIG, json!({})), "text/spdx");
     // An older signature has a config as if it were an image.
     let simple = "application/vnd.dev.cosign.simplesigning.v1+json";
     let cosign = blobs.manifest("cosign", &(CONFIG, platform_of("linux/amd64")), simple);
@@ -248,6 +249,7 @@ fn artifacts_are_passed_over() {
         &chart,
         &cosign,
         &stated,
+        &parts,
         &named(&cosign, "s.sig"),
     ] {
         for entries in [
@@ -396,8 +398,22 @@ fn what_is_there_is_used() {
         Err(NotFound::Absent { there, .. }) if there.len() == 1
     ));
     // Those of which nobody knows the platform are passed over where another fits.
-    let bare = blobs.index(&[amd, arm.clone(), riscv]);
-    assert_eq!(blobs.find(&[bare], &nothing(&arm_host)), Ok(digest(&arm)));
+    let bare = blobs.index(&[amd.clone(), arm.clone(), riscv]);
+    let bare = std::slice::from_ref(&bare);
+    assert_eq!(blobs.find(bare, &nothing(&arm_host)), Ok(digest(&arm)));
+    // One of them is the one that is wanted.
+    match blobs.find(bare, &asked) {
+        Err(NotFound::Absent {
+            descriptor,
+            platform,
+            there,
+        }) => {
+            assert_eq!(descriptor.digest, digest(&amd));
+            assert_eq!(platform.as_deref(), Some(&host));
+            assert_eq!(there.len(), 1);
+        }
+        other => panic!("{other:?}"),
+    }
     let nowhere = Wanted { host: None, ..ask };
     let found = blobs.find(&nested, &nowhere);
     assert_eq!(several(found), (Several::Platforms, 3));
@@ -456,6 +472,17 @@ fn no_more_is_read_than_may_be() {
     );
     // Four times 8 KiB, and 4 KiB at least for a document.
     assert_eq!(blobs.reads, 8);
+    // What is longer than is said counts as what it is.
+    for entry in &images {
+        let long = std::vec![b' '; 32 << 10];
+        blobs.blobs.insert(digest(entry), long);
+    }
+    blobs.reads = 0;
+    assert!(find(&index, &nothing(&host), &limits, &mut blobs).is_err());
+    assert_eq!(blobs.reads, 1);
+    let images: Vec<Json> = (0..40)
+        .map(|number| blobs.image(&number.to_string(), "linux/amd64"))
+        .collect();
     // An index that lists the same ones over and over is read once.
     let mut entry = images[0].clone();
     for _ in 0..3 {

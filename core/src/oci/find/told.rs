@@ -17,7 +17,7 @@ impl Search<'_> {
         let mut choices = Vec::new();
         for entry in named().take(CHOICES) {
             choices.push(Choice {
-                names: Top::new(entry).names(),
+                names: Top::new(entry).full_first(),
                 platforms: entry.platform.clone().into_iter().collect(),
                 digest: entry.digest,
                 there: self.reader.has(entry),
@@ -73,7 +73,7 @@ impl Search<'_> {
         for (top, platforms) in below.into_iter().take(CHOICES) {
             if let Some(top) = self.tops.get(top) {
                 choices.push(Choice {
-                    names: top.names(),
+                    names: top.full_first(),
                     platforms,
                     digest: top.descriptor.digest,
                     there: self.reader.has(&top.descriptor),
@@ -91,7 +91,7 @@ impl Search<'_> {
     pub(super) fn several_manifests(&mut self, why: Several) -> NotFound {
         let (tops, reader) = (&self.tops, &mut self.reader);
         let choice = |leaf: &Leaf| Choice {
-            names: tops.get(leaf.top).map(Top::names).unwrap_or_default(),
+            names: tops.get(leaf.top).map(Top::full_first).unwrap_or_default(),
             platforms: leaf.platform.clone().into_iter().collect(),
             digest: leaf.digest(),
             there: reader.has(&leaf.descriptor),

@@ -85,10 +85,14 @@ impl<'a> Reader<'a> {
         if let Some(data) = &descriptor.data {
             return Some(data.clone());
         }
-        self.left = self.left.checked_sub(descriptor.size.max(COST))?;
+        let cost = descriptor.size.max(COST);
+        self.left = self.left.checked_sub(cost)?;
         let Fetched::Document(document) = self.documents.read(descriptor) else {
             return None;
         };
+        // It may be longer than was said.
+        let more = (document.len() as u64).saturating_sub(cost);
+        self.left = self.left.saturating_sub(more);
         descriptor.verify(&document).ok()?;
         Some(document)
     }

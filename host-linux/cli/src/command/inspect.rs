@@ -102,6 +102,9 @@ fn describe_layout(layout: &LayoutReport, lines: &mut Lines) {
             };
             lines.add(indent, "Platform", &format!("{platform}{features}"));
         }
+        if let Some(platform) = &entry.config_platform {
+            lines.add(indent, "Platform", &format!("{platform}, by its config"));
+        }
         lines.add(indent, "Media type", &entry.media_type);
         if let Some(artifact) = &entry.artifact_type {
             lines.add(indent, "Artifact type", artifact);

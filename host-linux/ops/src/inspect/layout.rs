@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use erofs_unpack_core::oci::{
-    Descriptor, Digest, Document, Index, Layer, LayerRole, MediaKind, Plan, Warning,
+    Config, Descriptor, Digest, Document, Index, Layer, LayerRole, Manifest, MediaKind, Plan,
+    Warning,
 };
 use erofs_unpack_core::{Error, Limits};
 use serde::Serialize;
@@ -56,6 +57,10 @@ pub struct EntryReport {
     pub platform: Option<String>,
     /// What that platform needs of the system, escaped.
     pub os_features: Vec<String>,
+    /// The platform that its config states, with its features, where the entry states none;
+    /// escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_platform: Option<String>,
     /// Whether its document is in the layout.
     pub present: bool,
 }
@@ -87,6 +92,7 @@ pub(super) fn inspect(options: &Options, source: &ImageSource) -> Result<LayoutR
         limits,
         seen: HashSet::new(),
         unusable: Vec::new(),
+        left: limits.json_size.saturating_mul(limits.index_depth.into()),
         found: &mut found,
     };
     listing.index(&index, None, 1)?;
@@ -129,6 +135,8 @@ struct Listing<'a> {
     seen: HashSet<Digest>,
     /// Why entries of the indexes cannot be used.
     unusable: Vec<Error>,
+    /// How many bytes may be read of manifests and configs to learn platforms.
+    left: u64,
     found: &'a mut LayoutReport,
 }
 
@@ -157,9 +165,11 @@ impl Listing<'_> {
             };
             let present = entry.data.is_some() || self.source.open_blob(&entry.digest).is_ok();
             let nested = is_index && present && self.seen.insert(entry.digest);
-            self.found
-                .entries
-                .push(found_entry(entry, kind, within, present));
+            let mut report = found_entry(entry, kind, within, present);
+            if kind == "image" && present && entry.platform.is_none() {
+                report.config_platform = self.config_platform(entry);
+            }
+            self.found.entries.push(report);
             if nested && depth < self.limits.index_depth {
                 let document = read(self.source, entry, self.limits)?;
                 let place = self.source.blob_place(&entry.digest);
@@ -171,6 +181,26 @@ impl Listing<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Listing<'_> {
+    /// The platform that the config of an image states, as far as it can be read.
+    fn config_platform(&mut self, entry: &Descriptor) -> Option<String> {
+        let document = self.document(entry)?;
+        let manifest = Manifest::parse(&document, self.limits).ok()?;
+        if manifest.config.media_type.kind() != MediaKind::Config {
+            return None;
+        }
+        let document = self.document(&manifest.config)?;
+        let config = Config::parse(&document, self.limits).ok()?;
+        let platform = config.platform();
+        (!platform.os.is_empty()).then(|| escaped(&platform.full().to_string()))
+    }
+
+    fn document(&mut self, descriptor: &Descriptor) -> Option<Vec<u8>> {
+        self.left = self.left.checked_sub(descriptor.size)?;
+        read(self.source, descriptor, self.limits).ok()
     }
 }
 
@@ -197,6 +227,7 @@ fn found_entry(
                 .map(|name| escaped(name))
                 .collect()
         }),
+        config_platform: None,
         present,
     }
 }
