@@ -22,7 +22,7 @@ pub enum Kind {
     Mismatch,
     /// An allocation within the limits failed.
     Memory,
-    /// The caller used the interface out of order, or did not say what only the caller knows.
+    /// The caller used the interface out of order.
     Usage,
 }
 
@@ -134,7 +134,7 @@ codes! {
     DocumentUnknown = "document-unknown", Unsupported, "OCI document", "is neither an image manifest nor an image index";
     PlatformSyntax = "platform-syntax", Malformed, "platform", "is not of the form os/arch[/variant]";
     PlatformNone = "platform-none", Mismatch, "image index", "has no entry for the platform";
-    ImageAmbiguous = "image-ambiguous", Usage, "image index", "leads to several images, and which is meant is not said";
+    ImageAmbiguous = "image-ambiguous", Mismatch, "image index", "leads to several images, and which is meant is not said";
     IndexDepth = "index-depth", Limit, "image index", "indexes are nested deeper than the limit";
     ManifestLayers = "manifest-layers", Limit, "image manifest", "has more layers than the limit";
     ManifestEmpty = "manifest-empty", Malformed, "image manifest", "has no layers";

@@ -217,7 +217,7 @@ fn not_chosen(layout: &Layout, more: &[&str]) -> Vec<String> {
     .concat());
     let error = &json.json()["error"];
     assert_eq!(error["id"], "image-ambiguous");
-    assert_eq!(error["kind"], "usage");
+    assert_eq!(error["kind"], "mismatch");
     assert!(!error["message"].as_str().unwrap().contains('\n'));
     assert_eq!(
         error["choices"].as_array().unwrap().len(),

@@ -357,7 +357,7 @@ fn answer(case: &Case, vectors: &Vectors, sandbox: &'static str) -> Option<Resul
         match &case.expected {
             Expected::Invalid { error, .. } => {
                 // Which image is meant is for the caller to say.
-                let refused = if error.kind == "usage" { 2 } else { 1 };
+                let refused = if error.id == "image-ambiguous" { 2 } else { 1 };
                 equal("exit code", &code, &json!(refused))?;
                 let found = &report["error"];
                 equal("id", &found["id"], &json!(error.id))?;
