@@ -179,8 +179,8 @@ pub(crate) struct CacheGc {
     #[arg(value_name = "LAYOUT", value_hint = ValueHint::AnyPath)]
     pub(crate) layouts: Vec<PathBuf>,
 
-    /// Of the layouts, only images of this name (org.opencontainers.image.ref.name); can be given
-    /// several times
+    /// Of the layouts, only images of this name (org.opencontainers.image.ref.name or
+    /// io.containerd.image.name); can be given several times
     #[arg(long = "ref", value_name = "NAME", requires = "layouts")]
     pub(crate) references: Vec<String>,
 
