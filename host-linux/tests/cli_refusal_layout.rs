@@ -253,13 +253,64 @@ fn an_entry_that_cannot_be_used_is_named_and_passed_over() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_used_and_may_be_meant_is_refused() {
+    let dir = Dir::new();
+    let mut layout = Layout::new(dir.path("layout"));
+    let name = |name: &str| json!({"org.opencontainers.image.ref.name": name});
+    let here = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        other => other,
+    };
+    let platform = json!({"os": "linux", "architecture": here});
+    let more = json!({"annotations": name("v1"), "platform": platform});
+    let digest = layout.add(&three_layers(), more);
+    let entry = json!({"mediaType": MANIFEST, "digest": "blake3:00", "size": 9});
+    let unpack = |layout: &Layout, more: &[&str]| {
+        let args = args!["unpack", layout.path, "--verify-only"];
+        run([args, more.iter().map(OsString::from).collect()].concat())
+    };
+    // An artifact is no image, whether or not it can be used.
+    let artifact = json!({"platform": platform, "artifactType": "application/vnd.example"});
+    layout.add_entry(entry.clone(), artifact);
+    let done = unpack(&layout, &[]);
+    assert_eq!(done.code(), 0, "{}", done.stderr);
+    assert!(
+        done.stderr.contains("(manifests[1].digest)"),
+        "{}",
+        done.stderr
+    );
+    // Which of two images for this machine is meant is not clear.
+    let more = json!({"annotations": name("v2"), "platform": platform});
+    layout.add_entry(entry, more);
+    let refused = unpack(&layout, &[]);
+    let line = refused.line(1);
+    let end = format!(
+        ": this entry may be the one that is meant; the one that can be used is taken with \
+         --digest {digest}"
+    );
+    assert!(line.contains("(manifests[2].digest)"), "{line}");
+    assert!(line.ends_with(&end), "{line}");
+    for more in [["--ref", "v1"], ["--digest", &digest]] {
+        assert_eq!(unpack(&layout, &more).code(), 0);
+    }
+    let shown = run(args!["inspect", layout.path]);
+    assert!(
+        shown.done().contains("no image is chosen: "),
+        "{}",
+        shown.text()
+    );
+    assert!(shown.text().contains("(manifests[2].digest)"));
+}
+
+#[test]
 fn lists_that_are_null_are_empty() {
     let dir = Dir::new();
     let layout = Layout::new(dir.path("layout"));
     let write = |index: &str| fs::write(layout.path.join("index.json"), index).unwrap();
     write(r#"{"schemaVersion":2,"manifests":null}"#);
     let line = refuse_layout(&layout, 1);
-    assert!(line.ends_with(": the layout holds no image"), "{line}");
+    assert!(line.ends_with(": holds no image"), "{line}");
     let config = layout.document(CONFIG, &json!({}));
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": null});
     let entry = layout.document(MANIFEST, &manifest);
@@ -388,6 +439,16 @@ fn a_layer_may_lie_in_its_descriptor_or_elsewhere() {
                https://example.com/\\x1b[2J1, https://example.com/\\x1b[2J2, \
                https://example.com/\\x1b[2J3 and 2 more";
     assert!(line.ends_with(end), "{line}");
+    // So are those of its manifest.
+    let mut entry = layout.document(MANIFEST, &manifest);
+    fs::remove_file(layout.blob_path(entry["digest"].as_str().unwrap())).unwrap();
+    entry["urls"] = json!(["https://example.com/\u{1b}[2J"]);
+    entry["platform"] = json!({"os": "linux", "architecture": "mips64le"});
+    fs::write(layout.path.join("index.json"), index(&[entry]).to_string()).unwrap();
+    let missing = run(args!["unpack", layout.path, "--verify-only"]);
+    let end = "cannot open the blob: it is not there, and its descriptor names \
+               https://example.com/\\x1b[2J: the image for linux/mips64le is not in the layout";
+    assert!(missing.line(3).ends_with(end), "{}", missing.stderr);
 }
 
 /// Bytes in base64, with padding.

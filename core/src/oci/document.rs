@@ -12,13 +12,13 @@ use alloc::vec::Vec;
 use serde::de::{MapAccess, SeqAccess};
 
 use super::descriptor::{Descriptor, DescriptorFields, descriptors};
-use super::find::best;
+use super::find::{best, fit};
 use super::json::{
     Apart, Entries, Fields, Items, Members, Number, Numeral, Object, OrNull, Shape, Skip, Text,
     missing, no_memory, owned,
 };
 use super::platform::PlatformFields;
-use super::{MediaKind, MediaType, Platform};
+use super::{Digest, MediaKind, MediaType, Platform};
 use crate::{At, Code, Error, Limits, Value};
 
 /// The annotation that names an image in the index of a layout (`annotations.md`).
@@ -70,8 +70,29 @@ pub struct Unusable {
     pub names: Vec<String>,
     /// Its platform, where that can be read.
     pub platform: Option<Platform>,
+    /// Its digest, where that can be read.
+    pub digest: Option<Digest>,
+    /// Whether it may be a manifest or an index, as far as can be read: not what is of another
+    /// media type, nor a description of another entry.
+    pub is_document: bool,
+    /// The type of the artifact that it says it is, where it says so.
+    pub artifact_type: Option<String>,
     /// Why it cannot be used.
     pub error: Error,
+}
+
+impl Unusable {
+    /// Whether it may be an image: not what says itself that it is an artifact.
+    #[must_use]
+    pub const fn may_be_image(&self) -> bool {
+        self.is_document && self.artifact_type.is_none()
+    }
+
+    /// Whether it has this name; where none is asked for, any will do.
+    #[must_use]
+    pub fn is_named(&self, name: Option<&str>) -> bool {
+        name.is_none_or(|name| self.names.iter().any(|other| other == name))
+    }
 }
 
 /// A manifest or an index.
@@ -167,21 +188,26 @@ impl Index {
         }
     }
 
-    /// The error of an entry that cannot be used and that may be the one that is meant: of this
+    /// The error of an entry that cannot be used and that may be the image that is meant: of this
     /// name, where there is one, and for this platform, where there is one.
     ///
     /// To be told where no other entry is the one that is meant.
     #[must_use]
     pub fn unusable_for(&self, name: Option<&str>, wanted: Option<&Platform>) -> Option<Error> {
         let fits = |entry: &&Unusable| {
-            let named = name.is_none_or(|name| entry.names.iter().any(|other| other == name));
             let platform = match (wanted, &entry.platform) {
                 (Some(wanted), Some(platform)) => wanted.rank(platform).is_some(),
                 _ => true,
             };
-            named && platform
+            entry.may_be_image() && entry.is_named(name) && platform
         };
         self.unusable.iter().find(fits).map(|entry| entry.error)
+    }
+
+    /// The entries that cannot be used and that may be manifests or indexes, artifacts among
+    /// them: what [`Self::documents`] lacks.
+    pub fn unusable_documents(&self) -> impl Iterator<Item = &Unusable> {
+        self.unusable.iter().filter(|entry| entry.is_document)
     }
 
     /// The entries that are manifests or indexes, and not a description of another entry, as
@@ -206,7 +232,8 @@ impl Index {
     /// # Errors
     ///
     /// [`Code::PlatformNone`] when none fits, [`Code::ImageAmbiguous`] when several manifests
-    /// fit equally well; the error of an entry that cannot be used, where that one may fit.
+    /// fit equally well; the error of an entry that cannot be used, where no other fits and that
+    /// one may, or where it states a platform that fits as well as that of the best.
     pub fn select(&self, wanted: &Platform) -> Result<&Descriptor, Error> {
         let images = || self.images();
         let offered = images().map(|entry| {
@@ -221,29 +248,36 @@ impl Index {
             Code::PlatformNone => self.unusable_for(None, Some(wanted)).unwrap_or(error),
             _ => error,
         })?;
-        images()
+        let chosen = images()
             .nth(place)
-            .ok_or(Error::new(Code::PlatformNone, At::Whole))
+            .ok_or(Error::new(Code::PlatformNone, At::Whole))?;
+        let fit = |platform: Option<&Platform>| {
+            let erofs = platform.is_some_and(Platform::has_erofs);
+            fit(wanted, platform, erofs)
+        };
+        let best = fit(chosen.platform.as_ref());
+        let rival = self.unusable.iter().find(|entry| {
+            let its = entry.platform.as_ref().and_then(|its| fit(Some(its)));
+            entry.may_be_image() && its.is_some() && its <= best
+        });
+        match rival {
+            Some(entry) => Err(entry.error),
+            None => Ok(chosen),
+        }
     }
 }
 
 impl Descriptor {
     /// Whether it is that of a manifest or an index, and not of a description of another entry.
     pub(super) fn is_document(&self) -> bool {
-        matches!(
-            self.media_type.kind(),
-            MediaKind::Manifest | MediaKind::Index
-        ) && self.annotation(REFERENCE_TYPE).is_none()
+        is_of_document(&self.media_type) && self.annotation(REFERENCE_TYPE).is_none()
     }
 
     /// Whether it says that it is that of an artifact: with an `artifactType`, which for an
     /// image is the media type of its config (`descriptor.md`).
     #[must_use]
     pub fn is_artifact(&self) -> bool {
-        self.artifact_type.as_deref().is_some_and(|name| {
-            !name.is_empty()
-                && MediaType::parse(name).map(|name| name.kind()) != Ok(MediaKind::Config)
-        })
+        self.artifact_type.as_deref().is_some_and(is_of_artifact)
     }
 
     /// The name that tells the image from others: containerd's, which is the full one, else
@@ -291,6 +325,16 @@ impl Descriptor {
 /// A JSON error; [`Code::LayoutVersion`] for a version other than 1.
 pub fn parse_layout(document: &[u8], limits: &Limits) -> Result<(), Error> {
     super::json::read(document, limits, Object::<LayoutFields>::new())
+}
+
+/// Whether a media type is that of a manifest or an index.
+fn is_of_document(media_type: &MediaType) -> bool {
+    matches!(media_type.kind(), MediaKind::Manifest | MediaKind::Index)
+}
+
+/// Whether an `artifactType` is that of an artifact.
+fn is_of_artifact(name: &str) -> bool {
+    !name.is_empty() && MediaType::parse(name).map(|name| name.kind()) != Ok(MediaKind::Config)
 }
 
 /// The error of a document that turned out to be of this sort.
@@ -471,12 +515,15 @@ fn unusable<'de, A: SeqAccess<'de>>(
     let place = usize::try_from(number).unwrap_or(usize::MAX);
     // Its first fault is known; what is wrong with the document may come after that.
     let _ = items.read_apart(place, item, Object::<DescriptorKeys>::new())?;
-    let names = items.read_apart(place, item, Object::<EntryNames>::new())?;
-    let platform = items.read_apart(place, item, Object::<EntryPlatform>::new())?;
+    let about = items.read_apart(place, item, Object::<EntryAbout>::new())?;
+    let about = about.unwrap_or_default();
     Ok(Unusable {
         number,
-        names: names.unwrap_or_default(),
-        platform: platform.unwrap_or_default(),
+        names: about.names,
+        platform: about.platform,
+        digest: about.digest,
+        is_document: about.media_type.as_ref().is_none_or(is_of_document) && !about.describes,
+        artifact_type: about.artifact_type.filter(|name| is_of_artifact(name)),
         error,
     })
 }
@@ -502,52 +549,62 @@ impl Fields for DescriptorKeys {
     }
 }
 
-/// The names of an entry, whatever else it says.
+/// What can be read of an entry, one field whatever the others say.
 #[derive(Default)]
-struct EntryNames(Vec<String>);
-
-impl Fields for EntryNames {
-    type Value = Vec<String>;
-    const NAMES: &'static [&'static str] = &["annotations"];
-
-    fn field<'de, A: MapAccess<'de>>(
-        &mut self,
-        _name: &str,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        members.value(OrNull(Entries(|key: &str, value: &str| {
-            if [REF_NAME, CONTAINERD_NAME].contains(&key) {
-                self.0.push(owned(value)?);
-            }
-            Ok(())
-        })))?;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Vec<String>, Error> {
-        Ok(self.0)
-    }
+struct EntryAbout {
+    names: Vec<String>,
+    /// Whether it describes another entry.
+    describes: bool,
+    platform: Option<Platform>,
+    digest: Option<Digest>,
+    media_type: Option<MediaType>,
+    artifact_type: Option<String>,
 }
 
-/// The platform of an entry, whatever else it says.
-#[derive(Default)]
-struct EntryPlatform(Option<Platform>);
-
-impl Fields for EntryPlatform {
-    type Value = Option<Platform>;
-    const NAMES: &'static [&'static str] = &["platform"];
+impl Fields for EntryAbout {
+    type Value = Self;
+    const NAMES: &'static [&'static str] = &[
+        "mediaType",
+        "digest",
+        "annotations",
+        "artifactType",
+        "platform",
+    ];
 
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
-        _name: &str,
+        name: &str,
         members: &mut Members<'_, 'de, A>,
     ) -> Result<(), A::Error> {
-        self.0 = members.value(OrNull(Object::<PlatformFields>::new()))?;
+        match name {
+            "mediaType" => self.media_type = members.value_apart(Text(MediaType::parse))?.ok(),
+            "digest" => self.digest = members.value_apart(Text(Digest::parse))?.ok(),
+            "artifactType" => self.artifact_type = members.value_apart(Text(owned))?.ok(),
+            "annotations" => {
+                let (mut names, mut describes) = (Vec::new(), false);
+                let read = members.value_apart(OrNull(Entries(|key: &str, value: &str| {
+                    if [REF_NAME, CONTAINERD_NAME].contains(&key) {
+                        names.push(owned(value)?);
+                    }
+                    describes |= key == REFERENCE_TYPE;
+                    Ok(())
+                })))?;
+                // All of them, or none.
+                if read.is_ok() {
+                    (self.names, self.describes) = (names, describes);
+                }
+            }
+            "platform" => {
+                let shape = OrNull(Object::<PlatformFields>::new());
+                self.platform = members.value_apart(shape)?.unwrap_or_default();
+            }
+            _ => members.value(Skip)?,
+        }
         Ok(())
     }
 
-    fn finish(self) -> Result<Option<Platform>, Error> {
-        Ok(self.0)
+    fn finish(self) -> Result<Self, Error> {
+        Ok(self)
     }
 }
 

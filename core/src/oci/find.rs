@@ -12,6 +12,7 @@ mod choose;
 mod tests;
 mod told;
 mod tree;
+mod unusable;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -21,7 +22,7 @@ use super::{Descriptor, Digest, Index, Manifest, Platform};
 use crate::{At, Code, Error, Limits, Value};
 
 use choose::Search;
-pub(super) use choose::best;
+pub(super) use choose::{best, fit};
 
 /// The most choices that are told.
 const CHOICES: usize = 256;
@@ -70,6 +71,9 @@ pub struct Found {
     pub descriptor: Descriptor,
     /// The manifest.
     pub manifest: Manifest,
+    /// Why entries of `index.json`, and of the indexes below the entry that leads to it, cannot
+    /// be used. It was found without them, and none of them could be meant as well.
+    pub passed_over: Vec<Error>,
 }
 
 /// What there is to choose from.
@@ -98,6 +102,19 @@ pub enum Several {
     SamePlatform,
     /// They are for different platforms, and none is asked for.
     Platforms,
+}
+
+/// An entry that cannot be used and may be the one that is meant: no other is, or it fits as well
+/// as the best that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnusableEntry {
+    /// The index that lists it, where that is not `index.json`.
+    pub within: Option<Digest>,
+    /// Why it cannot be used.
+    pub error: Error,
+    /// The manifest that fits as well, or worse, and can be used.
+    pub other: Option<Digest>,
 }
 
 /// Why no manifest is the one that is meant.
@@ -152,6 +169,8 @@ pub enum NotFound {
         /// The digest that is asked for.
         expected: Digest,
     },
+    /// An entry that cannot be used is the one that is meant, or may be.
+    Unusable(Box<UnusableEntry>),
     /// The document that is meant cannot be read.
     Unread(Box<Descriptor>),
     /// The document that is meant is refused.
@@ -178,6 +197,7 @@ impl NotFound {
                     None => error,
                 }
             }
+            Self::Unusable(entry) => entry.error,
             Self::Refused(_, error) => *error,
         }
     }
@@ -196,6 +216,10 @@ impl NotFound {
 ///   manifests and configs are asked for `erofs`; where that does not help, none is chosen.
 /// - The only manifest of `index.json` is meant whatever the host is.
 /// - A manifest that is not in the layout counts by what its entry states.
+/// - An entry that cannot be used is passed over, unless no other is meant and it may be, or it
+///   could be meant as well: it has the name that is asked for, where one is, and states a platform
+///   that fits no worse than that of the one that would be chosen; or it states none and shares a
+///   name with that one. What `digest` names is beside none outside of it.
 ///
 /// # Errors
 ///

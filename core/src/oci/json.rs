@@ -410,6 +410,16 @@ impl<'de, A: MapAccess<'de>> Members<'_, 'de, A> {
         })
     }
 
+    /// The same, when what is wrong with the value is not wrong with the document; see
+    /// [`Reader::apart`].
+    pub(super) fn value_apart<S: Shape<'de>>(
+        &mut self,
+        shape: S,
+    ) -> Result<Result<S::Value, Error>, A::Error> {
+        let value = self.map.next_value().map(Apart)?;
+        self.reader.apart(value, shape)
+    }
+
     /// The limits that the document is read with.
     pub(super) fn limits(&self) -> &Limits {
         self.reader.limits

@@ -31,7 +31,7 @@ pub use digest::{Algorithm, Digest, Hasher};
 #[cfg(feature = "alloc")]
 pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, Unusable, parse_layout};
 #[cfg(feature = "alloc")]
-pub use find::{Choice, Documents, Fetched, Found, NotFound, Several, Wanted, find};
+pub use find::{Choice, Documents, Fetched, Found, NotFound, Several, UnusableEntry, Wanted, find};
 #[cfg(feature = "alloc")]
 pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, plan};
 pub use media_type::{

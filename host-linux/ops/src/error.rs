@@ -103,6 +103,8 @@ pub enum HostError {
     Absent {
         /// Where it would be.
         place: PathBuf,
+        /// Where else its descriptor says that it is.
+        urls: Vec<String>,
         /// The platform that it is for, where that is known.
         platform: Option<String>,
         /// The platforms whose manifests are there.
@@ -392,9 +394,16 @@ impl fmt::Display for HostError {
             } => f.write_str(&fault.line(choices, *count))?,
             Self::NoImage { artifacts, .. } => write_no_image(f, artifacts)?,
             Self::Absent {
-                platform, there, ..
+                urls,
+                platform,
+                there,
+                ..
             } => {
-                f.write_str("cannot open the blob: No such file or directory")?;
+                let answer = match urls.as_slice() {
+                    [] => "No such file or directory".to_owned(),
+                    urls => addresses(urls),
+                };
+                write!(f, "cannot open the blob: {}", Escaped::text(&answer))?;
                 if let Some(platform) = platform {
                     let platform = Escaped::text(platform);
                     write!(f, ": the image for {platform} is not in the layout")?;
@@ -452,6 +461,20 @@ pub(crate) fn platforms(platforms: &[Platform]) -> Vec<String> {
         }
     }
     names
+}
+
+/// What is said of a blob that is not there and has addresses: the first of them, shortened.
+pub(crate) fn addresses(urls: &[String]) -> String {
+    const MOST: usize = 3;
+    const LONGEST: usize = 200;
+    let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
+    let told: Vec<_> = urls.iter().take(MOST).map(short).collect();
+    let mut text = "it is not there, and its descriptor names ".to_owned();
+    text.push_str(&told.join(", "));
+    if urls.len() > MOST {
+        text.push_str(&format!(" and {} more", urls.len() - MOST));
+    }
+    text
 }
 
 /// Names in one line, the first of them if there are many.

@@ -10,7 +10,7 @@ use erofs_unpack_core::oci::{
 };
 use erofs_unpack_core::{At, Error, Limits};
 
-use crate::error::{ChoiceFault, HostError, platforms};
+use crate::error::{ChoiceFault, HostError, addresses, platforms};
 use crate::source::{BlobReader, ImageSource};
 use crate::system;
 
@@ -76,6 +76,7 @@ impl Image {
             names,
             descriptor,
             manifest,
+            passed_over,
             ..
         } = found;
         let place = |digest: &Digest| source.blob_place(digest);
@@ -100,7 +101,7 @@ impl Image {
             descriptor,
             manifest,
             config,
-            passed_over: Vec::new(),
+            passed_over,
         })
     }
 
@@ -189,27 +190,16 @@ impl Image {
 
 /// Adds to what the system says of a blob that is not there the first of its addresses, shortened.
 fn elsewhere(error: HostError, urls: &[String]) -> HostError {
-    const MOST: usize = 3;
-    const LONGEST: usize = 200;
     match error {
         HostError::Environment {
             place,
             doing,
             error,
-        } if error.kind() == ErrorKind::NotFound && !urls.is_empty() => {
-            let short = |url: &String| url.chars().take(LONGEST).collect::<String>();
-            let told: Vec<_> = urls.iter().take(MOST).map(short).collect();
-            let mut text = "it is not there, and its descriptor names ".to_owned();
-            text.push_str(&told.join(", "));
-            if urls.len() > MOST {
-                text.push_str(&format!(" and {} more", urls.len() - MOST));
-            }
-            HostError::Environment {
-                place,
-                doing,
-                error: io::Error::new(ErrorKind::NotFound, text),
-            }
-        }
+        } if error.kind() == ErrorKind::NotFound && !urls.is_empty() => HostError::Environment {
+            place,
+            doing,
+            error: io::Error::new(ErrorKind::NotFound, addresses(urls)),
+        },
         error => error,
     }
 }
@@ -321,6 +311,7 @@ fn not_found(
             there,
         } => HostError::Absent {
             place: place(&descriptor),
+            urls: descriptor.urls,
             platform: platform.map(|platform| platform.to_string()),
             there: platforms(&there),
         },
@@ -329,6 +320,21 @@ fn not_found(
             // It has come since.
             Ok(_) => HostError::environment(place(&descriptor), "read", ErrorKind::Other),
         },
+        NotFound::Unusable(entry) => {
+            let index = || layout.join("index.json");
+            let place = entry.within;
+            let place = place.map_or_else(index, |digest| source.blob_place(&digest));
+            match entry.other {
+                Some(other) => {
+                    let note = format!(
+                        "this entry may be the one that is meant; the one that can be used is \
+                         taken with --digest {other}"
+                    );
+                    HostError::refused_with(place, entry.error, note)
+                }
+                None => HostError::refused(place, entry.error),
+            }
+        }
         NotFound::Refused(descriptor, error) => HostError::refused(place(&descriptor), error),
         _ => HostError::refused(layout, error),
     }

@@ -403,40 +403,49 @@ fn foreign(suite: &mut Suite, bases: &Bases) {
     let small = Small::new(bases);
     let (good, manifest) = small.good();
     let digest = format!("blake3:{}", "ab".repeat(32));
-    let of = |os: &str| {
+    let of = |architecture: &str| {
         let entry = with(manifest.clone(), "digest", digest.clone().into());
         with(
             entry,
             "platform",
-            json!({ "os": os, "architecture": "amd64" }),
+            json!({ "os": "linux", "architecture": architecture }),
         )
     };
     let mut layout = good.clone();
-    layout.index(&[of("linux"), manifest.clone()]);
+    layout.index(&[of("s390x"), manifest.clone()]);
     let draft = case(
         suite,
         "foreign-digest",
-        "An entry has a digest of another algorithm, and one beside it is an image.",
+        "An entry for another platform has a digest of another algorithm, and one beside it is \
+         an image.",
         &layout,
     );
     let valid = json!({ "manifest": manifest["digest"], "layers": small.outputs() });
     suite.add(draft.demand(DIGESTS.0, DIGESTS.1).valid(valid));
-    let mut layout = good.clone();
-    layout.index(&[of("linux")]);
-    let text = String::from_utf8_lossy(&layout.files["index.json"]).into_owned();
-    let at = text.find(&digest).unwrap_or(0) + digest.len();
-    let draft = case(
-        suite,
-        "foreign-digest-needed",
-        "The only entry has a digest of another algorithm.",
-        &layout,
-    );
-    suite.add(
-        draft
-            .demand(DIGESTS.0, DIGESTS.1)
-            .differs_from("layout/foreign-digest")
-            .refused(Code::DigestAlgorithm, At::Json(at as u64)),
-    );
+    for (id, description, entries) in [
+        (
+            "foreign-digest-needed",
+            "The only entry has a digest of another algorithm.",
+            vec![of("amd64")],
+        ),
+        (
+            "foreign-digest-rival",
+            "An entry that may be meant as well as the image has a digest of another algorithm.",
+            vec![of("amd64"), manifest],
+        ),
+    ] {
+        let mut layout = good.clone();
+        layout.index(&entries);
+        let text = String::from_utf8_lossy(&layout.files["index.json"]).into_owned();
+        let at = text.find(&digest).unwrap_or(0) + digest.len();
+        let draft = case(suite, id, description, &layout);
+        suite.add(
+            draft
+                .demand(DIGESTS.0, DIGESTS.1)
+                .differs_from("layout/foreign-digest")
+                .refused(Code::DigestAlgorithm, At::Json(at as u64)),
+        );
+    }
 }
 
 /// Indexes between `index.json` and the manifest.

@@ -13,12 +13,23 @@ use crate::{At, Code, Error, Limits, Value};
 
 /// How well an entry fits a platform; the lowest fits best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+pub(in crate::oci) enum Fit {
     /// Its platform does; whether it is without EROFS, and how many features that were asked
     /// for by name it does without.
     Ranked(Rank, bool, usize),
     /// Nobody knows what it is for.
     Unknown,
+}
+
+/// How well an entry fits a platform, by its own and whether it has EROFS layers; `None` where
+/// it does not.
+pub(in crate::oci) fn fit(wanted: &Platform, own: Option<&Platform>, erofs: bool) -> Option<Fit> {
+    let Some(own) = own else {
+        return Some(Fit::Unknown);
+    };
+    let rank = wanted.rank(own)?;
+    let lacks = wanted.lacks(own).next().is_some();
+    (!lacks).then(|| Fit::Ranked(rank, !erofs, own.lacks(wanted).count()))
 }
 
 /// The place of the entry that fits a platform best. An entry is its digest, its platform and
@@ -35,14 +46,8 @@ pub(in crate::oci) fn best<'p>(
     let mut best: Option<(Fit, usize, Digest)> = None;
     let mut tie = false;
     for (place, (digest, platform, erofs)) in entries.enumerate() {
-        let fit = match platform {
-            None => Fit::Unknown,
-            Some(platform) => match wanted.rank(platform) {
-                Some(rank) if wanted.lacks(platform).next().is_none() => {
-                    Fit::Ranked(rank, !erofs, platform.lacks(wanted).count())
-                }
-                _ => continue,
-            },
+        let Some(fit) = fit(wanted, platform, erofs) else {
+            continue;
         };
         match best {
             Some((counted, ..)) if fit > counted => {}
@@ -89,6 +94,11 @@ impl Top {
         top
     }
 
+    /// Whether it has a name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.known.contains(name)
+    }
+
     /// Its names, the full ones first.
     pub(super) fn full_first(&self) -> Vec<String> {
         let others = self.known.difference(&self.full);
@@ -98,7 +108,7 @@ impl Top {
 
 /// A search for the manifest that is meant.
 pub(super) struct Search<'a> {
-    wanted: &'a Wanted<'a>,
+    pub(super) wanted: &'a Wanted<'a>,
     pub(super) reader: Reader<'a>,
     /// The entries of the layout's index that may be meant.
     pub(super) tops: Vec<Top>,
@@ -106,6 +116,8 @@ pub(super) struct Search<'a> {
     pub(super) leaves: Vec<Leaf>,
     /// The types of artifacts that were passed over.
     artifacts: Vec<String>,
+    /// How many of the entries that cannot be used lie outside of what the digest names.
+    pub(super) outside: usize,
 }
 
 impl<'a> Search<'a> {
@@ -120,6 +132,7 @@ impl<'a> Search<'a> {
             tops: Vec::new(),
             leaves: Vec::new(),
             artifacts: Vec::new(),
+            outside: 0,
         }
     }
 
@@ -135,6 +148,11 @@ impl<'a> Search<'a> {
             Some(mut node) => {
                 // Who names it means it, whatever it says that it is.
                 node.descriptor.artifact_type = None;
+                if node.depth == 1 {
+                    // The layout's index does not lead to it, the digest does.
+                    self.reader.unusable.clear();
+                }
+                self.outside = self.reader.unusable.len();
                 self.leaves = self.reader.leaves([node].into());
                 let place = match self.leaves.as_slice() {
                     [leaf] if leaf.digest() == digest => 0,
@@ -147,6 +165,9 @@ impl<'a> Search<'a> {
                 self.found(place)
             }
             None => {
+                if let Some(fault) = self.unusable_of(digest) {
+                    return Err(fault);
+                }
                 let nodes = self.entries(index)?;
                 self.images(nodes);
                 let chosen = self.one_image().and_then(|()| self.choose());
@@ -166,6 +187,8 @@ impl<'a> Search<'a> {
     /// digest and platform once.
     fn entries(&mut self, index: &Index) -> Result<Vec<Node>, NotFound> {
         self.tops.clear();
+        self.reader.unusable.clear();
+        self.reader.keep_unusable(&index.unusable, None);
         let mut places: BTreeMap<Digest, usize> = BTreeMap::new();
         let mut nodes: Vec<Node> = Vec::new();
         let named = |entry: &&Descriptor| match self.wanted.reference {
@@ -192,7 +215,9 @@ impl<'a> Search<'a> {
             });
         }
         if nodes.is_empty() && self.wanted.reference.is_some() {
-            return Err(self.no_name(index));
+            return Err(self
+                .unusable_for(None)
+                .unwrap_or_else(|| self.no_name(index)));
         }
         Ok(nodes)
     }
@@ -340,9 +365,7 @@ impl<'a> Search<'a> {
     fn choose(&mut self) -> Result<usize, NotFound> {
         let (place, platform) = loop {
             let Some(first) = self.leaves.first() else {
-                return Err(NotFound::Nothing {
-                    artifacts: core::mem::take(&mut self.artifacts),
-                });
+                return Err(self.unusable_for(None).unwrap_or_else(|| self.nothing()));
             };
             let only = first.digest();
             let is_only = |leaf: &Leaf| leaf.digest() == only && self.is_entry(leaf);
@@ -384,7 +407,17 @@ impl<'a> Search<'a> {
                 Err(_) => return Err(self.none_for(wanted)),
             }
         };
-        self.there(place, platform)
+        match self.rival(place) {
+            Some(fault) => Err(fault),
+            None => self.there(place, platform),
+        }
+    }
+
+    /// There is no image.
+    fn nothing(&mut self) -> NotFound {
+        let mut artifacts = core::mem::take(&mut self.artifacts);
+        artifacts.extend(self.unusable_artifacts());
+        NotFound::Nothing { artifacts }
     }
 
     /// The first of these manifests, if none of them is there and nobody knows what they are
@@ -451,6 +484,7 @@ impl<'a> Search<'a> {
         let nothing = || NotFound::Nothing {
             artifacts: Vec::new(),
         };
+        let passed_over = self.passed_over(place);
         let leaf = self.leaves.into_iter().nth(place).ok_or_else(nothing)?;
         let names = self.tops.into_iter().nth(leaf.top).map(|top| top.names);
         let descriptor = leaf.descriptor;
@@ -470,6 +504,7 @@ impl<'a> Search<'a> {
                 names: names.unwrap_or_default(),
                 descriptor,
                 manifest: *manifest,
+                passed_over,
             }),
             Ok(Document::Index(_)) => {
                 let error = Error::new(Code::IndexDepth, At::Whole)

@@ -496,3 +496,158 @@ fn no_more_is_read_than_may_be() {
     // Three indexes, the manifest and its config, and the manifest once more.
     assert_eq!(blobs.reads, 6);
 }
+
+/// The entry with a digest of an algorithm that is not known.
+fn foreign(entry: &Json) -> Json {
+    with(entry, "digest", "blake3:00".into())
+}
+
+/// How many entries were passed over for the manifest that was found.
+fn passed(found: Result<Found, NotFound>) -> (Digest, usize) {
+    let found = found.unwrap();
+    (found.descriptor.digest, found.passed_over.len())
+}
+
+/// Where the entry is that cannot be used and is refused, and what could be taken else.
+fn unusable(found: Result<Found, NotFound>) -> (Option<Digest>, Option<Digest>) {
+    match found {
+        Err(NotFound::Unusable(entry)) => {
+            assert_eq!(entry.error.code(), Code::DigestAlgorithm);
+            (entry.within, entry.other)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_passed_over_where_it_is_not_meant() {
+    let mut blobs = Blobs::default();
+    let host = host();
+    let ask = nothing(&host);
+    let amd = blobs.image("amd", "linux/amd64");
+    let stated = on(&amd, "linux/amd64");
+    let erofs = on(&amd, "linux(+erofs)/amd64");
+    let arm = on(&foreign(&amd), "linux/arm64");
+    let here = on(&foreign(&amd), "linux/amd64");
+    let v1 = Wanted {
+        reference: Some("v1"),
+        ..ask
+    };
+    let attestation = json!({"vnd.docker.reference.type": "attestation-manifest"});
+    for (entries, ask) in [
+        // For another platform, of another name, of a platform that nobody knows.
+        ([stated.clone(), arm.clone()], ask),
+        ([named(&stated, "v1"), named(&here, "v2")], v1),
+        ([amd.clone(), foreign(&amd)], ask),
+        // It fits worse by what is stated.
+        ([here.clone(), erofs], ask),
+        // No image.
+        (
+            [stated.clone(), with(&here, "artifactType", "a/b".into())],
+            ask,
+        ),
+        (
+            [stated.clone(), with(&here, "annotations", attestation)],
+            ask,
+        ),
+        (
+            [stated.clone(), with(&here, "mediaType", "a/b".into())],
+            ask,
+        ),
+    ] {
+        let found = blobs.found(&entries, &ask);
+        assert_eq!(passed(found), (digest(&amd), 1), "{entries:?}");
+        let nested = blobs.index(&entries);
+        if ask.reference.is_none() {
+            let found = blobs.found(&[nested], &ask);
+            assert_eq!(passed(found), (digest(&amd), 1), "{entries:?}");
+        }
+    }
+    // Nothing beside what a digest names is told, nor counts.
+    let pinned = Wanted {
+        digest: Some(digest(&amd)),
+        ..ask
+    };
+    let found = blobs.found(&[here.clone(), amd.clone()], &pinned);
+    assert_eq!(passed(found), (digest(&amd), 0));
+    let nested = blobs.index(std::slice::from_ref(&amd));
+    let pinned = Wanted {
+        digest: Some(digest(&nested)),
+        ..ask
+    };
+    let found = blobs.found(&[here, nested], &pinned);
+    assert_eq!(passed(found), (digest(&amd), 0));
+    // Only artifacts are no image.
+    let artifact = with(&foreign(&amd), "artifactType", "a/b".into());
+    match blobs.found(&[artifact], &ask) {
+        Err(NotFound::Nothing { artifacts }) => assert_eq!(artifacts, ["a/b"]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_used_and_may_be_meant_is_refused() {
+    let mut blobs = Blobs::default();
+    let host = host();
+    let ask = nothing(&host);
+    let amd = blobs.image("amd", "linux/amd64");
+    let mips = blobs.image("mips", "linux/mips64le");
+    let bad = foreign(&amd);
+    let here = on(&bad, "linux/amd64");
+    let stated = on(&amd, "linux/amd64");
+    let v1 = Wanted {
+        reference: Some("v1"),
+        ..ask
+    };
+    let v2 = Wanted {
+        reference: Some("v2"),
+        ..ask
+    };
+    let arm = Platform::parse("linux/arm64").unwrap();
+    let asked = Wanted {
+        platform: Some(&arm),
+        ..ask
+    };
+    for (entries, ask, other) in [
+        // No other is meant.
+        ([bad.clone(), bad.clone()], ask, None),
+        ([named(&amd, "v1"), named(&bad, "v2")], v2, None),
+        ([amd.clone(), on(&bad, "linux/arm64")], asked, None),
+        // It fits as well, or better.
+        ([amd.clone(), here.clone()], ask, Some(&amd)),
+        ([stated.clone(), here.clone()], ask, Some(&amd)),
+        ([mips.clone(), here.clone()], ask, Some(&mips)),
+        ([named(&stated, "v1"), named(&here, "v2")], ask, Some(&amd)),
+        ([named(&stated, "v1"), named(&bad, "v1")], v1, Some(&amd)),
+        ([named(&stated, "v1"), named(&bad, "v1")], ask, Some(&amd)),
+    ] {
+        let found = unusable(blobs.found(&entries, &ask));
+        assert_eq!(found, (None, other.map(digest)), "{entries:?}");
+    }
+    // In an index below, or below an entry that leads to nothing else.
+    let both = blobs.index(&[stated.clone(), here.clone()]);
+    let alone = blobs.index(std::slice::from_ref(&here));
+    for (entries, nested) in [
+        (std::vec![both.clone()], &both),
+        (std::vec![stated.clone(), alone.clone()], &alone),
+    ] {
+        let found = unusable(blobs.found(&entries, &ask));
+        assert_eq!(found, (Some(digest(nested)), Some(digest(&amd))));
+    }
+    // Several that can be used are to choose from all the same.
+    let other = blobs.image("other", "linux/amd64");
+    let found = blobs.find(&[amd.clone(), other, here], &ask);
+    assert_eq!(several(found), (Several::SameName, 2));
+    // The digest of what cannot be used for another reason.
+    let sizeless = with(&on(&amd, "linux/arm64"), "size", json!(-1));
+    let pinned = Wanted {
+        digest: Some(digest(&amd)),
+        ..ask
+    };
+    match blobs.found(&[mips, sizeless], &pinned) {
+        Err(NotFound::Unusable(entry)) => {
+            assert_eq!(entry.error.code(), Code::DescriptorSize);
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -39,8 +39,11 @@ impl Search<'_> {
             .collect()
     }
 
-    /// No manifest is for the platform.
+    /// No manifest is for the platform, or one that is cannot be used.
     pub(super) fn none_for(&self, wanted: &Platform) -> NotFound {
+        if let Some(fault) = self.unusable_for(Some(wanted)) {
+            return fault;
+        }
         let platforms = || self.leaves.iter().filter_map(|leaf| leaf.platform.as_ref());
         let fits = |offered: &&Platform| wanted.rank(offered).is_some();
         let needs: BTreeSet<&str> = platforms()

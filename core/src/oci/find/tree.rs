@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use super::unusable::Aside;
 use super::{Documents, Fetched};
 use crate::Limits;
 use crate::oci::{Config, Descriptor, Digest, Document, Index, Manifest, MediaKind, Platform};
@@ -32,6 +33,8 @@ pub(super) struct Leaf {
     pub(super) platform: Option<Platform>,
     /// Whether it has EROFS layers, by what is known.
     pub(super) erofs: bool,
+    /// Whether the platform that is stated on the way to it says so.
+    pub(super) states_erofs: bool,
     /// The type of the artifact that it is, if it is one.
     pub(super) artifact: Option<String>,
     /// Whether its documents were looked at, or could not be.
@@ -41,10 +44,12 @@ pub(super) struct Leaf {
 impl Leaf {
     fn new(node: Node) -> Self {
         let platform = node.descriptor.platform.clone().or(node.platform);
+        let states_erofs = platform.as_ref().is_some_and(Platform::has_erofs);
         let artifact = node.descriptor.artifact_type.clone();
         Self {
             top: node.top,
-            erofs: platform.as_ref().is_some_and(Platform::has_erofs),
+            erofs: states_erofs,
+            states_erofs,
             platform,
             artifact: artifact.filter(|_| node.descriptor.is_artifact()),
             known: node.descriptor.media_type.kind() != MediaKind::Manifest,
@@ -63,6 +68,8 @@ pub(super) struct Reader<'a> {
     pub(super) limits: &'a Limits,
     /// How many bytes may still be read only to learn which image is meant.
     left: u64,
+    /// The entries of indexes that cannot be used.
+    pub(super) unusable: Vec<Aside>,
 }
 
 impl<'a> Reader<'a> {
@@ -72,6 +79,7 @@ impl<'a> Reader<'a> {
             documents,
             limits,
             left: limits.json_size.saturating_mul(limits.index_depth.into()),
+            unusable: Vec::new(),
         }
     }
 
@@ -204,6 +212,7 @@ impl<'a> Reader<'a> {
         let Some(index) = self.index(descriptor) else {
             return Below::Nothing;
         };
+        self.keep_unusable(&index.unusable, Some(node));
         let platform = descriptor.platform.as_ref().or(node.platform.as_ref());
         let entries = index.manifests.into_iter();
         Below::Nodes(

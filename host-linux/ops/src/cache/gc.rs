@@ -132,16 +132,13 @@ fn needed(
                 .names()
                 .any(|name| names.iter().any(|one| one == name))
     };
-    let references = &options.references;
-    let unusable = match references.is_empty() {
-        true => index.unusable_for(None, None),
-        false => references
-            .iter()
-            .find_map(|name| index.unusable_for(Some(name), None)),
-    };
-    if let Some(error) = unusable {
+    let names = &options.references;
+    let unusable = index
+        .unusable_documents()
+        .find(|entry| names.is_empty() || names.iter().any(|name| entry.is_named(Some(name))));
+    if let Some(entry) = unusable {
         let place = source.path().join("index.json");
-        return Err(HostError::refused(place, error));
+        return Err(HostError::refused(place, entry.error));
     }
     let mut known = false;
     for entry in index.documents().filter(is_meant) {
@@ -177,8 +174,8 @@ fn below(
             ));
         }
         Ok(Document::Index(index)) => {
-            if let Some(error) = index.unusable_for(None, None) {
-                return Err(refused(error));
+            if let Some(entry) = index.unusable_documents().next() {
+                return Err(refused(entry.error));
             }
             return index.documents().try_for_each(|entry| {
                 below(source, entry, depth.saturating_add(1), limits, diff_ids)

@@ -122,6 +122,10 @@ pub(super) fn inspect(options: &Options, source: &ImageSource) -> Result<LayoutR
         ) if !asked => {
             found.warnings.push(format!("no image is chosen: {error}"));
         }
+        // That entry is told of already, without the choice that it prevents.
+        Err(HostError::Refused { error, .. }) if !asked && unusable.contains(&error) => {
+            found.warnings.push(format!("no image is chosen: {error}"));
+        }
         Err(error) => return Err(error),
     }
     Ok(found)
