@@ -9,16 +9,15 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::de::{MapAccess, SeqAccess};
+use serde::de::MapAccess;
 
 use super::descriptor::{Descriptor, DescriptorFields, descriptors};
+use super::entries::{DescriptorKeys, EntryList, IndexEntries, Unusable};
 use super::find::{best, fit};
 use super::json::{
-    Apart, Entries, Fields, Items, Members, Number, Numeral, Object, OrNull, Shape, Skip, Text,
-    missing, no_memory, owned,
+    Entries, Fields, Members, Number, Numeral, Object, OrNull, Skip, Text, missing, owned,
 };
-use super::platform::PlatformFields;
-use super::{Digest, MediaKind, MediaType, Platform};
+use super::{MediaKind, MediaType, Platform};
 use crate::{At, Code, Error, Limits, Value};
 
 /// The annotation that names an image in the index of a layout (`annotations.md`).
@@ -26,7 +25,7 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation that containerd names an image by when it exports one.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The annotation of entries that describe another entry, such as an attestation: no image.
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+pub(super) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// An image manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,46 +52,6 @@ pub struct Index {
     pub unusable: Vec<Unusable>,
     /// Annotations of the index itself.
     pub annotations: BTreeMap<String, String>,
-}
-
-/// An entry of an index that cannot be used: its digest is of an algorithm that is not known, its
-/// media type is none, or the like.
-///
-/// It says nothing about its siblings, so they are used without it (`descriptor.md`, "Digests":
-/// implementations should let pass what they do not support). What makes two readers see two
-/// documents is not among them: a key twice in an entry refuses the whole index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unusable {
-    /// Its place among all entries, from 0.
-    pub number: u32,
-    /// The names of an image that it has, as far as they can be read.
-    pub names: Vec<String>,
-    /// Its platform, where that can be read.
-    pub platform: Option<Platform>,
-    /// Its digest, where that can be read.
-    pub digest: Option<Digest>,
-    /// Whether it may be a manifest or an index, as far as can be read: not what is of another
-    /// media type, nor a description of another entry.
-    pub is_document: bool,
-    /// The type of the artifact that it says it is, where it says so.
-    pub artifact_type: Option<String>,
-    /// Why it cannot be used.
-    pub error: Error,
-}
-
-impl Unusable {
-    /// Whether it may be an image: not what says itself that it is an artifact.
-    #[must_use]
-    pub const fn may_be_image(&self) -> bool {
-        self.is_document && self.artifact_type.is_none()
-    }
-
-    /// Whether it has this name; where none is asked for, any will do.
-    #[must_use]
-    pub fn is_named(&self, name: Option<&str>) -> bool {
-        name.is_none_or(|name| self.names.iter().any(|other| other == name))
-    }
 }
 
 /// A manifest or an index.
@@ -328,12 +287,12 @@ pub fn parse_layout(document: &[u8], limits: &Limits) -> Result<(), Error> {
 }
 
 /// Whether a media type is that of a manifest or an index.
-fn is_of_document(media_type: &MediaType) -> bool {
+pub(super) fn is_of_document(media_type: &MediaType) -> bool {
     matches!(media_type.kind(), MediaKind::Manifest | MediaKind::Index)
 }
 
 /// Whether an `artifactType` is that of an artifact.
-fn is_of_artifact(name: &str) -> bool {
+pub(super) fn is_of_artifact(name: &str) -> bool {
     !name.is_empty() && MediaType::parse(name).map(|name| name.kind()) != Ok(MediaKind::Config)
 }
 
@@ -461,150 +420,6 @@ impl Fields for DocumentFields {
             Some(stated) if stated.kind() != found.0 => Err(wrong_kind(found.0)),
             _ => Ok(found.1),
         }
-    }
-}
-
-/// The entries of an index.
-#[derive(Default)]
-struct EntryList {
-    usable: Vec<Descriptor>,
-    unusable: Vec<Unusable>,
-}
-
-/// The array of the entries of an index, each read by itself.
-struct IndexEntries {
-    most: u32,
-}
-
-impl<'de> Shape<'de> for IndexEntries {
-    type Value = EntryList;
-    const EXPECTED: &'static str = "an array";
-
-    fn list<A: SeqAccess<'de>>(self, items: &mut Items<'_, A>) -> Result<EntryList, A::Error> {
-        let mut list = EntryList::default();
-        let mut number = 0_u32;
-        while let Some(item) = items.next_apart()? {
-            let place = usize::try_from(number).unwrap_or(usize::MAX);
-            if number >= self.most {
-                let fault = Error::new(Code::JsonMembers, At::Whole);
-                return items.refuse_apart(item, fault.expected(Value::AtMost(self.most.into())));
-            }
-            let kept = match items.read_apart(place, item, Object::<DescriptorFields>::new())? {
-                Ok(entry) => list.usable.try_reserve(1).map(|()| list.usable.push(entry)),
-                Err(error) => {
-                    let unusable = unusable(items, number, item, error)?;
-                    list.unusable
-                        .try_reserve(1)
-                        .map(|()| list.unusable.push(unusable))
-                }
-            };
-            items.check(kept.map_err(no_memory))?;
-            number = number.saturating_add(1);
-        }
-        Ok(list)
-    }
-}
-
-/// What can be read of an entry that cannot be used.
-fn unusable<'de, A: SeqAccess<'de>>(
-    items: &Items<'_, A>,
-    number: u32,
-    item: Apart<'de>,
-    error: Error,
-) -> Result<Unusable, A::Error> {
-    let place = usize::try_from(number).unwrap_or(usize::MAX);
-    // Its first fault is known; what is wrong with the document may come after that.
-    let _ = items.read_apart(place, item, Object::<DescriptorKeys>::new())?;
-    let about = items.read_apart(place, item, Object::<EntryAbout>::new())?;
-    let about = about.unwrap_or_default();
-    Ok(Unusable {
-        number,
-        names: about.names,
-        platform: about.platform,
-        digest: about.digest,
-        is_document: about.media_type.as_ref().is_none_or(is_of_document) && !about.describes,
-        artifact_type: about.artifact_type.filter(|name| is_of_artifact(name)),
-        error,
-    })
-}
-
-/// A descriptor of which only the keys count, and that it is JSON.
-#[derive(Default)]
-struct DescriptorKeys;
-
-impl Fields for DescriptorKeys {
-    type Value = ();
-    const NAMES: &'static [&'static str] = DescriptorFields::NAMES;
-
-    fn field<'de, A: MapAccess<'de>>(
-        &mut self,
-        _name: &str,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        members.value(Skip)
-    }
-
-    fn finish(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-/// What can be read of an entry, one field whatever the others say.
-#[derive(Default)]
-struct EntryAbout {
-    names: Vec<String>,
-    /// Whether it describes another entry.
-    describes: bool,
-    platform: Option<Platform>,
-    digest: Option<Digest>,
-    media_type: Option<MediaType>,
-    artifact_type: Option<String>,
-}
-
-impl Fields for EntryAbout {
-    type Value = Self;
-    const NAMES: &'static [&'static str] = &[
-        "mediaType",
-        "digest",
-        "annotations",
-        "artifactType",
-        "platform",
-    ];
-
-    fn field<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        members: &mut Members<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        match name {
-            "mediaType" => self.media_type = members.value_apart(Text(MediaType::parse))?.ok(),
-            "digest" => self.digest = members.value_apart(Text(Digest::parse))?.ok(),
-            "artifactType" => self.artifact_type = members.value_apart(Text(owned))?.ok(),
-            "annotations" => {
-                let (mut names, mut describes) = (Vec::new(), false);
-                let read = members.value_apart(OrNull(Entries(|key: &str, value: &str| {
-                    if [REF_NAME, CONTAINERD_NAME].contains(&key) {
-                        names.push(owned(value)?);
-                    }
-                    describes |= key == REFERENCE_TYPE;
-                    Ok(())
-                })))?;
-                // All of them, or none.
-                if read.is_ok() {
-                    (self.names, self.describes) = (names, describes);
-                }
-            }
-            "platform" => {
-                let shape = OrNull(Object::<PlatformFields>::new());
-                self.platform = members.value_apart(shape)?.unwrap_or_default();
-            }
-            _ => members.value(Skip)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Self, Error> {
-        Ok(self)
     }
 }
 

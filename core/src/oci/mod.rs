@@ -13,6 +13,8 @@ mod digest;
 #[cfg(feature = "alloc")]
 mod document;
 #[cfg(feature = "alloc")]
+mod entries;
+#[cfg(feature = "alloc")]
 mod find;
 #[cfg(feature = "alloc")]
 mod json;
@@ -29,7 +31,9 @@ pub use config::Config;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher};
 #[cfg(feature = "alloc")]
-pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, Unusable, parse_layout};
+pub use document::{CONTAINERD_NAME, Document, Index, Manifest, REF_NAME, parse_layout};
+#[cfg(feature = "alloc")]
+pub use entries::Unusable;
 #[cfg(feature = "alloc")]
 pub use find::{Choice, Documents, Fetched, Found, NotFound, Several, UnusableEntry, Wanted, find};
 #[cfg(feature = "alloc")]
