@@ -138,7 +138,10 @@ fn answer(case: &Case, vectors: &Vectors, dir: &Dir) -> Option<Result<(), String
                 other => panic!("{other:?}"),
             }
         }
-        Operation::Check(input) if input.devices == 0 && input.image.size <= LARGEST => {
+        // There is no flag for the kernel: it is the one that the layer is for.
+        Operation::Check(input)
+            if input.devices == 0 && input.kernel.is_none() && input.image.size <= LARGEST =>
+        {
             let mut arguments = flags(&input.limits);
             arguments.push(format!(
                 "--level={}",

@@ -465,7 +465,8 @@ fn what_wasi_cannot_serve_is_wrong_usage_and_says_so() {
         let passed = run(&words, &["check", image], None);
         assert_eq!(passed.status.code(), Some(0), "{}", text(&passed.stderr));
         let passes = "passed: 4 inodes, 0 errors, 0 warnings (policy containerd, level metadata)";
-        assert_eq!(text(&passed.stdout), format!("{image}: {passes}\n"));
+        let kernel = "  kernel: Linux 5.4 and newer\n";
+        assert_eq!(text(&passed.stdout), format!("{image}: {passes}\n{kernel}"));
 
         let found = run(&words, &["inspect", "--json", image], None);
         assert_eq!(found.status.code(), Some(0), "{}", text(&found.stderr));

@@ -41,7 +41,7 @@ pub(super) const ORIGINS: [(&str, &str); 5] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 27] = [
+pub(super) const GROUPS: [(&str, &str); 28] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -86,6 +86,10 @@ pub(super) const GROUPS: [(&str, &str); 27] = [
     (
         "image",
         "The decoded bytes: where an image ends, and what is none.",
+    ),
+    (
+        "index",
+        "Image indexes with entries that cannot be used, beside some that can.",
     ),
     ("json", "How JSON is read, whatever the document."),
     ("layout", "OCI image layouts."),

@@ -65,7 +65,7 @@ impl Loss {
     const fn reason(self) -> &'static str {
         match self {
             Self::Owner => "only root may give files away",
-            Self::SetId => "they would run it as another than its owner or group",
+            Self::SetId => "they would run as another than the image says",
             Self::Socket => "tar cannot hold them",
             Self::Unheld => "the file system there cannot hold it",
             Self::Hidden => "a mount does not give it out either",
