@@ -63,6 +63,7 @@ impl Native {
         let libraries = [
             (ZstdBackend::Structured, GzipBackend::ZlibRs),
             (ZstdBackend::Ruzstd, GzipBackend::Miniz),
+            (ZstdBackend::Own, GzipBackend::Miniz),
         ];
         let with = |(input, output)| {
             libraries.map(|(zstd, gzip)| Self {

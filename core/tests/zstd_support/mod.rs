@@ -1,4 +1,4 @@
-//! What the zstd tests share: both back ends, frames made by hand, the reference.
+//! What the zstd tests share: the back ends, frames made by hand, the reference.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::std_instead_of_core, reason = "tests are std programs")]
 
@@ -10,6 +10,7 @@ use erofs_unpack_core::{Error, Limits};
 
 /// Every back end of this build.
 pub const BACKENDS: &[ZstdBackend] = &[
+    ZstdBackend::Own,
     ZstdBackend::Ruzstd,
     #[cfg(feature = "fast-zstd")]
     ZstdBackend::Structured,

@@ -21,9 +21,11 @@
 //! taken. Nothing is delivered of a block that is refused.
 
 mod engine;
+mod flat;
 mod frame;
 #[cfg(feature = "fast-zstd")]
 mod memory;
+mod own;
 mod ruzstd;
 #[cfg(feature = "fast-zstd")]
 mod structured;
@@ -41,10 +43,13 @@ use super::{Compression, Decoder, Status, Step};
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Limits, Value};
 
-/// The library that decodes zstd's blocks.
+/// What decodes zstd's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
+    /// This crate's own: without unsafe code, and every block is given out at once. It takes up
+    /// to 8 MiB beside the window, or a quarter of the window where that is more.
+    Own,
     /// `ruzstd`: small. It gives out a byte only when the window has passed over it or its
     /// frame has ended.
     Ruzstd,
@@ -63,6 +68,7 @@ impl Backend {
 
     fn engine(self) -> Box<dyn Engine> {
         match self {
+            Self::Own => Box::new(flat::Flat::new()),
             Self::Ruzstd => Box::new(ruzstd::Ruzstd::new()),
             #[cfg(feature = "fast-zstd")]
             Self::Structured => Box::new(structured::Structured::new()),
@@ -78,7 +84,8 @@ impl Default for Backend {
 
 /// Decodes a zstd stream: any number of frames, empty and skippable ones among them.
 ///
-/// Memory: the window of the frame, from its first block on, and below 1 MiB more. The window is
+/// Memory: the window of the frame, from its first block on, and below 1 MiB more, with
+/// [`Backend::Own`] what stands there. The window is
 /// at most [`Limits::zstd_window`], and 2 GiB (on 32-bit platforms 1 GiB) whatever that says.
 ///
 /// ```
