@@ -439,12 +439,24 @@ fn a_layer_may_lie_in_its_descriptor_or_elsewhere() {
                https://example.com/\\x1b[2J1, https://example.com/\\x1b[2J2, \
                https://example.com/\\x1b[2J3 and 2 more";
     assert!(line.ends_with(end), "{line}");
-    // So are those of its manifest.
+    // Without its config the platform says which image it is.
     let mut entry = layout.document(MANIFEST, &manifest);
+    entry["platform"] = json!({"os": "linux", "architecture": "mips64le"});
+    let listed = |entry: &serde_json::Value| {
+        let index = index(std::slice::from_ref(entry)).to_string();
+        fs::write(layout.path.join("index.json"), index).unwrap();
+    };
+    listed(&entry);
+    let config = manifest["config"]["digest"].as_str().unwrap();
+    fs::remove_file(layout.blob_path(config)).unwrap();
+    let missing = run(args!["unpack", layout.path, "--verify-only"]);
+    let end = "cannot open the blob: No such file or directory: the image for linux/mips64le is \
+               not in the layout";
+    assert!(missing.line(3).ends_with(end), "{}", missing.stderr);
+    // So are the addresses of its manifest.
     fs::remove_file(layout.blob_path(entry["digest"].as_str().unwrap())).unwrap();
     entry["urls"] = json!(["https://example.com/\u{1b}[2J"]);
-    entry["platform"] = json!({"os": "linux", "architecture": "mips64le"});
-    fs::write(layout.path.join("index.json"), index(&[entry]).to_string()).unwrap();
+    listed(&entry);
     let missing = run(args!["unpack", layout.path, "--verify-only"]);
     let end = "cannot open the blob: it is not there, and its descriptor names \
                https://example.com/\\x1b[2J: the image for linux/mips64le is not in the layout";

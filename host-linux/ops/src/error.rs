@@ -99,7 +99,7 @@ pub enum HostError {
         /// The types of the artifacts that it holds.
         artifacts: Vec<String>,
     },
-    /// The manifest of the image that is meant is not in the layout.
+    /// The manifest or the config of the image that is meant is not in the layout.
     Absent {
         /// Where it would be.
         place: PathBuf,
@@ -107,7 +107,7 @@ pub enum HostError {
         urls: Vec<String>,
         /// The platform that it is for, where that is known.
         platform: Option<String>,
-        /// The platforms whose manifests are there.
+        /// The platforms to choose from instead, whose manifests are there.
         there: Vec<String>,
     },
     /// The files of an image cannot be extracted.

@@ -52,7 +52,7 @@ impl Image {
     ///
     /// [`HostError::Choice`] when several images could be meant, or none has the name;
     /// [`HostError::NoImage`] when there is none; [`HostError::Platform`] when none is for the
-    /// platform; [`HostError::Absent`] when its manifest is not in the layout;
+    /// platform; [`HostError::Absent`] when its manifest or config is not in the layout;
     /// [`HostError::Refused`] when a document is; errors of reading.
     pub fn find(
         source: &ImageSource,
@@ -82,7 +82,16 @@ impl Image {
         let place = |digest: &Digest| source.blob_place(digest);
         let config = match manifest.config.media_type.kind() {
             MediaKind::Config => {
-                let document = read(source, &manifest.config, limits)?;
+                let absent = |error| match error {
+                    error if is_missing(&error) => HostError::Absent {
+                        place: place(&manifest.config.digest),
+                        urls: manifest.config.urls.clone(),
+                        platform: descriptor.platform.as_ref().map(ToString::to_string),
+                        there: Vec::new(),
+                    },
+                    error => error,
+                };
+                let document = read(source, &manifest.config, limits).map_err(absent)?;
                 let config = Config::parse(&document, limits);
                 let place = place(&manifest.config.digest);
                 Some(config.map_err(|error| HostError::refused(place, error))?)
