@@ -442,8 +442,8 @@ fn a_layer_may_lie_in_its_descriptor_or_elsewhere() {
     // Without its config the platform says which image it is.
     let mut entry = layout.document(MANIFEST, &manifest);
     entry["platform"] = json!({"os": "linux", "architecture": "mips64le"});
-    let listed = |entry: &serde_json::Value| {
-        let index = index(std::slice::from_ref(entry)).to_string();
+    let listed = |entry: &Value| {
+        let index = index(core::slice::from_ref(entry)).to_string();
         fs::write(layout.path.join("index.json"), index).unwrap();
     };
     listed(&entry);

@@ -226,6 +226,7 @@ impl Superblock {
 
     /// Whether the device table is said to lie on the superblock itself.
     #[must_use]
+    #[cfg(feature = "alloc")]
     pub(super) fn table_is_misplaced(&self) -> bool {
         let is_there = |(offset, _)| offset == SUPERBLOCK_OFFSET;
         self.extension_slots == 0 && self.device_table().is_some_and(is_there)

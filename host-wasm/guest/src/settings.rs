@@ -211,7 +211,7 @@ impl Settings {
             }
             25 => self.path_entries = value,
             26 => {
-                options.kernel = Some(Release::new(narrow(value >> 16)?, narrow(value & 0xffff)?))
+                options.kernel = Some(Release::new(narrow(value >> 16)?, narrow(value & 0xffff)?));
             }
 
             32 => limits.blob_size = value,
