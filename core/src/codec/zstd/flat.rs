@@ -8,7 +8,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::engine::{Bounds, Decoded, Engine, Fault};
-use super::frame::{BLOCK, BlockType, Frame};
+#[cfg(feature = "fast-zstd")]
+use super::frame::Descriptor;
+use super::frame::{BLOCK, Block, BlockType, Frame};
 use super::own::{Blocks, Room, SLACK};
 use crate::bytes;
 
@@ -51,6 +53,18 @@ impl Flat {
             window: 0,
             filled: 0,
         }
+    }
+
+    /// Makes the room for literals, once.
+    fn make_scratch(&mut self) -> Result<(), Fault> {
+        let size = BLOCK.saturating_add(SLACK);
+        if self.scratch.is_empty() {
+            self.scratch
+                .try_reserve_exact(size)
+                .map_err(|_| Fault::Memory)?;
+            self.scratch.resize(size, 0);
+        }
+        Ok(())
     }
 
     /// Makes room for a block of up to so many bytes behind what was decoded.
@@ -110,13 +124,7 @@ impl Engine for Flat {
         self.blocks.reset();
         (self.start, self.end, self.filled) = (0, 0, 0);
         self.window = usize::try_from(frame.window).unwrap_or(usize::MAX);
-        if self.scratch.is_empty() {
-            let size = BLOCK.saturating_add(SLACK);
-            self.scratch
-                .try_reserve_exact(size)
-                .map_err(|_| Fault::Memory)?;
-            self.scratch.resize(size, 0);
-        }
+        self.make_scratch()?;
         // All of a short content, and a block that runs over; else the window and a part more.
         let more = if frame
             .content
@@ -145,7 +153,7 @@ impl Engine for Flat {
         bounds: Bounds,
         _output: &mut [u8],
     ) -> Result<Decoded, Fault> {
-        let block = super::frame::Block::read(header, bounds.block).map_err(|_| Fault::Corrupt)?;
+        let block = Block::read(header, bounds.block).map_err(|_| Fault::Corrupt)?;
         self.make_room(bounds.block)?;
         let room = Room {
             start: self.end,
@@ -173,20 +181,13 @@ impl Engine for Flat {
 
     #[cfg(feature = "fast-zstd")]
     fn whole(&mut self, frame: &[u8], output: &mut [u8]) -> Result<usize, Fault> {
-        use super::frame::{Block, Descriptor};
         let (_, rest) = frame.split_at_checked(4).ok_or(Fault::Corrupt)?;
         let descriptor = Descriptor(*rest.first().ok_or(Fault::Corrupt)?);
         let (header, mut rest) = rest
             .split_at_checked(descriptor.header_length())
             .ok_or(Fault::Corrupt)?;
         let frame = Frame::read(header, u64::MAX).map_err(|_| Fault::Corrupt)?;
-        if self.scratch.is_empty() {
-            let size = BLOCK.saturating_add(SLACK);
-            self.scratch
-                .try_reserve_exact(size)
-                .map_err(|_| Fault::Memory)?;
-            self.scratch.resize(size, 0);
-        }
+        self.make_scratch()?;
         let blocks = self.whole.get_or_insert_with(|| Box::new(Blocks::new()));
         blocks.reset();
         let mut at = 0;
