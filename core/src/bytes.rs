@@ -13,6 +13,18 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
     length
 }
 
+/// Moves `length` bytes from `from` on to the front, as far as they are there.
+pub(crate) fn move_to_front(bytes: &mut [u8], from: usize, length: usize) {
+    let end = from.saturating_add(length).min(bytes.len());
+    if from <= end {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the range was just cut to what is there"
+        )]
+        bytes.copy_within(from..end, 0);
+    }
+}
+
 /// The next field of a record, which is cut off it.
 ///
 /// Where the compiler knows the size of the record, nothing of this is left in what it makes. That
@@ -91,6 +103,18 @@ mod tests {
         assert_eq!(to, [1, 2, 3]);
         assert_eq!(copy(&[9], &mut to), 1);
         assert_eq!(to, [9, 2, 3]);
+    }
+
+    #[test]
+    fn moved_to_the_front() {
+        let mut bytes = [1, 2, 3, 4, 5];
+        move_to_front(&mut bytes, 1, 3);
+        assert_eq!(bytes, [2, 3, 4, 4, 5]);
+        move_to_front(&mut bytes, 4, 9);
+        assert_eq!(bytes, [5, 3, 4, 4, 5]);
+        move_to_front(&mut bytes, 5, 1);
+        move_to_front(&mut bytes, 9, 1);
+        assert_eq!(bytes, [5, 3, 4, 4, 5]);
     }
 
     #[test]

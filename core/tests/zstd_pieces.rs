@@ -8,12 +8,12 @@ mod zstd_support;
 
 use std::io::Write as _;
 
-use erofs_unpack_core::codec::{Compression, Decoder as _, Status, Zstd, ZstdBackend};
+use erofs_unpack_core::codec::{Compression, Decoder as _, Status, Zstd, ZstdBackend, ZstdIn};
 use erofs_unpack_core::unpack::{Expectations, Outcome, Unpacker};
-use erofs_unpack_core::{Code, Error, Limits};
+use erofs_unpack_core::{At, Code, Error, Limits, Value};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use zstd_support::{BACKENDS, Lists, decode, run, sample, wide};
+use zstd_support::{BACKENDS, Chunks, Lists, decode, run, sample, wide};
 
 /// What is done to a stream that was whole.
 #[derive(Clone, Debug)]
@@ -110,6 +110,28 @@ fn a_refused_end_stays_refused() {
     }
 }
 
+/// Memory that is lent is enough at the stated size, and one byte less is too little.
+#[test]
+fn memory_that_is_lent() {
+    let plain = sample(300_000, 5);
+    for log in [10, 14, 17, 18] {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(&plain).unwrap();
+        let blob = encoder.finish().unwrap();
+        let mut memory = vec![0; ZstdIn::memory(1 << log)];
+        let outcome = run(ZstdIn::new(&wide(), &mut memory), &blob, (777, 4096));
+        assert_eq!(outcome.end, Ok(()));
+        assert!(outcome.content == plain);
+        memory.pop();
+        let outcome = run(ZstdIn::new(&wide(), &mut memory), &blob, (777, 4096));
+        let error = outcome.end.unwrap_err();
+        assert_eq!((error.code(), error.at()), (Code::ZstdMemory, At::Blob(0)));
+        assert_eq!(error.found_value(), Value::Number(1 << log));
+        assert!(outcome.content.is_empty());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -123,6 +145,7 @@ proptest! {
         damage in damage(),
         input in sizes(),
         output in sizes(),
+        more in 0..30_000_usize,
     ) {
         let plain = sample(size, seed);
         let mut blob = frame(&plain, level, checksum);
@@ -141,6 +164,17 @@ proptest! {
             let pieces = run(decoder, &blob, Lists::new(&input, &output));
             prop_assert!(pieces == whole, "{:?}: {:?}, {:?}", backend, pieces.end, whole.end);
         }
+        let whole = decode(ZstdBackend::Own, &blob);
+        let pieces = run(Chunks::new(&wide(), more), &blob, Lists::new(&input, &output));
+        prop_assert!(pieces == whole, "flat: {:?}, {:?}", pieces.end, whole.end);
+        // A damaged header may ask for more.
+        let mut limits = wide();
+        limits.zstd_window = 8 << 20;
+        let whole = run(Zstd::new(&limits), &blob, (usize::MAX, 1 << 20));
+        let mut memory = vec![0xEE; ZstdIn::memory(8 << 20) + more];
+        let decoder = ZstdIn::new(&limits, &mut memory);
+        let pieces = run(decoder, &blob, Lists::new(&input, &output));
+        prop_assert!(pieces == whole, "lent: {:?}, {:?}", pieces.end, whole.end);
     }
 
     #[test]

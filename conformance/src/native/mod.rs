@@ -61,9 +61,8 @@ impl Native {
             cuts.extend([(1, 1), (1, 4096), (7, 61), (1021, 64 << 10)]);
         }
         let libraries = [
-            (ZstdBackend::Structured, GzipBackend::ZlibRs),
+            (ZstdBackend::Own, GzipBackend::ZlibRs),
             (ZstdBackend::Ruzstd, GzipBackend::Miniz),
-            (ZstdBackend::Own, GzipBackend::Miniz),
         ];
         let with = |(input, output)| {
             libraries.map(|(zstd, gzip)| Self {

@@ -4,14 +4,14 @@ mod any;
 mod gzip;
 mod raw;
 mod stranger;
-#[cfg(feature = "alloc")]
 mod zstd;
 
 pub use any::AnyDecoder;
 pub use gzip::{Backend, Gzip};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]
-pub use zstd::{Backend as ZstdBackend, Zstd};
+pub use zstd::{Backend as ZstdBackend, Zstd, ZstdFlat};
+pub use zstd::{WINDOW as ZSTD_WINDOW, ZstdIn};
 
 use crate::Error;
 

@@ -5,15 +5,14 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use erofs_unpack_core::codec::{Decoder, Status, Zstd, ZstdBackend};
+use erofs_unpack_core::codec::{Decoder, Status, Step, Zstd, ZstdBackend, ZstdFlat};
 use erofs_unpack_core::{Error, Limits};
 
 /// Every back end of this build.
 pub const BACKENDS: &[ZstdBackend] = &[
     ZstdBackend::Own,
+    #[cfg(feature = "ruzstd")]
     ZstdBackend::Ruzstd,
-    #[cfg(feature = "fast-zstd")]
-    ZstdBackend::Structured,
 ];
 
 /// Limits like those of `zstd -d`: a window of 128 MiB.
@@ -72,7 +71,7 @@ impl Cut for Lists<'_> {
 
 /// Runs a decoder over `blob` in pieces and checks on the way that it keeps the rules of
 /// [`Decoder`].
-pub fn run(mut decoder: Zstd, blob: &[u8], mut cut: impl Cut) -> Outcome {
+pub fn run(mut decoder: impl Decoder, blob: &[u8], mut cut: impl Cut) -> Outcome {
     let mut content = Vec::new();
     let mut output = Vec::new();
     let mut rest = blob;
@@ -118,6 +117,75 @@ pub fn run(mut decoder: Zstd, blob: &[u8], mut cut: impl Cut) -> Outcome {
         }
     };
     Outcome { content, end }
+}
+
+/// The flat form, run as a host does: in chunks, to whose front the window moves.
+#[derive(Debug)]
+pub struct Chunks {
+    decoder: ZstdFlat,
+    chunk: Vec<u8>,
+    /// How much each chunk has beside what is needed.
+    more: usize,
+    /// What was not given out.
+    start: usize,
+    end: usize,
+}
+
+impl Chunks {
+    pub fn new(limits: &Limits, more: usize) -> Self {
+        Self {
+            decoder: ZstdFlat::new(limits).unwrap(),
+            chunk: Vec::new(),
+            more,
+            start: 0,
+            end: 0,
+        }
+    }
+}
+
+impl Decoder for Chunks {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        let (mut consumed, mut produced) = (0, 0);
+        let status = loop {
+            let size = (output.len() - produced).min(self.end - self.start);
+            output[produced..produced + size]
+                .copy_from_slice(&self.chunk[self.start..self.start + size]);
+            self.start += size;
+            produced += size;
+            if self.start < self.end {
+                break Status::NeedOutput;
+            }
+            let step = match self
+                .decoder
+                .decode(&input[consumed..], &mut self.chunk, self.end)
+            {
+                Ok(step) => step,
+                Err(_) if produced > 0 => break Status::NeedOutput,
+                Err(error) => return Err(error),
+            };
+            consumed += step.consumed;
+            self.end += step.produced;
+            if step.status == Status::NeedOutput && step.produced == 0 {
+                let keep = self.decoder.keep();
+                let mut chunk = vec![0xEE; keep + self.decoder.room() + self.more];
+                chunk[..keep].copy_from_slice(&self.chunk[self.end - keep..self.end]);
+                self.chunk = chunk;
+                (self.start, self.end) = (keep, keep);
+            } else if step.produced == 0 {
+                break step.status;
+            }
+        };
+        Ok(Step {
+            consumed,
+            produced,
+            status,
+        })
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        assert_eq!(self.start, self.end, "all was given out");
+        self.decoder.finish()
+    }
 }
 
 /// Runs a back end over a blob in one push with room for everything in large pieces.

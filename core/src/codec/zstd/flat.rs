@@ -1,238 +1,373 @@
-//! The back end of our own: blocks decoded into one piece of memory, whose end is the window.
+//! The flat form: frames decoded straight into memory of the caller's, which is their window too.
 //!
-//! When the memory is full, the window moves to its front. It holds at least as much again as
-//! the window, up to [`CHUNK`], beyond that a quarter: so a byte moves once at most, or four
-//! times where the window is large.
+//! A block needs no memory but the place that it goes to, the window before that, and room for
+//! its literals and its body. So nothing is copied but the window, when the caller goes on in
+//! another piece of memory.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
-use super::engine::{Bounds, Decoded, Engine, Fault};
-#[cfg(feature = "fast-zstd")]
-use super::frame::Descriptor;
-use super::frame::{BLOCK, Block, BlockType, Frame};
+#[cfg(feature = "alloc")]
+use super::frame::{self, BLOCK, Descriptor, Frame};
+use super::frame::{Block, BlockType};
+use super::framing::{Fault, Framing, Progress};
 use super::own::{Blocks, Room, SLACK};
 use crate::bytes;
+use crate::codec::{Status, Step};
+use crate::{At, Code, Error, Limits};
 
-/// Most bytes beside the window, if that is not more than four times as large.
-const CHUNK: usize = 8 << 20;
-
-/// Frames decoded by the project's own decoder.
-#[derive(Debug)]
+/// Decodes into memory that is given at each call.
+#[derive(Clone, Debug)]
 pub(super) struct Flat {
-    blocks: Box<Blocks>,
-    /// Further ones for whole frames in memory, made at the first.
-    #[cfg(feature = "fast-zstd")]
-    whole: Option<Box<Blocks>>,
-    /// Room for the literals of a block.
-    scratch: Vec<u8>,
-    /// It grows to `size` as the frame needs it.
-    memory: Vec<u8>,
-    /// How much memory the frame may take, slack included.
-    size: usize,
-    /// What of the memory has still to be given out.
-    start: usize,
-    end: usize,
-    /// How far back a match may reach.
-    window: usize,
-    /// How much of the window is filled.
-    filled: usize,
+    framing: Framing,
+    blocks: Blocks,
+    /// Whether [`Self::begin`] was called for the first block of a frame.
+    begun: bool,
+    /// What ended the stream, or does when all before it is given out.
+    fault: Option<Error>,
+}
+
+/// How much is decoded in one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As much as there is input and room for.
+    #[cfg(feature = "alloc")]
+    All,
+    /// A block at most, while it is in the processor's caches, and the first of a frame only
+    /// after [`Flat::begin`].
+    Block,
+}
+
+/// Bytes of working memory for blocks of up to this size: for the literals of a block, and for
+/// a block that arrives in pieces.
+pub(super) const fn work_size(block: usize) -> usize {
+    block.saturating_mul(2).saturating_add(SLACK)
 }
 
 impl Flat {
-    pub(super) fn new() -> Self {
+    /// Working memory that suffices for all frames.
+    #[cfg(feature = "alloc")]
+    pub(super) const WORK: usize = work_size(BLOCK);
+
+    pub(super) fn new(limits: &Limits, single: bool) -> Self {
         Self {
-            blocks: Box::new(Blocks::new()),
-            #[cfg(feature = "fast-zstd")]
-            whole: None,
-            scratch: Vec::new(),
-            memory: Vec::new(),
-            size: 0,
-            start: 0,
-            end: 0,
-            window: 0,
-            filled: 0,
+            framing: Framing::new(limits, single),
+            blocks: Blocks::new(),
+            begun: false,
+            fault: None,
         }
     }
 
-    /// Makes the room for literals, once.
-    fn make_scratch(&mut self) -> Result<(), Fault> {
-        let size = BLOCK.saturating_add(SLACK);
-        if self.scratch.is_empty() {
-            self.scratch
-                .try_reserve_exact(size)
-                .map_err(|_| Fault::Memory)?;
-            self.scratch.resize(size, 0);
-        }
-        Ok(())
+    /// Makes ready for a stream of its own.
+    #[cfg(feature = "alloc")]
+    pub(super) fn restart(&mut self) {
+        self.framing.restart();
+        self.begun = false;
+        self.fault = None;
     }
 
-    /// Makes room for a block of up to so many bytes behind what was decoded.
-    fn make_room(&mut self, block: usize) -> Result<(), Fault> {
-        let block = block.saturating_add(SLACK);
-        if self.end.saturating_add(block) > self.size {
-            let from = self.end.saturating_sub(self.filled);
-            let (front, window) = self
-                .memory
-                .get_mut(..self.end)
-                .and_then(|memory| memory.split_at_mut_checked(from))
-                .ok_or(Fault::Corrupt)?;
-            if window.len() <= front.len() {
-                bytes::copy(window, front);
-            } else {
-                self.memory.drain(..from);
+    pub(super) const fn framing(&self) -> &Framing {
+        &self.framing
+    }
+
+    /// How many bytes the blocks to come may reach back to.
+    pub(super) fn keep(&self) -> usize {
+        match self.fault {
+            Some(_) => 0,
+            None => self.framing.reach(),
+        }
+    }
+
+    /// How many bytes of room the next block needs, of the frame that has begun.
+    pub(super) fn room(&self) -> usize {
+        match self.fault {
+            Some(_) => 0,
+            None => self.framing.frame().block_maximum().saturating_add(SLACK),
+        }
+    }
+
+    /// Says that there is memory for the frame whose first block is next; and whether that was
+    /// not said before.
+    pub(super) const fn begin(&mut self) -> bool {
+        !core::mem::replace(&mut self.begun, true)
+    }
+
+    /// Ends the stream with an error, once all before it is given out.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.fault = self.fault.or(Some(error));
+    }
+
+    /// Decodes into `memory[filled..]`, before which the history lies ([`Self::keep`]). `work`
+    /// has [`work_size`] bytes, and is the same at each call.
+    ///
+    /// [`Status::NeedOutput`] with nothing produced: there is less than [`Self::room`] left.
+    pub(super) fn decode(
+        &mut self,
+        input: &[u8],
+        work: &mut [u8],
+        memory: &mut [u8],
+        filled: usize,
+        pace: Pace,
+    ) -> Result<Step, Error> {
+        let mut rest = input;
+        let mut end = filled;
+        let status = loop {
+            if let Some(error) = self.fault {
+                if end == filled {
+                    return Err(error);
+                }
+                // What was decoded now is told first; the next call gives the error.
+                break Status::NeedOutput;
             }
-            self.end = self.filled;
-            self.start = self.end;
+            match self.framing.advance(&mut rest) {
+                Ok(Progress::Made) => {}
+                Ok(Progress::Starved) if self.framing.complete() => break Status::Done,
+                Ok(Progress::Starved) => break Status::NeedInput,
+                Ok(Progress::Block(block)) => {
+                    let waits = match pace {
+                        #[cfg(feature = "alloc")]
+                        Pace::All => false,
+                        Pace::Block => end > filled || (self.framing.is_first() && !self.begun),
+                    };
+                    if waits || memory.len().saturating_sub(end) < self.room() {
+                        break Status::NeedOutput;
+                    }
+                    match self.block(block, &mut rest, work, memory, end) {
+                        Ok(Some(size)) => end = end.saturating_add(size),
+                        Ok(None) => break Status::NeedInput,
+                        Err(error) => self.fail(error),
+                    }
+                }
+                Err(error) => self.fail(error),
+            }
+        };
+        Ok(Step {
+            consumed: input.len().saturating_sub(rest.len()),
+            produced: end.saturating_sub(filled),
+            status,
+        })
+    }
+
+    /// Decodes a block once all of it is there, and says how long it is.
+    fn block(
+        &mut self,
+        block: Block,
+        input: &mut &[u8],
+        work: &mut [u8],
+        memory: &mut [u8],
+        start: usize,
+    ) -> Result<Option<usize>, Error> {
+        let maximum = self.framing.frame().block_maximum();
+        let (scratch, gather) = work
+            .split_at_mut_checked(maximum.saturating_add(SLACK))
+            .ok_or(self.framing.no_memory())?;
+        if self.framing.is_first() {
+            self.blocks.reset();
         }
-        let needed = self.end.saturating_add(block);
-        if needed > self.memory.len() {
-            // Within what was reserved.
-            self.memory.resize(needed, 0);
+        let history = self.framing.reach();
+        let Some(body) = self.framing.body(block, input, gather)? else {
+            return Ok(None);
+        };
+        let room = Room {
+            start,
+            end: start.saturating_add(maximum),
+            history,
+            window: usize::try_from(self.framing.frame().window).unwrap_or(usize::MAX),
+        };
+        let decoded = decode(&mut self.blocks, block, body, scratch, memory, room);
+        let size = self.framing.decoded(block, decoded)?;
+        self.begun = false;
+        let content = memory.get(start..start.saturating_add(size));
+        self.framing.hash(content.unwrap_or(&[]));
+        Ok(Some(size))
+    }
+
+    /// Says that there is no more input, and that all was taken that was decoded.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if let Some(error) = self.fault {
+            return Err(error);
         }
-        Ok(())
+        if self.framing.complete() {
+            return Ok(());
+        }
+        let error = self.framing.truncated();
+        self.fault = Some(error);
+        Err(error)
+    }
+
+    /// Fills `output` with the content of the one frame that `input` is, and says whether that
+    /// worked. The stream that was begun is lost.
+    ///
+    /// It does not for a frame that does not declare just this size, nor for one that is wrong in
+    /// any way; [`Self::decode`] says why.
+    #[cfg(feature = "alloc")]
+    pub(super) fn decode_whole(
+        &mut self,
+        input: &[u8],
+        work: &mut [u8],
+        output: &mut [u8],
+    ) -> bool {
+        let decoded = self.whole(input, work, output);
+        self.restart();
+        decoded.is_some()
+    }
+
+    #[cfg(feature = "alloc")]
+    fn whole(&mut self, input: &[u8], work: &mut [u8], output: &mut [u8]) -> Option<()> {
+        let (magic, rest) = input.split_at_checked(4)?;
+        let descriptor = Descriptor(*rest.first()?);
+        if frame::word(magic) != Some(frame::MAGIC) || descriptor.reserved() || output.is_empty() {
+            return None;
+        }
+        let (header, mut rest) = rest.split_at_checked(descriptor.header_length())?;
+        let frame = Frame::read(header, self.framing.window_limit()).ok()?;
+        if frame.content != Some(output.len() as u64) {
+            return None;
+        }
+        self.blocks.reset();
+        let maximum = frame.block_maximum();
+        let mut end = 0_usize;
+        loop {
+            let (header, body) = rest.split_first_chunk()?;
+            let block = Block::read(*header, maximum).ok()?;
+            let (body, others) = body.split_at_checked(block.wire_size())?;
+            rest = others;
+            let room = Room {
+                start: end,
+                end: end.saturating_add(maximum).min(output.len()),
+                history: end,
+                window: usize::try_from(frame.window).ok()?,
+            };
+            end = decode(&mut self.blocks, block, body, work, output, room)
+                .ok()?
+                .saturating_add(end);
+            if block.last {
+                break;
+            }
+        }
+        let rest = if frame.checksum {
+            let (stated, rest) = rest.split_at_checked(4)?;
+            let computed = twox_hash::XxHash64::oneshot(0, output) & 0xFFFF_FFFF;
+            if frame::word(stated).map(u64::from) != Some(computed) {
+                return None;
+            }
+            rest
+        } else {
+            rest
+        };
+        (end == output.len() && rest.is_empty()).then_some(())
     }
 }
 
-/// What a block of a type and a size decodes to, into its room; says where it ends.
+/// Decodes a block into its room, and says how long it is.
 fn decode(
     blocks: &mut Blocks,
-    kind: BlockType,
+    block: Block,
     body: &[u8],
-    size: usize,
     scratch: &mut [u8],
     output: &mut [u8],
     room: Room,
 ) -> Result<usize, Fault> {
-    if kind == BlockType::Compressed {
-        let decoded = blocks.decode(body, scratch, output, room);
-        return decoded.map_err(|_| Fault::Corrupt);
+    if block.kind == BlockType::Compressed {
+        let end = blocks.decode(body, scratch, output, room);
+        return end
+            .map(|end| end.saturating_sub(room.start))
+            .map_err(|_| Fault::Corrupt);
     }
-    let end = room.start.saturating_add(size);
+    let end = room.start.saturating_add(block.size);
     let place = output.get_mut(room.start..end).ok_or(Fault::Corrupt)?;
-    match kind {
+    match block.kind {
         BlockType::Rle => place.fill(*body.first().ok_or(Fault::Corrupt)?),
         _ => {
             bytes::copy(body, place);
         }
     }
-    Ok(end)
+    Ok(block.size)
 }
 
-impl Engine for Flat {
-    fn begin(&mut self, frame: &Frame, history: usize) -> Result<(), Fault> {
-        self.blocks.reset();
-        (self.start, self.end, self.filled) = (0, 0, 0);
-        self.window = usize::try_from(frame.window).unwrap_or(usize::MAX);
-        self.make_scratch()?;
-        // All of a short content, and a block that runs over; else the window and a part more.
-        let more = if frame
-            .content
-            .is_some_and(|content| content <= history as u64)
-        {
-            0
-        } else {
-            history.min(CHUNK).max(history / 4)
-        };
-        let more = more.max(frame.block_maximum());
-        self.size = history.saturating_add(more).saturating_add(SLACK);
-        if self.size > self.memory.capacity() {
-            // It would be copied; this lets go of it first.
-            self.memory = Vec::new();
-            self.memory
-                .try_reserve_exact(self.size)
-                .map_err(|_| Fault::Memory)?;
-        }
-        Ok(())
+/// The error of a call before all output was taken.
+pub(super) const fn unfinished(offset: u64) -> Error {
+    Error::new(Code::Finished, At::Blob(offset))
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::super::Zstd;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn frame(checksum: bool) -> (Vec<u8>, Vec<u8>) {
+        let content: Vec<u8> = (0..300_000_u32)
+            .flat_map(|n| (n % 977).to_le_bytes())
+            .collect();
+        let mut encoder = zstd::bulk::Compressor::new(3).unwrap();
+        encoder.include_checksum(checksum).unwrap();
+        encoder.window_log(17).unwrap();
+        (encoder.compress(&content).unwrap(), content)
     }
 
-    fn block(
-        &mut self,
-        header: [u8; 3],
-        body: &[u8],
-        bounds: Bounds,
-        _output: &mut [u8],
-    ) -> Result<Decoded, Fault> {
-        let block = Block::read(header, bounds.block).map_err(|_| Fault::Corrupt)?;
-        self.make_room(bounds.block)?;
-        let room = Room {
-            start: self.end,
-            end: self.end.saturating_add(bounds.block),
-            history: self.filled,
-            window: self.window,
-        };
-        let end = decode(
-            &mut self.blocks,
-            block.kind,
-            body,
-            block.size,
-            &mut self.scratch,
-            &mut self.memory,
-            room,
-        )?;
-        let size = end.saturating_sub(self.end);
-        if size as u64 > bounds.left {
-            return Err(Fault::TooLong(size));
-        }
-        (self.start, self.end) = (self.end, end);
-        self.filled = self.filled.saturating_add(size).min(self.window);
-        Ok(Decoded { size, written: 0 })
-    }
-
-    #[cfg(feature = "fast-zstd")]
-    fn whole(&mut self, frame: &[u8], output: &mut [u8]) -> Result<usize, Fault> {
-        let (_, rest) = frame.split_at_checked(4).ok_or(Fault::Corrupt)?;
-        let descriptor = Descriptor(*rest.first().ok_or(Fault::Corrupt)?);
-        let (header, mut rest) = rest
-            .split_at_checked(descriptor.header_length())
-            .ok_or(Fault::Corrupt)?;
-        let frame = Frame::read(header, u64::MAX).map_err(|_| Fault::Corrupt)?;
-        self.make_scratch()?;
-        let blocks = self.whole.get_or_insert_with(|| Box::new(Blocks::new()));
-        blocks.reset();
-        let mut at = 0;
-        loop {
-            let (header, body) = rest.split_first_chunk().ok_or(Fault::Corrupt)?;
-            let block = Block::read(*header, frame.block_maximum()).map_err(|_| Fault::Corrupt)?;
-            let (body, others) = body
-                .split_at_checked(block.wire_size())
-                .ok_or(Fault::Corrupt)?;
-            let room = Room {
-                start: at,
-                end: at.saturating_add(frame.block_maximum()).min(output.len()),
-                history: at,
-                window: usize::try_from(frame.window).unwrap_or(usize::MAX),
-            };
-            at = decode(
-                blocks,
-                block.kind,
-                body,
-                block.size,
-                &mut self.scratch,
-                output,
-                room,
-            )?;
-            if block.last {
-                return Ok(at);
-            }
-            rest = others;
+    #[test]
+    fn only_the_very_frame_passes() {
+        for checksum in [false, true] {
+            let (frame, content) = frame(checksum);
+            let mut zstd = Zstd::new(&Limits::DEFAULT);
+            let mut output = vec![0; content.len()];
+            assert!(zstd.decode_whole(&frame, &mut output));
+            assert!(output == content);
+            assert!(!zstd.decode_whole(&frame[..frame.len() - 1], &mut output));
+            assert!(!zstd.decode_whole(&frame, &mut output[1..]));
+            assert!(!zstd.decode_whole(&frame, &mut vec![0; content.len() + 1]));
+            let mut longer = frame.clone();
+            longer.push(0);
+            assert!(!zstd.decode_whole(&longer, &mut output));
+            // A skippable frame without content.
+            longer.pop();
+            longer.extend_from_slice(&[0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0]);
+            assert!(!zstd.decode_whole(&longer, &mut output));
+            // And the decoder still works.
+            assert!(zstd.decode_whole(&frame, &mut output));
+            assert!(output == content);
         }
     }
 
-    fn forget(&mut self) {
-        self.start = self.end;
-    }
-
-    fn readable(&self, _keep: usize) -> usize {
-        self.end.saturating_sub(self.start)
-    }
-
-    fn read(&mut self, _keep: usize, output: &mut [u8]) -> usize {
-        let Some(rest) = self.memory.get(self.start..self.end) else {
-            return 0;
+    #[test]
+    fn a_wrong_checksum_or_window_does_not_pass() {
+        let (mut frame, content) = frame(true);
+        let mut output = vec![0; content.len()];
+        let mut zstd = Zstd::new(&Limits::DEFAULT);
+        *frame.last_mut().unwrap() ^= 1;
+        assert!(!zstd.decode_whole(&frame, &mut output));
+        *frame.last_mut().unwrap() ^= 1;
+        let narrow = Limits {
+            zstd_window: 1 << 16,
+            ..Limits::DEFAULT
         };
-        let read = bytes::copy(rest, output);
-        self.start = self.start.saturating_add(read);
-        read
+        let mut zstd = Zstd::new(&narrow);
+        assert!(!zstd.decode_whole(&frame, &mut output));
+    }
+
+    #[cfg(feature = "ruzstd")]
+    #[test]
+    fn the_other_library_leaves_it_to_the_stream() {
+        let (frame, content) = frame(false);
+        let mut zstd = Zstd::with_backend(super::super::Backend::Ruzstd, &Limits::DEFAULT);
+        assert!(!zstd.decode_whole(&frame, &mut vec![0; content.len()]));
+    }
+
+    /// The error of a block that is too long does not depend on how much room there is.
+    #[test]
+    fn less_room_than_a_block_is_asked_for() {
+        let (frame, content) = frame(false);
+        let mut flat = Flat::new(&Limits::DEFAULT, false);
+        let mut work = vec![0; Flat::WORK];
+        let mut memory = vec![0; BLOCK + SLACK - 1];
+        let step = flat.decode(&frame, &mut work, &mut memory, 0, Pace::All);
+        let step = step.unwrap();
+        assert_eq!((step.produced, step.status), (0, Status::NeedOutput));
+        assert_eq!((flat.keep(), flat.room()), (0, BLOCK + SLACK));
+        let mut memory = vec![0; BLOCK + SLACK];
+        let input = &frame[step.consumed..];
+        let step = flat.decode(input, &mut work, &mut memory, 0, Pace::All);
+        assert_eq!(step.unwrap().produced, BLOCK);
+        assert!(memory[..BLOCK] == content[..BLOCK]);
+        assert_eq!(flat.keep(), BLOCK);
     }
 }

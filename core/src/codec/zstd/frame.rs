@@ -121,9 +121,6 @@ impl Descriptor {
 pub(super) struct Frame {
     /// `Window_Size` in bytes: how far back a match may reach.
     pub(super) window: u64,
-    /// `Window_Descriptor`; none in a single segment.
-    #[cfg(feature = "fast-zstd")]
-    pub(super) window_descriptor: Option<u8>,
     /// `Frame_Content_Size` in bytes, where the frame states it.
     pub(super) content: Option<u64>,
     /// Whether a checksum follows the last block.
@@ -161,8 +158,6 @@ impl Frame {
         }
         Ok(Self {
             window,
-            #[cfg(feature = "fast-zstd")]
-            window_descriptor,
             content,
             checksum,
         })
@@ -255,13 +250,6 @@ impl Block {
             kind,
             size,
         })
-    }
-
-    /// The header that stands for it at a back end: never the last one, because the seam
-    /// ends frames itself.
-    pub(super) const fn header(header: [u8; 3]) -> [u8; 3] {
-        let [low, middle, high] = header;
-        [low & !1, middle, high]
     }
 
     /// Bytes that follow its header.

@@ -36,7 +36,6 @@ impl Frames {
             };
             Box::new(Zstd::single_frame(ZstdBackend::DEFAULT, &limits))
         });
-        #[cfg(feature = "fast-zstd")]
         if !partial && decoder.decode_whole(input, output) {
             return Ok(());
         }
