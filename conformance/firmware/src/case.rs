@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use erofs_unpack_core::codec::{Compression, Gzip, Raw, Status, Step};
+use erofs_unpack_core::codec::{Compression, Gzip, Raw, Status, Step, ZstdIn};
 use erofs_unpack_core::oci::{self, Digest, ErofsAnnotations, MediaType, Role};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
 use erofs_unpack_core::{At, Code, Error, Limits};
@@ -30,14 +30,15 @@ enum Verdict {
 }
 
 /// The decoder of a layer.
-enum Unpacking {
+enum Unpacking<'m> {
     No,
     Plain(Unpacker<Raw>),
     Gzip(Unpacker<Gzip>),
+    Zstd(Unpacker<ZstdIn<'m>>),
 }
 
 /// A case so far.
-pub struct Case {
+pub struct Case<'m> {
     pub id: Vec<u8, 256>,
     annotations: ErofsAnnotations,
     media_type: Text,
@@ -46,14 +47,18 @@ pub struct Case {
     size: Option<u64>,
     devices: Option<u16>,
     limits: Limits,
-    unpacking: Unpacking,
+    unpacking: Unpacking<'m>,
+    /// For a zstd decoder.
+    memory: &'m mut [u8],
     verdict: Verdict,
 }
 
-impl Case {
-    pub fn new() -> Self {
+impl<'m> Case<'m> {
+    /// A case that may use this memory.
+    pub fn new(memory: &'m mut [u8]) -> Self {
         Self {
             id: Vec::new(),
+            memory,
             annotations: ErofsAnnotations::default(),
             media_type: Vec::new(),
             digest: None,
@@ -202,8 +207,13 @@ impl Case {
             Compression::Gzip => {
                 Unpacker::new(Gzip::new(limits), expectations, limits).map(Unpacking::Gzip)
             }
+            Compression::Zstd => {
+                let memory = core::mem::take(&mut self.memory);
+                Unpacker::new(ZstdIn::new(limits, memory), expectations, limits)
+                    .map(Unpacking::Zstd)
+            }
             _ => {
-                self.verdict = Verdict::Unable("zstd needs an allocator");
+                self.verdict = Verdict::Unable("a compression without a decoder here");
                 return;
             }
         };
@@ -223,6 +233,7 @@ impl Case {
                     Unpacking::No => return Err(Fault("a part without a blob")),
                     Unpacking::Plain(unpacker) => unpacker.push(rest, &mut output),
                     Unpacking::Gzip(unpacker) => unpacker.push(rest, &mut output),
+                    Unpacking::Zstd(unpacker) => unpacker.push(rest, &mut output),
                 };
                 let Step {
                     consumed,
@@ -231,7 +242,10 @@ impl Case {
                 } = match step {
                     Ok(step) => step,
                     Err(error) => {
-                        self.verdict = Verdict::Refused(error);
+                        self.verdict = match error.code() {
+                            Code::ZstdMemory => Verdict::Unable("a window over the memory here"),
+                            _ => Verdict::Refused(error),
+                        };
                         return Ok(());
                     }
                 };
@@ -257,6 +271,7 @@ impl Case {
             Unpacking::No => return,
             Unpacking::Plain(unpacker) => unpacker.finish(),
             Unpacking::Gzip(unpacker) => unpacker.finish(),
+            Unpacking::Zstd(unpacker) => unpacker.finish(),
         };
         self.verdict = result.map_or_else(Verdict::Refused, Verdict::Layer);
     }

@@ -15,6 +15,8 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use heapless::Vec;
 
+use erofs_unpack_core::codec::ZstdIn;
+
 use crate::case::{Case, Fault};
 use crate::host::{Input, Output};
 
@@ -23,14 +25,24 @@ const WORD: usize = 1 << 20;
 /// Most words of a line behind the first.
 const WORDS: usize = 2;
 
+/// Largest zstd window that is decoded, in bytes.
+const WINDOW: usize = 256 << 10;
+
 type Words = [Vec<u8, WORD>; WORDS];
 
 /// The words of the line at hand. Too large for a stack.
 static LINE: Mutex<RefCell<Words>> = Mutex::new(RefCell::new([Vec::new(), Vec::new()]));
 
+/// What a zstd decoder gets.
+static MEMORY: Mutex<RefCell<[u8; ZstdIn::memory(WINDOW)]>> =
+    Mutex::new(RefCell::new([0; ZstdIn::memory(WINDOW)]));
+
 #[entry]
 fn main() -> ! {
-    let result = interrupt::free(|token| run(&mut LINE.borrow(token).borrow_mut()));
+    let result = interrupt::free(|token| {
+        let memory = &mut *MEMORY.borrow(token).borrow_mut();
+        run(&mut LINE.borrow(token).borrow_mut(), memory)
+    });
     let status = match result {
         Ok(count) => {
             hprintln!("{} answers", count);
@@ -53,26 +65,32 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
 }
 
 /// Answers all requests; how many there were.
-fn run(words: &mut Words) -> Result<u32, Fault> {
+fn run(words: &mut Words, memory: &mut [u8]) -> Result<u32, Fault> {
     let mut input = Input::open("requests\0").ok_or(Fault("no file 'requests'"))?;
     let mut output = Output::create("answers\0").ok_or(Fault("cannot write 'answers'"))?;
-    let mut case = Case::new();
     let mut count = 0;
     let mut name: Vec<u8, 32> = Vec::new();
     while line(&mut input, &mut name, words)? {
-        let [first, second] = words;
-        if name == b"case" {
-            case = Case::new();
-            case.id
-                .extend_from_slice(first)
-                .map_err(|_| Fault("a long id"))?;
-            continue;
+        if name != b"case" {
+            return Err(Fault("a line outside of a case"));
         }
-        if case.take(&name, first, second)? {
-            case.answer(&mut output)
-                .map_err(|_| Fault("cannot write"))?;
-            count += 1;
+        let mut case = Case::new(memory);
+        let [id, _] = words;
+        case.id
+            .extend_from_slice(id)
+            .map_err(|_| Fault("a long id"))?;
+        loop {
+            if !line(&mut input, &mut name, words)? {
+                return Err(Fault("a case without a question"));
+            }
+            let [first, second] = words;
+            if case.take(&name, first, second)? {
+                break;
+            }
         }
+        case.answer(&mut output)
+            .map_err(|_| Fault("cannot write"))?;
+        count += 1;
     }
     let end = writeln!(output, "{{\"end\":true}}").and_then(|()| output.flush());
     end.map_err(|_| Fault("cannot write"))?;

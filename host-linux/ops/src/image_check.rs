@@ -147,7 +147,7 @@ pub fn check_image(
     // A path that cannot be read is left out: the finding stands without it. A guest has told
     // those that it has found.
     let breaches = findings.breaches(|finding| {
-        if sandbox.is_none() {
+        if !guarded(sandbox, &options) {
             paths.of(finding).unwrap_or_default()
         } else {
             None
@@ -183,6 +183,18 @@ fn unreadable(file: &ImageFile, error: Error, options: &Options) -> Result<Check
     })
 }
 
+/// Whether the check runs in a guest.
+#[cfg(feature = "sandbox")]
+fn guarded(sandbox: &Sandbox, options: &Options) -> bool {
+    sandbox.guard(options.level).is_some()
+}
+
+/// Whether the check runs in a guest.
+#[cfg(not(feature = "sandbox"))]
+const fn guarded(_: &Sandbox, _: &Options) -> bool {
+    false
+}
+
 /// What one share of a check came to.
 type Share = Result<(Summary, Findings), ReadError<std::io::Error>>;
 
@@ -195,7 +207,7 @@ fn run_share(
 ) -> Share {
     let mut findings = Findings::default();
     #[cfg(feature = "sandbox")]
-    if let Some(guard) = sandbox.guard() {
+    if let Some(guard) = sandbox.guard(options.level) {
         let sink = &mut |found| findings.add_told(found);
         let summary = guard.check(file.parts(), image.limits(), options, PATH_ENTRIES, sink)?;
         return Ok((summary, findings));

@@ -3,20 +3,12 @@
 use erofs_unpack_core::codec::Zstd;
 use erofs_unpack_core::{Code, Error, Value};
 
-use crate::sandbox::Sandbox;
-
 /// What to do about a limit that was hit: the flag that raises it, and how far it goes. `None`
 /// where nothing helps.
 pub(crate) fn advice(error: &Error) -> Option<String> {
     let flag = limit_flag(error.code())?;
-    match (error.code(), error.found_value(), error.expected_value()) {
-        (Code::ZstdWindow, Value::Number(window), _) if window > Zstd::WINDOW => None,
-        (Code::ZstdWindow, Value::Number(window), Value::AtMost(limit))
-            if Sandbox::AVAILABLE && window > Sandbox::WINDOW && limit <= Sandbox::WINDOW =>
-        {
-            // Not every command has a sandbox to switch off; where there is one, the flag says so.
-            Some(format!("{flag}, which is at most 1 GiB in the sandbox"))
-        }
+    match (error.code(), error.found_value()) {
+        (Code::ZstdWindow, Value::Number(window)) if window > Zstd::WINDOW => None,
         _ => Some(flag.to_owned()),
     }
 }

@@ -49,8 +49,9 @@ impl Sandbox {
         limits: &Limits,
         options: &Options,
     ) -> Result<SandboxDecoder, Error> {
+        // Beside the window the core takes up to 8 MiB, or a quarter of a large one.
         let window = match compression {
-            Compression::Zstd => limits.zstd_window,
+            Compression::Zstd => limits.zstd_window.saturating_add(limits.zstd_window / 4),
             _ => 0,
         };
         let memory = options.memory.saturating_add(window);

@@ -45,7 +45,8 @@ pub(crate) mod sort {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Memory beside the zstd window or the memory of a check, in bytes. Default 16 MiB.
+    /// Memory beside the zstd window and a quarter of it, or beside the memory of a check, in
+    /// bytes. Default 16 MiB.
     pub memory: u64,
     /// Time for one call, which decodes at most some hundred kilobytes. What a check may take
     /// grows with the image besides; waiting for input, or for the image, does not count.

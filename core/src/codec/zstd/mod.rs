@@ -218,7 +218,7 @@ pub struct ZstdIn<'m>(Windowed<Lent<'m>>);
 
 impl<'m> ZstdIn<'m> {
     /// How many bytes of memory suffice for frames with windows of up to so many bytes: the
-    /// window and four blocks, which are as large as the window and 128 KiB at most.
+    /// window, three blocks, which are as large as the window and 128 KiB at most, and a little.
     #[must_use]
     pub const fn memory(window: usize) -> usize {
         Lent::needed(window)

@@ -10,12 +10,15 @@ use alloc::vec::Vec;
 use super::flat::{Flat, Pace, unfinished, work_size};
 use super::frame::BLOCK;
 use super::framing::Fault;
+#[cfg(feature = "alloc")]
+use super::framing::Framing;
 use super::own::SLACK;
 use crate::bytes;
 use crate::codec::{Decoder, Status, Step};
 use crate::{Error, Limits};
 
 /// Most bytes beside the window, if that is not more than four times as large.
+#[cfg(feature = "alloc")]
 const CHUNK: usize = 8 << 20;
 
 /// What a frame asks for, in bytes.
@@ -28,6 +31,16 @@ pub(super) struct Need {
     /// For content: with so much the window is seldom moved.
     #[cfg(feature = "alloc")]
     good: usize,
+}
+
+/// How much a frame is given beside its history, in bytes: nothing for a short content, else a
+/// part of the window.
+#[cfg(feature = "alloc")]
+fn beside(framing: &Framing, history: usize) -> usize {
+    match framing.frame().content {
+        Some(size) if size <= history as u64 => 0,
+        _ => history.min(CHUNK).max(history / 4),
+    }
 }
 
 /// Where a decoder's memory comes from.
@@ -178,22 +191,14 @@ impl<M: Memory> Windowed<M> {
             }
             let framing = self.flat.framing();
             let block = framing.frame().block_maximum();
-            let history = framing.history();
-            let short = framing.frame().content.is_some_and(|size| size <= history);
-            let history = usize::try_from(history).map_err(|_| Fault::Memory)?;
-            // All of a short content, and a block that runs over; else the window and a part more.
-            let more = if short {
-                0
-            } else {
-                history.min(CHUNK).max(history / 4)
-            };
+            let history = usize::try_from(framing.history()).map_err(|_| Fault::Memory)?;
             let size = |more: usize| history.saturating_add(more).saturating_add(SLACK);
             (self.start, self.end) = (0, 0);
             return self.memory.reserve(Need {
                 block,
                 least: size(block),
                 #[cfg(feature = "alloc")]
-                good: size(more.max(block)),
+                good: size(beside(framing, history).max(block)),
             });
         }
         if self.end.saturating_add(self.flat.room()) <= self.memory.size() {

@@ -1,12 +1,15 @@
 //! Where the decoders and the check run: in this process as they are, or in a sandbox.
 //!
 //! The outcome and the messages are the same. In the sandbox a bug in a decoder or in the check
-//! can harm nothing but the layer that has triggered it.
+//! can harm nothing but the layer that has triggered it. What has no unsafe code can do no more
+//! harm outside: it needs limits of time and memory only, and those it has.
 
 #[cfg(feature = "sandbox")]
 mod guarded;
 
-use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Zstd};
+#[cfg(feature = "sandbox")]
+use erofs_unpack_core::check::Level;
+use erofs_unpack_core::codec::{AnyDecoder, Backend, Compression, Decoder, Zstd};
 use erofs_unpack_core::{Error, Limits};
 #[cfg(feature = "sandbox")]
 use erofs_unpack_sandbox::Late;
@@ -20,7 +23,13 @@ use crate::error::HostError;
 pub struct Sandbox {
     #[cfg(feature = "sandbox")]
     guard: Option<Guard>,
+    /// Whether also what has no unsafe code runs there.
+    #[cfg(feature = "sandbox")]
+    all: bool,
 }
+
+/// Whether what undoes DEFLATE has unsafe code, in layers and in files of images.
+const UNSAFE_INFLATE: bool = matches!(Backend::DEFAULT, Backend::ZlibRs);
 
 /// What messages call it.
 const PLACE: &str = "sandbox";
@@ -36,7 +45,15 @@ impl Sandbox {
     pub const NONE: Self = Self {
         #[cfg(feature = "sandbox")]
         guard: None,
+        #[cfg(feature = "sandbox")]
+        all: false,
     };
+
+    /// Whether the decoder of this compression has unsafe code.
+    #[must_use]
+    pub const fn is_for(compression: Compression) -> bool {
+        matches!(compression, Compression::Gzip) && UNSAFE_INFLATE
+    }
 
     /// They run as WebAssembly. `late` is told, on a thread of its own, of a guest that does not
     /// come back, which nothing can end but the end of the process: that is what it should do.
@@ -55,7 +72,35 @@ impl Sandbox {
         })?;
         Ok(Self {
             guard: Some(Guard(sandbox)),
+            all: true,
         })
+    }
+
+    /// Those that have unsafe code run as WebAssembly ([`Self::is_for`]), the others as they are.
+    /// `late` as for [`Self::wasm`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wasm`], but without the feature `sandbox` all run as they are.
+    #[cfg(feature = "sandbox")]
+    pub fn auto(late: impl Fn(&HostError) + Send + Sync + 'static) -> Result<Self, HostError> {
+        if !UNSAFE_INFLATE {
+            return Ok(Self::NONE);
+        }
+        Ok(Self {
+            all: false,
+            ..Self::wasm(late)?
+        })
+    }
+
+    /// All run as they are, for want of the feature `sandbox`.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    #[cfg(not(feature = "sandbox"))]
+    pub fn auto(_late: impl Fn(&HostError) + Send + Sync + 'static) -> Result<Self, HostError> {
+        Ok(Self::NONE)
     }
 
     /// They run as WebAssembly.
@@ -70,20 +115,12 @@ impl Sandbox {
         )))
     }
 
-    /// Whether they run as they are.
-    #[must_use]
-    pub const fn is_none(&self) -> bool {
-        #[cfg(feature = "sandbox")]
-        if self.guard.is_some() {
-            return false;
-        }
-        true
-    }
-
-    /// What runs checks, where they do not run as they are.
+    /// What runs checks of this level, where they do not run as they are.
     #[cfg(feature = "sandbox")]
-    pub(crate) const fn guard(&self) -> Option<&Guard> {
-        self.guard.as_ref()
+    pub(crate) fn guard(&self, level: Level) -> Option<&Guard> {
+        // Beyond that level no content is decoded.
+        let inflates = UNSAFE_INFLATE && level == Level::Full;
+        self.guard.as_ref().filter(|_| self.all || inflates)
     }
 
     /// What undoes this compression, in a guest of its own where that is meant; `None` where
@@ -101,7 +138,9 @@ impl Sandbox {
             return Ok(None);
         }
         #[cfg(feature = "sandbox")]
-        if let Some(guard) = &self.guard {
+        if let Some(guard) = &self.guard
+            && (self.all || Self::is_for(compression))
+        {
             return guard.decoder(compression, limits).map(Some);
         }
         Ok(Some(Box::new(AnyDecoder::new(compression, limits)?)))
