@@ -4,10 +4,11 @@
 //! its literals and its body. So nothing is copied but the window, when the caller goes on in
 //! another piece of memory.
 
+use super::content::{Content, Fault};
 #[cfg(feature = "alloc")]
 use super::frame::{self, BLOCK, Descriptor, Frame};
 use super::frame::{Block, BlockType};
-use super::framing::{Fault, Framing, Progress};
+use super::framing::{Framing, Progress, Progressed};
 use super::own::{Blocks, Room, SLACK};
 use crate::bytes;
 use crate::codec::{Status, Step};
@@ -17,6 +18,7 @@ use crate::{At, Code, Error, Limits};
 #[derive(Clone, Debug)]
 pub(super) struct Flat {
     framing: Framing,
+    content: Content,
     blocks: Blocks,
     /// Whether [`Self::begin`] was called for the first block of a frame.
     begun: bool,
@@ -49,6 +51,7 @@ impl Flat {
     pub(super) fn new(limits: &Limits, single: bool) -> Self {
         Self {
             framing: Framing::new(limits, single),
+            content: Content::new(),
             blocks: Blocks::new(),
             begun: false,
             fault: None,
@@ -59,19 +62,32 @@ impl Flat {
     #[cfg(feature = "alloc")]
     pub(super) fn restart(&mut self) {
         self.framing.restart();
+        self.content = Content::new();
         self.begun = false;
         self.fault = None;
     }
 
-    pub(super) const fn framing(&self) -> &Framing {
-        &self.framing
+    /// The frame, and what was decoded of it.
+    pub(super) const fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// How much content of the frame is ever alive at once ([`Content::history`]).
+    pub(super) fn history(&self) -> u64 {
+        let block = self.framing.block();
+        block.map_or(0, |first| self.content.history(first))
+    }
+
+    /// The offset of the next byte of the stream.
+    pub(super) const fn offset(&self) -> u64 {
+        self.framing.offset()
     }
 
     /// How many bytes the blocks to come may reach back to.
     pub(super) fn keep(&self) -> usize {
         match self.fault {
             Some(_) => 0,
-            None => self.framing.reach(),
+            None => self.content.reach(),
         }
     }
 
@@ -79,7 +95,7 @@ impl Flat {
     pub(super) fn room(&self) -> usize {
         match self.fault {
             Some(_) => 0,
-            None => self.framing.frame().block_maximum().saturating_add(SLACK),
+            None => self.content.frame().block_maximum().saturating_add(SLACK),
         }
     }
 
@@ -116,25 +132,27 @@ impl Flat {
                 // What was decoded now is told first; the next call gives the error.
                 break Status::NeedOutput;
             }
-            match self.framing.advance(&mut rest) {
-                Ok(Progress::Made) => {}
-                Ok(Progress::Starved) if self.framing.complete() => break Status::Done,
-                Ok(Progress::Starved) => break Status::NeedInput,
+            let progress = match self.framing.advance(&mut rest) {
                 Ok(Progress::Block(block)) => {
                     let waits = match pace {
                         #[cfg(feature = "alloc")]
                         Pace::All => false,
-                        Pace::Block => end > filled || (self.framing.is_first() && !self.begun),
+                        Pace::Block => end > filled || (self.content.is_first() && !self.begun),
                     };
-                    if waits || memory.len().saturating_sub(end) < self.room() {
+                    if self.content.admits(block).is_ok()
+                        && (waits || memory.len().saturating_sub(end) < self.room())
+                    {
                         break Status::NeedOutput;
                     }
-                    match self.block(block, &mut rest, work, memory, end) {
-                        Ok(Some(size)) => end = end.saturating_add(size),
-                        Ok(None) => break Status::NeedInput,
-                        Err(error) => self.fail(error),
-                    }
+                    self.block(block, &mut rest, work, memory, &mut end)
                 }
+                Ok(progress) => self.content.pass(progress, &self.framing),
+                Err(error) => Err(error),
+            };
+            match progress {
+                Ok(true) => {}
+                Ok(false) if self.framing.complete() => break Status::Done,
+                Ok(false) => break Status::NeedInput,
                 Err(error) => self.fail(error),
             }
         };
@@ -145,38 +163,41 @@ impl Flat {
         })
     }
 
-    /// Decodes a block once all of it is there, and says how long it is.
+    /// Decodes a block once all of it is there, and moves `end` behind it; whether it was.
     fn block(
         &mut self,
         block: Block,
         input: &mut &[u8],
         work: &mut [u8],
         memory: &mut [u8],
-        start: usize,
-    ) -> Result<Option<usize>, Error> {
-        let maximum = self.framing.frame().block_maximum();
+        end: &mut usize,
+    ) -> Result<bool, Error> {
+        self.content.admits(block)?;
+        let maximum = self.content.frame().block_maximum();
+        let at = self.framing.start();
         let (scratch, gather) = work
             .split_at_mut_checked(maximum.saturating_add(SLACK))
-            .ok_or(self.framing.no_memory())?;
-        if self.framing.is_first() {
+            .ok_or(self.content.no_memory())?;
+        let body = self.framing.body(block, input, gather);
+        let Progressed::Body(body) = body.ok_or(self.content.no_memory())? else {
+            return Ok(false);
+        };
+        if self.content.is_first() {
             self.blocks.reset();
         }
-        let history = self.framing.reach();
-        let Some(body) = self.framing.body(block, input, gather)? else {
-            return Ok(None);
-        };
         let room = Room {
-            start,
-            end: start.saturating_add(maximum),
-            history,
-            window: usize::try_from(self.framing.frame().window).unwrap_or(usize::MAX),
+            start: *end,
+            end: end.saturating_add(maximum),
+            history: self.content.reach(),
+            window: usize::try_from(self.content.frame().window).unwrap_or(usize::MAX),
         };
         let decoded = decode(&mut self.blocks, block, body, scratch, memory, room);
-        let size = self.framing.decoded(block, decoded)?;
+        let size = self.content.decoded(block, at, decoded)?;
         self.begun = false;
-        let content = memory.get(start..start.saturating_add(size));
-        self.framing.hash(content.unwrap_or(&[]));
-        Ok(Some(size))
+        *end = room.start.saturating_add(size);
+        self.content
+            .hash(memory.get(room.start..*end).unwrap_or(&[]));
+        Ok(true)
     }
 
     /// Says that there is no more input, and that all was taken that was decoded.

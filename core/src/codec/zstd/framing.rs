@@ -1,9 +1,6 @@
 //! The framing of a zstd stream: all that stands around the blocks, read and held against the
-//! rules. What the blocks decode to is no matter here.
-
-use core::hash::Hasher as _;
-
-use twox_hash::XxHash64;
+//! rules. What the blocks decode to is no matter here; that is held against the frame's header and
+//! checksum in `content`.
 
 use super::frame::{self, Block, Descriptor, Frame, HEADER, Magic, Refusal};
 use crate::bytes::{self, Gather};
@@ -11,22 +8,28 @@ use crate::codec::Compression;
 use crate::codec::stranger::Stranger;
 use crate::{At, Code, Error, Limits, Value};
 
-/// Why a block was not decoded. In every case nothing of it can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// It is corrupt, or decodes to more than a block may.
-    Corrupt,
-    /// There is no memory.
-    Memory,
-}
-
 /// What a step of the state machine came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Progress {
     /// On to the next.
     Made,
-    /// A block is next: [`Framing::body`] and [`Framing::decoded`] go on.
+    /// A frame begins: [`Framing::frame`] from [`Framing::frame_start`] on.
+    Frame,
+    /// A block is next, from [`Framing::start`] on: [`Framing::body`] goes on.
     Block(Block),
+    /// The blocks of the frame have ended.
+    Last,
+    /// The checksum of the frame's content, from this offset on.
+    Checksum { stated: u32, start: u64 },
+    /// The input is used up.
+    Starved,
+}
+
+/// What taking a block's body came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Progressed<'a> {
+    /// All of it.
+    Body(&'a [u8]),
     /// The input is used up.
     Starved,
 }
@@ -56,11 +59,6 @@ pub(super) struct Framing {
     /// How much of a block that arrives in pieces has been gathered.
     gathered: usize,
     frame: Frame,
-    /// Whether no block of the frame was decoded yet.
-    fresh: bool,
-    /// How much of the frame's content was decoded.
-    content: u64,
-    hasher: XxHash64,
 }
 
 /// What is read next.
@@ -74,8 +72,8 @@ enum State {
     Header,
     BlockHeader,
     Block(Block),
-    /// The last block is decoded; its output is being taken.
-    Content,
+    /// Behind the last block.
+    Last,
     Checksum,
     /// The only frame of [`Zstd::single_frame`] is complete.
     End,
@@ -100,9 +98,6 @@ impl Framing {
             field: Gather::new(),
             gathered: 0,
             frame: Frame::default(),
-            fresh: true,
-            content: 0,
-            hasher: XxHash64::with_seed(0),
         }
     }
 
@@ -117,7 +112,6 @@ impl Framing {
         self.skippable = 0;
         self.field.clear();
         self.gathered = 0;
-        self.content = 0;
     }
 
     /// The frame that is read, or was read last.
@@ -131,43 +125,22 @@ impl Framing {
         self.window_limit
     }
 
-    /// How many bytes of the frame's content the blocks to come may reach back to.
-    pub(super) fn reach(&self) -> usize {
+    /// Where the frame began.
+    pub(super) const fn frame_start(&self) -> u64 {
+        self.frame_start
+    }
+
+    /// The block that is next.
+    pub(super) const fn block(&self) -> Option<Block> {
         match self.state {
-            State::BlockHeader | State::Block(_) => {
-                usize::try_from(self.content.min(self.frame.window)).unwrap_or(usize::MAX)
-            }
-            _ => 0,
+            State::Block(block) => Some(block),
+            _ => None,
         }
     }
 
-    /// Whether the block that is next is the first of its frame.
-    pub(super) const fn is_first(&self) -> bool {
-        self.fresh
-    }
-
-    /// How much content is ever alive at once: the window, or less where the frame says that it
-    /// is shorter. Asked at the first block of a frame.
-    pub(super) fn history(&self) -> u64 {
-        let alive = match self.state {
-            State::Block(block) if block.last => self.frame.block_maximum() as u64,
-            _ => self.frame.content.unwrap_or(u64::MAX),
-        };
-        self.frame.window.min(alive)
-    }
-
-    /// Counts content into the checksum. All of what was decoded must have been before the next
-    /// [`Self::advance`].
-    pub(super) fn hash(&mut self, content: &[u8]) {
-        if self.frame.checksum {
-            self.hasher.write(content);
-        }
-    }
-
-    /// There is no memory for what the frame asks for.
-    pub(super) fn no_memory(&self) -> Error {
-        Error::new(Code::ZstdMemory, At::Blob(self.frame_start))
-            .found(Value::Number(self.frame.window))
+    /// Where the structure began that is read.
+    pub(super) const fn start(&self) -> u64 {
+        self.start
     }
 
     /// The offset of the next byte.
@@ -235,10 +208,8 @@ impl Framing {
                 }
                 self.frame = Frame::read(self.field.filled(), self.window_limit)
                     .map_err(refusal(self.frame_start))?;
-                self.fresh = true;
-                self.content = 0;
-                self.hasher = XxHash64::with_seed(0);
                 self.next(State::BlockHeader);
+                return Ok(Progress::Frame);
             }
             State::BlockHeader => {
                 if !self.gather(input, 3) {
@@ -247,12 +218,22 @@ impl Framing {
                 self.block_header()?;
             }
             State::Block(block) => return Ok(Progress::Block(block)),
-            State::Content => self.content_ends()?,
+            State::Last => {
+                if self.frame.checksum {
+                    self.next(State::Checksum);
+                } else {
+                    self.end_frame();
+                }
+                return Ok(Progress::Last);
+            }
             State::Checksum => {
                 if !self.gather(input, 4) {
                     return Ok(Progress::Starved);
                 }
-                self.checksum()?;
+                let stated = frame::word(self.field.filled()).unwrap_or(0);
+                let start = self.start;
+                self.end_frame();
+                return Ok(Progress::Checksum { stated, start });
             }
             State::Stranger(ref mut stranger) => {
                 let taken = stranger.take(input, Compression::Zstd.name())?;
@@ -312,25 +293,6 @@ impl Framing {
         Ok(())
     }
 
-    /// What the frame's declared size has left; endless where it declares none.
-    fn left(&self) -> u64 {
-        self.frame
-            .content
-            .map_or(u64::MAX, |declared| declared.saturating_sub(self.content))
-    }
-
-    /// The content does not have the declared size, but this one.
-    fn wrong_size(&self, found: Value) -> Error {
-        Error::new(Code::ZstdContentSize, At::Blob(self.frame_start))
-            .found(found)
-            .expected(Value::Number(self.frame.content.unwrap_or(0)))
-    }
-
-    /// The block at hand makes the content this much longer, which is too much.
-    fn too_long(&self, size: usize) -> Error {
-        self.wrong_size(Value::AtLeast(self.content.saturating_add(size as u64)))
-    }
-
     /// Starts the block whose header is in hand.
     fn block_header(&mut self) -> Result<(), Error> {
         let header = self
@@ -340,91 +302,43 @@ impl Framing {
             .copied()
             .unwrap_or_default();
         let block = Block::read(header, self.frame.block_maximum()).map_err(refusal(self.start))?;
-        if let Some(size) = block.content_size()
-            && size as u64 > self.left()
-        {
-            return Err(self.too_long(size));
-        }
         self.gathered = 0;
         // The block begins with its header: `start` stays.
         self.state = State::Block(block);
         Ok(())
     }
 
-    /// The body of the block that is next, once all of it is there; `gather` has room for it and
-    /// keeps what has come of it.
+    /// The body of the block that is next, once all of it is there; then what follows it is next.
+    /// `gather` has room for a block and keeps what has come of it; `None` when it has too little.
     pub(super) fn body<'a, 'i: 'a>(
         &mut self,
         block: Block,
         input: &mut &'i [u8],
         gather: &'a mut [u8],
-    ) -> Result<Option<&'a [u8]>, Error> {
+    ) -> Option<Progressed<'a>> {
         let size = block.wire_size();
-        if self.gathered == 0
-            && let Some(body) = input.get(..size)
-        {
-            self.take(input, size);
-            return Ok(Some(body));
-        }
-        let space = gather
-            .get_mut(..size)
-            .and_then(|space| space.get_mut(self.gathered..));
-        let taken = bytes::copy(input, space.ok_or(self.no_memory())?);
-        self.take(input, taken);
-        self.gathered = self.gathered.saturating_add(taken);
-        if self.gathered < size {
-            return Ok(None);
-        }
-        Ok(gather.get(..size))
-    }
-
-    /// Goes on behind a block that decoded to so many bytes.
-    pub(super) fn decoded(
-        &mut self,
-        block: Block,
-        decoded: Result<usize, Fault>,
-    ) -> Result<usize, Error> {
-        let size = decoded.map_err(|fault| match fault {
-            Fault::Corrupt => Error::new(Code::ZstdBlock, At::Blob(self.start)),
-            Fault::Memory => self.no_memory(),
-        })?;
-        if size as u64 > self.left() {
-            return Err(self.too_long(size));
-        }
-        self.content = self.content.saturating_add(size as u64);
-        self.fresh = false;
+        let body = match input.get(..size) {
+            Some(body) if self.gathered == 0 => {
+                self.take(input, size);
+                body
+            }
+            _ => {
+                let gather = gather.get_mut(..size)?;
+                let taken = bytes::copy(input, gather.get_mut(self.gathered..)?);
+                self.take(input, taken);
+                self.gathered = self.gathered.saturating_add(taken);
+                if self.gathered < size {
+                    return Some(Progressed::Starved);
+                }
+                gather
+            }
+        };
         self.next(if block.last {
-            State::Content
+            State::Last
         } else {
             State::BlockHeader
         });
-        Ok(size)
-    }
-
-    /// Ends the content.
-    fn content_ends(&mut self) -> Result<(), Error> {
-        if self.frame.content.is_some() && self.left() > 0 {
-            return Err(self.wrong_size(Value::Number(self.content)));
-        }
-        if self.frame.checksum {
-            self.next(State::Checksum);
-        } else {
-            self.end_frame();
-        }
-        Ok(())
-    }
-
-    /// Compares the checksum.
-    fn checksum(&mut self) -> Result<(), Error> {
-        let stated = u64::from(frame::word(self.field.filled()).unwrap_or(0));
-        let computed = self.hasher.finish() & 0xFFFF_FFFF;
-        if stated != computed {
-            return Err(Error::new(Code::ZstdChecksum, At::Blob(self.start))
-                .found(Value::Hex(computed))
-                .expected(Value::Hex(stated)));
-        }
-        self.end_frame();
-        Ok(())
+        Some(Progressed::Body(body))
     }
 
     fn end_frame(&mut self) {
@@ -467,7 +381,7 @@ impl Framing {
             State::Skippable { .. }
             | State::Stranger(_)
             | State::Magic
-            | State::Content
+            | State::Last
             | State::Checksum
             | State::End => 4,
         };

@@ -24,6 +24,7 @@
 //! [`ZstdIn`] does so in memory that it was lent, and needs no allocator; [`ZstdFlat`] decodes
 //! straight into memory that the caller gives at each call.
 
+mod content;
 mod flat;
 mod frame;
 mod framing;
@@ -276,7 +277,7 @@ impl ZstdFlat {
     pub fn new(limits: &Limits) -> Result<Self, Error> {
         let flat = Box::new(Flat::new(limits, false));
         let mut work = Vec::new();
-        allocate_work(&mut work).map_err(|_| flat.framing().no_memory())?;
+        allocate_work(&mut work).map_err(|_| flat.content().no_memory())?;
         Ok(Self { flat, work })
     }
 

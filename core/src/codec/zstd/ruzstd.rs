@@ -14,9 +14,10 @@ use alloc::vec::Vec;
 use ::ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use ::ruzstd::io::{Error as ReadError, Read};
 
+use super::content::{Content, Fault};
 use super::flat::unfinished;
 use super::frame::{self, BLOCK, Block, BlockType};
-use super::framing::{Fault, Framing, Progress};
+use super::framing::{Framing, Progress, Progressed};
 use crate::bytes;
 use crate::codec::{Decoder, Status, Step};
 use crate::{Error, Limits};
@@ -69,6 +70,7 @@ fn probe(size: usize) -> Result<(), Fault> {
 /// A stream whose blocks `ruzstd` decodes.
 pub(super) struct Stream {
     framing: Framing,
+    content: Content,
     decoder: FrameDecoder,
     /// A block that arrives in pieces.
     body: Vec<u8>,
@@ -97,6 +99,7 @@ impl Stream {
     pub(super) fn new(limits: &Limits, single: bool) -> Self {
         Self {
             framing: Framing::new(limits, single),
+            content: Content::new(),
             decoder: FrameDecoder::new(),
             body: Vec::new(),
             good: 0,
@@ -109,6 +112,7 @@ impl Stream {
     /// Makes ready for a stream of its own, and keeps the memory.
     pub(super) fn restart(&mut self) {
         self.framing.restart();
+        self.content = Content::new();
         self.good = 0;
         self.begun = false;
         self.fault = None;
@@ -118,7 +122,7 @@ impl Stream {
     fn keep(&self) -> usize {
         match self.fault {
             Some(_) => 0,
-            None => self.framing.reach(),
+            None => self.content.reach(),
         }
     }
 
@@ -134,13 +138,13 @@ impl Stream {
         };
         // Reading from the library's memory cannot fail.
         let read = self.decoder.read(output).unwrap_or(0);
-        self.framing.hash(output.get(..read).unwrap_or(&[]));
+        self.content.hash(output.get(..read).unwrap_or(&[]));
         self.good = self.good.saturating_sub(read);
         read
     }
 
     /// Makes room for the frame and starts it.
-    fn begin(&mut self) -> Result<(), Fault> {
+    fn begin(&mut self, first: Block) -> Result<(), Fault> {
         self.good = 0;
         if self.body.is_empty() {
             self.body
@@ -148,10 +152,10 @@ impl Stream {
                 .map_err(|_| Fault::Memory)?;
             self.body.resize(BLOCK, 0);
         }
-        let history = usize::try_from(self.framing.history()).map_err(|_| Fault::Memory)?;
+        let history = usize::try_from(self.content.history(first)).map_err(|_| Fault::Memory)?;
         // The library takes the smaller of this and 128 KiB as the block maximum; the true one
         // is compared with here.
-        let block = self.framing.frame().block_maximum();
+        let block = self.content.frame().block_maximum();
         let window = history.max(block).max(1 << 10);
         let header = single_segment(window as u64);
         if window > self.reserved {
@@ -177,13 +181,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Decodes a block once all of it is there.
-    fn block(&mut self, block: Block, input: &mut &[u8]) -> Result<Progress, Error> {
-        if self.framing.is_first() && !self.begun {
-            self.begin().map_err(|_| self.framing.no_memory())?;
+    /// Decodes a block once all of it is there; whether it was.
+    fn block(&mut self, block: Block, input: &mut &[u8]) -> Result<bool, Error> {
+        self.content.admits(block)?;
+        if self.content.is_first() && !self.begun {
+            self.begin(block).map_err(|_| self.content.no_memory())?;
         }
-        let Some(body) = self.framing.body(block, input, &mut self.body)? else {
-            return Ok(Progress::Starved);
+        let start = self.framing.start();
+        let body = self.framing.body(block, input, &mut self.body);
+        let Progressed::Body(body) = body.ok_or(self.content.no_memory())? else {
+            return Ok(false);
         };
         let read = self.decoder.decode_blocks(
             Joined {
@@ -194,13 +201,13 @@ impl Stream {
         );
         let size = self.decoder.can_collect().saturating_sub(self.good);
         let decoded = match read {
-            Ok(_) if size <= self.framing.frame().block_maximum() => Ok(size),
+            Ok(_) if size <= self.content.frame().block_maximum() => Ok(size),
             Ok(_) | Err(_) => Err(Fault::Corrupt),
         };
-        let size = self.framing.decoded(block, decoded)?;
+        let size = self.content.decoded(block, start, decoded)?;
         self.begun = false;
         self.good = self.good.saturating_add(size);
-        Ok(Progress::Made)
+        Ok(true)
     }
 }
 
@@ -223,12 +230,13 @@ impl Decoder for Stream {
             }
             let progress = match self.framing.advance(&mut rest) {
                 Ok(Progress::Block(block)) => self.block(block, &mut rest),
-                progress => progress,
+                Ok(progress) => self.content.pass(progress, &self.framing),
+                Err(error) => Err(error),
             };
             match progress {
-                Ok(Progress::Starved) if self.framing.complete() => break Status::Done,
-                Ok(Progress::Starved) => break Status::NeedInput,
-                Ok(Progress::Made | Progress::Block(_)) => {}
+                Ok(true) => {}
+                Ok(false) if self.framing.complete() => break Status::Done,
+                Ok(false) => break Status::NeedInput,
                 Err(error) => self.fault = Some(error),
             }
         };

@@ -7,11 +7,11 @@
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
+#[cfg(feature = "alloc")]
+use super::content::Content;
+use super::content::Fault;
 use super::flat::{Flat, Pace, unfinished, work_size};
 use super::frame::BLOCK;
-use super::framing::Fault;
-#[cfg(feature = "alloc")]
-use super::framing::Framing;
 use super::own::SLACK;
 use crate::bytes;
 use crate::codec::{Decoder, Status, Step};
@@ -36,8 +36,8 @@ pub(super) struct Need {
 /// How much a frame is given beside its history, in bytes: nothing for a short content, else a
 /// part of the window.
 #[cfg(feature = "alloc")]
-fn beside(framing: &Framing, history: usize) -> usize {
-    match framing.frame().content {
+fn beside(content: &Content, history: usize) -> usize {
+    match content.frame().content {
         Some(size) if size <= history as u64 => 0,
         _ => history.min(CHUNK).max(history / 4),
     }
@@ -185,20 +185,20 @@ impl<M: Memory> Windowed<M> {
 
     /// Makes room for a block behind what was decoded, all of which was given out.
     fn make_room(&mut self) -> Result<(), Fault> {
-        if self.flat.framing().is_first() {
+        if self.flat.content().is_first() {
             if !self.flat.begin() {
                 return Err(Fault::Memory);
             }
-            let framing = self.flat.framing();
-            let block = framing.frame().block_maximum();
-            let history = usize::try_from(framing.history()).map_err(|_| Fault::Memory)?;
+            let content = self.flat.content();
+            let block = content.frame().block_maximum();
+            let history = usize::try_from(self.flat.history()).map_err(|_| Fault::Memory)?;
             let size = |more: usize| history.saturating_add(more).saturating_add(SLACK);
             (self.start, self.end) = (0, 0);
             return self.memory.reserve(Need {
                 block,
                 least: size(block),
                 #[cfg(feature = "alloc")]
-                good: size(beside(framing, history).max(block)),
+                good: size(beside(content, history).max(block)),
             });
         }
         if self.end.saturating_add(self.flat.room()) <= self.memory.size() {
@@ -270,7 +270,7 @@ impl<M: Memory> Decoder for Windowed<M> {
                 match step.status {
                     Status::NeedOutput => {
                         if self.make_room().is_err() {
-                            self.flat.fail(self.flat.framing().no_memory());
+                            self.flat.fail(self.flat.content().no_memory());
                         }
                     }
                     status => break status,
@@ -286,7 +286,7 @@ impl<M: Memory> Decoder for Windowed<M> {
 
     fn finish(&mut self) -> Result<(), Error> {
         if self.start < self.end {
-            return Err(unfinished(self.flat.framing().offset()));
+            return Err(unfinished(self.flat.offset()));
         }
         self.flat.finish()
     }
