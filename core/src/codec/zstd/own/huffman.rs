@@ -45,7 +45,7 @@ impl Table {
         let (header, data) = data.split_first().ok_or(Corrupt)?;
         let (stated, taken) = match header.checked_sub(127) {
             // Section 4.2.1.1: four bits each.
-            Some(stated) => {
+            Some(stated @ 1..) => {
                 let taken = usize::from(stated.div_ceil(2));
                 let bytes = data.get(..taken).ok_or(Corrupt)?;
                 for (pair, byte) in weights.chunks_exact_mut(2).zip(bytes) {
@@ -55,7 +55,7 @@ impl Table {
                 }
                 (usize::from(stated), taken)
             }
-            None => {
+            _ => {
                 let taken = usize::from(*header);
                 let bytes = data.get(..taken).ok_or(Corrupt)?;
                 (compressed_weights(bytes, &mut weights)?, taken)
