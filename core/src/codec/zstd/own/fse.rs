@@ -6,7 +6,7 @@ use super::Corrupt;
 use super::bits::{Forward, low_byte};
 
 /// The most symbols that a table is described for.
-pub(super) const SYMBOLS: usize = 256;
+const SYMBOLS: usize = 256;
 /// The most states that a table has: `Accuracy_Log` 9.
 const STATES: usize = 512;
 

@@ -7,7 +7,7 @@ use core::mem;
 
 use super::Corrupt;
 use super::bits::{Lane, Reverse, low_byte};
-use super::fse::{self, Distribution};
+use super::fse::Distribution;
 
 /// `Max_Number_of_Bits`, section 4.2.1.
 const BITS: u32 = 11;
@@ -252,7 +252,8 @@ fn cut<'a>(output: &mut &'a mut [u8], rounds: usize) -> core::slice::ChunksExact
 
 /// Weights that are compressed with FSE (section 4.2.1.2); says how many there are.
 fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Corrupt> {
-    let (distribution, taken) = Distribution::read(data, fse::SYMBOLS, 6)?;
+    // libzstd too has no room for a distribution of weights that there cannot be.
+    let (distribution, taken) = Distribution::read(data, BITS as usize + 1, 6)?;
     // Weight, bits, and what is added to them.
     let mut states = [(0, 0, 0); 64];
     distribution.states(|state, weight, bits, base| {
