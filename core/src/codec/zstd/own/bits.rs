@@ -18,11 +18,12 @@ pub(super) const fn low_byte(word: u32) -> u8 {
     byte
 }
 
-/// A word of as many low bits as its place says. A look at this table is quicker than what
-/// makes the mask on processors without an instruction for it.
-const MASKS: [u64; 64] = {
-    let mut masks = [0; 64];
-    let mut rest: &mut [u64] = &mut masks;
+/// A word of as many low bits as its place says, up to all. A look at this table is quicker than
+/// what makes the mask on processors without an instruction for it; with a place for every byte it
+/// is one without a check.
+const MASKS: [u32; 256] = {
+    let mut masks = [u32::MAX; 256];
+    let mut rest: &mut [u32] = &mut masks;
     let mut mask = 0;
     while let Some((first, others)) = rest.split_first_mut() {
         *first = mask;
@@ -132,11 +133,11 @@ impl<'a> Reverse<'a> {
 
     /// Takes up to 57 bits, of which the low 32 are given.
     #[inline(always)]
-    pub(super) fn take(&mut self, bits: u32) -> u32 {
-        self.left = self.left.wrapping_sub(bits);
-        let value = self.word.wrapping_shr(self.left);
+    pub(super) fn take(&mut self, bits: u8) -> u32 {
+        self.left = self.left.wrapping_sub(u32::from(bits));
+        let value = low_half(self.word.wrapping_shr(self.left));
         // Always there.
-        low_half(value & MASKS.get(bits as usize & 63).copied().unwrap_or(0))
+        value & MASKS.get(usize::from(bits)).copied().unwrap_or(0)
     }
 
     /// The same stream for many reads of few bits; `None` where that does not pay.
@@ -283,7 +284,7 @@ mod tests {
                 for (value, size) in &numbers {
                     stream.refill().unwrap();
                     assert!(*size == 0 || !stream.is_finished());
-                    assert_eq!(stream.take(*size), *value, "{count} of {size}");
+                    assert_eq!(stream.take(low_byte(*size)), *value, "{count} of {size}");
                 }
                 stream.refill().unwrap();
                 assert!(stream.is_finished(), "{count} of {size}");
@@ -311,7 +312,7 @@ mod tests {
         }
         for (value, size) in numbers {
             stream.refill().unwrap();
-            assert_eq!(stream.take(*size), *value);
+            assert_eq!(stream.take(low_byte(*size)), *value);
         }
         stream.refill().unwrap();
         assert!(stream.is_finished());

@@ -1,11 +1,109 @@
-//! Copies of literals and matches, in pieces whose size the compiler knows.
+//! What a sequence does: literals are copied, then a match is.
 //!
-//! A piece may go over the end of what is wanted: what lies there is written later, or is slack.
+//! In pieces whose size the compiler knows. A piece may go over the end of what is wanted: what
+//! lies there is written later, or is slack.
 
 use super::Corrupt;
 
 /// Bytes that are copied at once.
 pub(super) const PIECE: usize = 16;
+/// Bytes that a short sequence may write to.
+pub(super) const SHORT: usize = 4 * PIECE;
+
+/// One sequence, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sequence {
+    /// How many literals.
+    pub(super) literals: usize,
+    /// How long the match is, at least one.
+    pub(super) matched: usize,
+    /// How far back it lies, at least one.
+    pub(super) distance: usize,
+}
+
+/// Does a short sequence that is far from the end of the memory, which most are, and says where it
+/// ends and what literals are left; `None` for others, of which nothing is done that matters.
+///
+/// `limit` is [`SHORT`] less than the length of `output`.
+#[inline(always)]
+pub(super) fn quick<'a>(
+    output: &mut [u8],
+    at: usize,
+    literals: &'a [u8],
+    sequence: Sequence,
+) -> Option<(usize, &'a [u8])> {
+    let Sequence {
+        literals: length,
+        matched,
+        distance,
+    } = sequence;
+    if length > PIECE || matched > 2 * PIECE || distance < PIECE {
+        return None;
+    }
+    let piece = *literals.first_chunk::<PIECE>()?;
+    let others = literals.get(length..)?;
+    // With this known the compiler sees that the other places are there.
+    if at > output.len().checked_sub(SHORT)? {
+        return None;
+    }
+    let match_at = at.checked_add(length)?;
+    let from = match_at.checked_sub(distance)?;
+    *output.get_mut(at..)?.first_chunk_mut()? = piece;
+    let [piece, _] = *pieces(output.get(from..)?)?;
+    let [to, _] = pieces_mut(output.get_mut(match_at..)?)?;
+    *to = piece;
+    let [_, piece] = *pieces(output.get(from..)?)?;
+    let [_, to] = pieces_mut(output.get_mut(match_at..)?)?;
+    *to = piece;
+    Some((match_at.wrapping_add(matched), others))
+}
+
+#[inline(always)]
+fn pieces(data: &[u8]) -> Option<&[[u8; PIECE]; 2]> {
+    data.first_chunk::<{ 2 * PIECE }>()?
+        .as_chunks::<PIECE>()
+        .0
+        .first_chunk()
+}
+
+#[inline(always)]
+fn pieces_mut(data: &mut [u8]) -> Option<&mut [[u8; PIECE]; 2]> {
+    data.first_chunk_mut::<{ 2 * PIECE }>()?
+        .as_chunks_mut::<PIECE>()
+        .0
+        .first_chunk_mut()
+}
+
+/// Does any sequence, and says where it ends and what literals are left. Nothing is written at
+/// `limit` and behind it, but where there is room for pieces.
+#[cold]
+#[inline(never)]
+pub(super) fn any(
+    output: &mut [u8],
+    at: usize,
+    literals: &[u8],
+    sequence: Sequence,
+    limit: usize,
+) -> Result<usize, Corrupt> {
+    let Sequence {
+        literals: length,
+        matched: match_length,
+        distance,
+    } = sequence;
+    let match_at = at.wrapping_add(length);
+    let end = match_at.wrapping_add(match_length);
+    if distance > match_at || end > limit {
+        return Err(Corrupt);
+    }
+    if end.wrapping_add(PIECE) <= output.len() {
+        copied(literals, output, at, length)?;
+        matched(output, match_at, distance, match_length)?;
+    } else {
+        literals_exact(literals, output, at, length)?;
+        matched_exact(output, match_at, distance, match_length)?;
+    }
+    Ok(end)
+}
 
 /// Copies the first `length` bytes of `from` to `to[at..]`. Up to [`PIECE`] bytes more are read
 /// and written.
@@ -14,7 +112,7 @@ pub(super) const PIECE: usize = 16;
 ///
 /// When a piece does not fit.
 #[inline(always)]
-pub(super) fn literals(
+fn copied(
     from: &[u8],
     to: &mut [u8],
     at: usize,
@@ -42,7 +140,7 @@ pub(super) fn literals(
 ///
 /// When a piece does not fit.
 #[inline(always)]
-pub(super) fn matched(
+fn matched(
     data: &mut [u8],
     at: usize,
     offset: usize,
@@ -119,10 +217,10 @@ fn near(data: &mut [u8], at: usize, offset: usize, length: usize) -> Result<(), 
     Ok(())
 }
 
-/// As [`literals`], for the end of the memory: not a byte more is read or written.
+/// As [`copied`], for the end of the memory: not a byte more is read or written.
 #[cold]
 #[inline(never)]
-pub(super) fn literals_exact(
+fn literals_exact(
     from: &[u8],
     to: &mut [u8],
     at: usize,
@@ -139,7 +237,7 @@ pub(super) fn literals_exact(
 /// As [`matched`], for the end of the memory: not a byte more is written.
 #[cold]
 #[inline(never)]
-pub(super) fn matched_exact(
+fn matched_exact(
     data: &mut [u8],
     at: usize,
     offset: usize,
@@ -193,9 +291,9 @@ mod tests {
         assert!(matched_exact(&mut data, 30, 20, 11).is_err());
         assert!(matched_exact(&mut data, 30, 31, 1).is_err());
         assert!(matched_exact(&mut data, usize::MAX, 1, 1).is_err());
-        assert!(literals(&[1; 15], &mut data, 0, 3).is_err());
-        assert!(literals(&[1; 20], &mut data, 0, 17).is_err());
-        assert!(literals(&[1; 64], &mut data, 25, 3).is_err());
+        assert!(copied(&[1; 15], &mut data, 0, 3).is_err());
+        assert!(copied(&[1; 20], &mut data, 0, 17).is_err());
+        assert!(copied(&[1; 64], &mut data, 25, 3).is_err());
         assert!(literals_exact(&[1; 2], &mut data, 0, 3).is_err());
         assert!(literals_exact(&[1; 9], &mut data, 35, 6).is_err());
     }
@@ -205,7 +303,7 @@ mod tests {
         let from: Vec<u8> = (0..100).collect();
         for length in 0..=80 {
             let mut to = vec![0xAA; 120];
-            assert_eq!(literals(&from, &mut to, 5, length), Ok(()));
+            assert_eq!(copied(&from, &mut to, 5, length), Ok(()));
             assert_eq!(to[5..5 + length], from[..length]);
             assert!(to[5 + length + PIECE..].iter().all(|byte| *byte == 0xAA));
             let mut to = vec![0xAA; 5 + length];

@@ -264,8 +264,8 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
     let entry = |state: u32| states.get(state as usize).copied().unwrap_or_default();
     let mut stream = Reverse::new(data.get(taken..).ok_or(Corrupt)?)?;
     stream.refill()?;
-    let mut state = stream.take(distribution.log());
-    let mut other = stream.take(distribution.log());
+    let mut state = stream.take(low_byte(distribution.log()));
+    let mut other = stream.take(low_byte(distribution.log()));
     stream.refill()?;
     let mut stated = 0_usize;
     // The last weight of all is not stated.
@@ -278,7 +278,7 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
     loop {
         let (weight, bits, base) = entry(state);
         put(weight)?;
-        let value = stream.take(u32::from(bits));
+        let value = stream.take(bits);
         if stream.refill().is_err() {
             // The bits do not suffice for another state: the other one is the last.
             let (weight, ..) = entry(other);

@@ -21,7 +21,7 @@ use crate::bytes;
 pub(super) struct Corrupt;
 
 /// Bytes behind the end of what is decoded or read that make it quicker when they are there.
-pub(super) const SLACK: usize = 2 * copy::PIECE;
+pub(super) const SLACK: usize = copy::SHORT;
 
 /// Where a block goes, in bytes of the memory.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,10 @@
 use core::fmt;
 use core::hint::select_unpredictable;
 
-use super::bits::Reverse;
+use super::bits::{Reverse, low_byte};
 use super::fse::Distribution;
-use super::{Corrupt, Room, SLACK, copy};
+use super::copy::{self, Sequence};
+use super::{Corrupt, Room, SLACK};
 use crate::bytes;
 
 /// One of the three alphabets.
@@ -82,42 +83,26 @@ const OFFSETS: Alphabet = Alphabet {
     predefined_log: 5,
 };
 
-/// What a state stands for, from the low end: what is added to the extra bits (32 bits), the
-/// number of extra bits (8), the number of bits for the next state (8), what is added to those
-/// (16).
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry(u64);
+/// What a state stands for.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// What is added to the extra bits.
+    base: u32,
+    /// What is added to the bits that lead to the next state.
+    next: u16,
+    /// The number of those.
+    bits: u8,
+    /// The number of extra bits.
+    extra: u8,
+}
 
 impl Entry {
-    fn new(base: u32, extra: u8, bits: u8, next: u16) -> Self {
-        let [a, b, c, d] = base.to_le_bytes();
-        let [e, f] = next.to_le_bytes();
-        Self(u64::from_le_bytes([a, b, c, d, extra, bits, e, f]))
-    }
-
-    #[inline(always)]
-    fn base(self) -> u32 {
-        let [a, b, c, d, ..] = self.0.to_le_bytes();
-        u32::from_le_bytes([a, b, c, d])
-    }
-
-    #[inline(always)]
-    fn extra(self) -> u32 {
-        let [.., extra, _, _, _] = self.0.to_le_bytes();
-        extra.into()
-    }
-
-    #[inline(always)]
-    fn bits(self) -> u32 {
-        let [.., bits, _, _] = self.0.to_le_bytes();
-        bits.into()
-    }
-
-    #[inline(always)]
-    fn next(self) -> u32 {
-        let [.., low, high] = self.0.to_le_bytes();
-        u16::from_le_bytes([low, high]).into()
-    }
+    const NONE: Self = Self {
+        base: 0,
+        next: 0,
+        bits: 0,
+        extra: 0,
+    };
 }
 
 /// The states of one alphabet: `SIZE` at most, a power of two.
@@ -132,17 +117,17 @@ struct Table<const SIZE: usize> {
 impl<const SIZE: usize> Table<SIZE> {
     const fn new() -> Self {
         Self {
-            entries: [Entry(0); SIZE],
+            entries: [Entry::NONE; SIZE],
             log: 0,
             predefined: false,
         }
     }
 
     #[inline(always)]
-    fn entry(&self, state: u32) -> Entry {
+    fn entry(&self, state: u32) -> &Entry {
         let place = state as usize & SIZE.wrapping_sub(1);
         // Always there: no state has more bits.
-        self.entries.get(place).copied().unwrap_or_default()
+        self.entries.get(place).unwrap_or(&Entry::NONE)
     }
 
     /// Makes the table that a mode (section 3.1.1.3.2.1) asks for, and takes what describes it.
@@ -169,7 +154,11 @@ impl<const SIZE: usize> Table<SIZE> {
                 let (code, rest) = data.split_first().ok_or(Corrupt)?;
                 let (base, extra) = *alphabet.codes.get(usize::from(*code)).ok_or(Corrupt)?;
                 let only = self.entries.first_mut().ok_or(Corrupt)?;
-                *only = Entry::new(base, extra, 0, 0);
+                *only = Entry {
+                    base,
+                    extra,
+                    ..Entry::NONE
+                };
                 self.log = 0;
                 self.predefined = false;
                 *data = rest;
@@ -193,7 +182,12 @@ impl<const SIZE: usize> Table<SIZE> {
             let code = alphabet.codes.get(usize::from(code)).copied();
             let (base, extra) = code.unwrap_or_default();
             if let Some(entry) = self.entries.get_mut(state) {
-                *entry = Entry::new(base, extra, bits, next);
+                *entry = Entry {
+                    base,
+                    next,
+                    bits,
+                    extra,
+                };
             }
         });
     }
@@ -276,39 +270,42 @@ impl Sequences {
         output: &mut [u8],
         room: Room,
     ) -> Result<usize, Corrupt> {
+        // From where the frame's content begins, or the memory, when that has let go of it.
+        let begin = room.start.saturating_sub(room.history);
+        let behind = room.end.saturating_add(SLACK).min(output.len());
+        let output = output.get_mut(begin..behind).ok_or(Corrupt)?;
+        let limit = room.end.saturating_sub(begin);
+        let mut at = room.start.saturating_sub(begin);
+        let window = room.window;
+
         let mut stream = Reverse::new(data)?;
         stream.refill()?;
-        let mut literal = self.literals.entry(stream.take(self.literals.log));
-        let mut offset = self.offsets.entry(stream.take(self.offsets.log));
-        let mut matched = self.matches.entry(stream.take(self.matches.log));
+        let mut literal = self.literals.entry(stream.take(low_byte(self.literals.log)));
+        let mut offset = self.offsets.entry(stream.take(low_byte(self.offsets.log)));
+        let mut matched = self.matches.entry(stream.take(low_byte(self.matches.log)));
         let [mut first, mut second, mut third] = self.repeats;
-        let mut at = room.start;
-        // Up to here pieces may go over the end of what is wanted.
-        let safe = room.end.min(output.len().saturating_sub(SLACK));
-        // Where the frame's content begins; before the memory, when that has let go of it.
-        let begin = room.start.wrapping_sub(room.history);
         let mut literals = literals;
         let mut left = count;
         loop {
             // Section 3.1.1.3.2.1.2: the extra bits of offset, match and literals, then the bits
             // for the next states: at most 31, 16, 16 and 26.
             stream.refill()?;
-            let offset_bits = offset.extra();
-            let value = offset.base().wrapping_add(stream.take(offset_bits));
-            let mut match_length = matched.base();
-            let mut literals_length = literal.base();
-            if literal.extra() | matched.extra() != 0 {
-                match_length = match_length.wrapping_add(stream.take(matched.extra()));
+            let offset_bits = offset.extra;
+            let value = offset.base.wrapping_add(stream.take(offset_bits));
+            let mut match_length = matched.base;
+            let mut literals_length = literal.base;
+            if literal.extra | matched.extra != 0 {
+                match_length = match_length.wrapping_add(stream.take(matched.extra));
                 stream.refill()?;
-                literals_length = literals_length.wrapping_add(stream.take(literal.extra()));
+                literals_length = literals_length.wrapping_add(stream.take(literal.extra));
             }
             left = left.wrapping_sub(1);
             if left > 0 {
-                let next = literal.next().wrapping_add(stream.take(literal.bits()));
+                let next = u32::from(literal.next).wrapping_add(stream.take(literal.bits));
                 literal = self.literals.entry(next);
-                let next = matched.next().wrapping_add(stream.take(matched.bits()));
+                let next = u32::from(matched.next).wrapping_add(stream.take(matched.bits));
                 matched = self.matches.entry(next);
-                let next = offset.next().wrapping_add(stream.take(offset.bits()));
+                let next = u32::from(offset.next).wrapping_add(stream.take(offset.bits));
                 offset = self.offsets.entry(next);
             }
 
@@ -321,6 +318,9 @@ impl Sequences {
                     3 => third,
                     _ => first.wrapping_sub(1),
                 };
+                if repeated == 0 {
+                    return Err(Corrupt);
+                }
                 if which != 2 {
                     third = second;
                 }
@@ -337,34 +337,22 @@ impl Sequences {
                 third = select_unpredictable(new, two, three);
             }
 
-            // Section 3.1.1.4. Lengths are below 2^18, and the memory is far from the end of the
-            // numbers.
+            // Section 3.1.1.4.
             let distance = first as usize;
-            let literals_length = literals_length as usize;
-            let match_length = match_length as usize;
-            let match_at = at.wrapping_add(literals_length);
-            let end = match_at.wrapping_add(match_length);
-            let reach = match_at.wrapping_sub(begin);
-            if distance.wrapping_sub(1) >= reach || distance > room.window {
+            if distance > window {
                 return Err(Corrupt);
             }
-            let Some(others) = literals.get(literals_length..) else {
-                return Err(Corrupt);
+            let sequence = Sequence {
+                literals: literals_length as usize,
+                matched: match_length as usize,
+                distance,
             };
-            if others.len() < SLACK {
-                return Err(Corrupt);
-            }
-            if end <= safe {
-                copy::literals(literals, output, at, literals_length)?;
-                copy::matched(output, match_at, distance, match_length)?;
-            } else if end <= room.end {
-                copy::literals_exact(literals, output, at, literals_length)?;
-                copy::matched_exact(output, match_at, distance, match_length)?;
+            if let Some(done) = copy::quick(output, at, literals, sequence) {
+                (at, literals) = done;
             } else {
-                return Err(Corrupt);
+                at = copy::any(output, at, literals, sequence, limit)?;
+                literals = literals.get(sequence.literals..).ok_or(Corrupt)?;
             }
-            literals = others;
-            at = end;
             if left == 0 {
                 break;
             }
@@ -374,7 +362,7 @@ impl Sequences {
             return Err(Corrupt);
         }
         self.repeats = [first, second, third];
-        last_literals(literals, output, at, room.end)
+        last_literals(literals, output, at, limit).map(|end| end.wrapping_add(begin))
     }
 }
 
