@@ -30,20 +30,18 @@ pub(super) fn quick<'a>(
     output: &mut [u8],
     at: usize,
     literals: &'a [u8],
-    sequence: Sequence,
+    length: usize,
+    matched: usize,
+    distance: usize,
+    last: usize,
 ) -> Option<(usize, &'a [u8])> {
-    let Sequence {
-        literals: length,
-        matched,
-        distance,
-    } = sequence;
     if length > PIECE || matched > 2 * PIECE || distance < PIECE {
         return None;
     }
     let piece = *literals.first_chunk::<PIECE>()?;
     let others = literals.get(length..)?;
     // With this known the compiler sees that the other places are there.
-    if at > output.len().checked_sub(SHORT)? {
+    if at > last {
         return None;
     }
     let match_at = at.checked_add(length)?;

@@ -40,6 +40,7 @@ impl Table {
 
     /// Reads a tree description (section 4.2.1) and says how many bytes it took. After an error
     /// the table is not to be used.
+    #[inline(never)]
     pub(super) fn read(&mut self, data: &[u8]) -> Result<usize, Corrupt> {
         let mut weights = [0; 256];
         let (header, data) = data.split_first().ok_or(Corrupt)?;
@@ -67,6 +68,7 @@ impl Table {
 
     /// Fills the table from all weights but the last, which is the one that is missing (section
     /// 4.2.1), by section 4.2.1.3.
+    #[inline(never)]
     fn build(&mut self, weights: &mut [u8; 256], stated: usize) -> Result<(), Corrupt> {
         let mut sum = 0_u32;
         let mut numbers = [0_usize; WEIGHTS];
@@ -180,6 +182,7 @@ impl Table {
 
     /// Decodes from four streams at once while each has so much left that it need not be looked
     /// at.
+    #[inline(never)]
     fn together(&self, streams: &mut [(Reverse<'_>, &mut [u8]); 4]) -> Result<(), Corrupt> {
         let [a, b, c, d] = streams;
         let (Some(mut lane_a), Some(mut lane_b), Some(mut lane_c), Some(mut lane_d)) =
@@ -251,6 +254,7 @@ fn cut<'a>(output: &mut &'a mut [u8], rounds: usize) -> core::slice::ChunksExact
 }
 
 /// Weights that are compressed with FSE (section 4.2.1.2); says how many there are.
+#[inline(never)]
 fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Corrupt> {
     // libzstd too has no room for a distribution of weights that there cannot be.
     let (distribution, taken) = Distribution::read(data, BITS as usize + 1, 6)?;

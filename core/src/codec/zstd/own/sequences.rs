@@ -258,11 +258,16 @@ impl Sequences {
         self.matches
             .read(modes >> 2, &mut data, &MATCHES, repeatable)?;
         self.repeatable = true;
-        self.execute(count, data, literals, output, room)
+        if output.len() < copy::SHORT {
+            self.execute::<false>(count, data, literals, output, room)
+        } else {
+            self.execute::<true>(count, data, literals, output, room)
+        }
     }
 
     /// Decodes and executes `count` sequences, not zero.
-    fn execute(
+    #[inline(never)]
+    fn execute<const SHORT: bool>(
         &mut self,
         count: u32,
         data: &[u8],
@@ -277,6 +282,11 @@ impl Sequences {
         let limit = room.end.saturating_sub(begin);
         let mut at = room.start.saturating_sub(begin);
         let window = room.window;
+        let last = if SHORT {
+            output.len().checked_sub(copy::SHORT).ok_or(Corrupt)?
+        } else {
+            0
+        };
 
         let mut stream = Reverse::new(data)?;
         stream.refill()?;
@@ -342,16 +352,28 @@ impl Sequences {
             if distance > window {
                 return Err(Corrupt);
             }
-            let sequence = Sequence {
-                literals: literals_length as usize,
-                matched: match_length as usize,
-                distance,
-            };
-            if let Some(done) = copy::quick(output, at, literals, sequence) {
+            let literals_length = literals_length as usize;
+            let match_length = match_length as usize;
+            if SHORT
+                && let Some(done) = copy::quick(
+                    output,
+                    at,
+                    literals,
+                    literals_length,
+                    match_length,
+                    distance,
+                    last,
+                )
+            {
                 (at, literals) = done;
             } else {
+                let sequence = Sequence {
+                    literals: literals_length,
+                    matched: match_length,
+                    distance,
+                };
                 at = copy::any(output, at, literals, sequence, limit)?;
-                literals = literals.get(sequence.literals..).ok_or(Corrupt)?;
+                literals = literals.get(literals_length..).ok_or(Corrupt)?;
             }
             if left == 0 {
                 break;
