@@ -4,6 +4,7 @@
 //! lies there is written later, or is slack.
 
 use super::Corrupt;
+use super::bits::low_half;
 
 /// Bytes that are copied at once.
 pub(super) const PIECE: usize = 16;
@@ -24,7 +25,9 @@ pub(super) struct Sequence {
 /// Does a short sequence that is far from the end of the memory, which most are, and says where it
 /// ends and what literals are left; `None` for others, of which nothing is done that matters.
 ///
-/// `limit` is [`SHORT`] less than the length of `output`.
+/// `last` is [`SHORT`] less than the length of `output`. From the comparison with it the compiler
+/// must see that all other places are there: this function should hold no other comparison with a
+/// length but that of the literals.
 #[inline(always)]
 pub(super) fn quick<'a>(
     output: &mut [u8],
@@ -40,7 +43,6 @@ pub(super) fn quick<'a>(
     }
     let piece = *literals.first_chunk::<PIECE>()?;
     let others = literals.get(length..)?;
-    // With this known the compiler sees that the other places are there.
     if at > last {
         return None;
     }
@@ -72,8 +74,8 @@ fn pieces_mut(data: &mut [u8]) -> Option<&mut [[u8; PIECE]; 2]> {
         .first_chunk_mut()
 }
 
-/// Does any sequence, and says where it ends and what literals are left. Nothing is written at
-/// `limit` and behind it, but where there is room for pieces.
+/// Does any sequence, and says where it ends. Nothing is written at `limit` and behind it, but
+/// where there is room for pieces. `literals` has a piece more.
 #[cold]
 #[inline(never)]
 pub(super) fn any(
@@ -93,12 +95,12 @@ pub(super) fn any(
     if distance > match_at || end > limit {
         return Err(Corrupt);
     }
-    if end.wrapping_add(PIECE) <= output.len() {
-        copied(literals, output, at, length)?;
-        matched(output, match_at, distance, match_length)?;
-    } else {
+    if output.len().wrapping_sub(end) < SHORT || output.len() < end {
         literals_exact(literals, output, at, length)?;
         matched_exact(output, match_at, distance, match_length)?;
+    } else {
+        copied(literals, output, at, length)?;
+        matched(output, match_at, distance, match_length)?;
     }
     Ok(end)
 }
@@ -110,107 +112,102 @@ pub(super) fn any(
 ///
 /// When a piece does not fit.
 #[inline(always)]
-fn copied(
-    from: &[u8],
-    to: &mut [u8],
-    at: usize,
-    length: usize,
-) -> Result<(), Corrupt> {
-    let to = to.get_mut(at..).ok_or(Corrupt)?;
-    let (piece, mut from) = from.split_first_chunk::<PIECE>().ok_or(Corrupt)?;
-    let (room, mut to) = to.split_first_chunk_mut::<PIECE>().ok_or(Corrupt)?;
-    *room = *piece;
-    let mut left = length;
-    while left > PIECE {
-        left = left.wrapping_sub(PIECE);
-        let (piece, from_there) = from.split_first_chunk::<PIECE>().ok_or(Corrupt)?;
-        let (room, to_there) = to.split_first_chunk_mut::<PIECE>().ok_or(Corrupt)?;
-        *room = *piece;
-        (from, to) = (from_there, to_there);
+fn copied(from: &[u8], to: &mut [u8], at: usize, length: usize) -> Result<(), Corrupt> {
+    let rounded = length.wrapping_add(PIECE) & !PIECE.wrapping_sub(1);
+    let from = from.get(..rounded).ok_or(Corrupt)?;
+    let to = to.get_mut(at..).and_then(|to| to.get_mut(..rounded));
+    let (to, _) = to.ok_or(Corrupt)?.as_chunks_mut();
+    for (to, from) in to.iter_mut().zip(from.as_chunks::<PIECE>().0) {
+        *to = *from;
     }
     Ok(())
 }
 
-/// Repeats what lies `offset` bytes, at least one, before `at`, for `length` bytes. Up to
+/// Repeats what lies `distance` bytes, at least one, before `at`, for `length` bytes. Up to
 /// [`PIECE`] bytes more are written.
 ///
 /// # Errors
 ///
 /// When a piece does not fit.
 #[inline(always)]
-fn matched(
-    data: &mut [u8],
-    at: usize,
-    offset: usize,
-    length: usize,
-) -> Result<(), Corrupt> {
-    let (before, to) = data.split_at_mut_checked(at).ok_or(Corrupt)?;
-    let from = before
-        .get(before.len().wrapping_sub(offset)..)
-        .ok_or(Corrupt)?;
-    let Some((piece, mut from)) = from.split_first_chunk::<PIECE>() else {
-        return near(data, at, offset, length);
-    };
-    let (room, mut to) = to.split_first_chunk_mut::<PIECE>().ok_or(Corrupt)?;
-    *room = *piece;
-    let mut left = length;
-    while left > PIECE {
-        left = left.wrapping_sub(PIECE);
-        let Some((piece, from_there)) = from.split_first_chunk::<PIECE>() else {
-            return overlapping(data, at, offset, length);
-        };
-        let (room, to_there) = to.split_first_chunk_mut::<PIECE>().ok_or(Corrupt)?;
-        *room = *piece;
-        (from, to) = (from_there, to_there);
+fn matched(data: &mut [u8], at: usize, distance: usize, length: usize) -> Result<(), Corrupt> {
+    if distance < PIECE {
+        return near(data, at, distance, length);
     }
-    Ok(())
-}
-
-#[inline(always)]
-fn piece(data: &[u8], at: usize) -> Result<[u8; PIECE], Corrupt> {
-    let piece = data.get(at..).and_then(<[u8]>::first_chunk);
-    piece.copied().ok_or(Corrupt)
-}
-
-#[inline(always)]
-fn put(data: &mut [u8], at: usize, piece: [u8; PIECE]) -> Result<(), Corrupt> {
-    let room = data.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
-    *room.ok_or(Corrupt)? = piece;
-    Ok(())
-}
-
-/// As [`matched`], for a match that is longer than its offset, which is not less than a piece.
-#[inline(never)]
-fn overlapping(data: &mut [u8], at: usize, offset: usize, length: usize) -> Result<(), Corrupt> {
-    let from = at.wrapping_sub(offset);
+    let rounded = length.wrapping_add(PIECE) & !PIECE.wrapping_sub(1);
+    let from = at.checked_sub(distance).ok_or(Corrupt)?;
+    let all = data.get_mut(from..).ok_or(Corrupt)?;
+    let all = all
+        .get_mut(..distance.wrapping_add(rounded))
+        .ok_or(Corrupt)?;
+    if rounded <= distance {
+        let (from, to) = all.split_at_mut_checked(distance).ok_or(Corrupt)?;
+        let (to, _) = to.as_chunks_mut();
+        for (to, from) in to.iter_mut().zip(from.as_chunks::<PIECE>().0) {
+            *to = *from;
+        }
+        return Ok(());
+    }
     let mut done = 0_usize;
-    while done < length {
-        let next = piece(data, from.wrapping_add(done))?;
-        put(data, at.wrapping_add(done), next)?;
+    while done < rounded {
+        let next = piece::<PIECE>(all, done)?;
+        put(all, done.wrapping_add(distance), next)?;
         done = done.wrapping_add(PIECE);
     }
     Ok(())
 }
 
-/// As [`matched`], for an offset of less than a piece.
-#[inline(never)]
-fn near(data: &mut [u8], at: usize, offset: usize, length: usize) -> Result<(), Corrupt> {
-    // The bytes of one period, over and over.
-    let bits = u32::try_from(offset).map_err(|_| Corrupt)?.wrapping_mul(8);
-    let start = u128::from_le_bytes(piece(data, at.wrapping_sub(offset))?);
-    let mut pattern = start & !u128::MAX.wrapping_shl(bits);
-    let mut width = bits;
-    while width < u128::BITS && width > 0 {
-        pattern |= pattern.wrapping_shl(width);
-        width = width.wrapping_mul(2);
-    }
-    let pattern = pattern.to_le_bytes();
-    let over = PIECE.checked_rem(offset).ok_or(Corrupt)?;
-    let step = PIECE.wrapping_sub(over);
+#[inline(always)]
+fn piece<const SIZE: usize>(data: &[u8], at: usize) -> Result<[u8; SIZE], Corrupt> {
+    let piece = data.get(at..).and_then(<[u8]>::first_chunk);
+    piece.copied().ok_or(Corrupt)
+}
+
+#[inline(always)]
+fn put<const SIZE: usize>(data: &mut [u8], at: usize, piece: [u8; SIZE]) -> Result<(), Corrupt> {
+    let room = data.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+    *room.ok_or(Corrupt)? = piece;
+    Ok(())
+}
+
+/// Half of a piece.
+const HALF: usize = PIECE / 2;
+
+/// What repeats the bytes of a distance of less than [`HALF`], and the largest multiple of the
+/// distance that is not more than it.
+const PERIODS: [(u64, usize); HALF] = [
+    (0, 1),
+    (0x0101_0101_0101_0101, 8),
+    (0x0001_0001_0001_0001, 8),
+    (0x0001_0000_0100_0001, 6),
+    (0x0000_0001_0000_0001, 8),
+    (0x0000_0100_0000_0001, 5),
+    (0x0001_0000_0000_0001, 6),
+    (0x0100_0000_0000_0001, 7),
+];
+
+/// As [`matched`], for a distance of less than a piece.
+fn near(data: &mut [u8], at: usize, distance: usize, length: usize) -> Result<(), Corrupt> {
+    let from = at.checked_sub(distance).ok_or(Corrupt)?;
+    let all = data.get_mut(from..).ok_or(Corrupt)?;
+    let over = length.wrapping_add(distance).wrapping_add(HALF);
+    let all = all.get_mut(..over).ok_or(Corrupt)?;
     let mut done = 0_usize;
+    let Some((repeat, step)) = PERIODS.get(distance) else {
+        while done < length {
+            let next = piece::<HALF>(all, done)?;
+            put(all, done.wrapping_add(distance), next)?;
+            done = done.wrapping_add(HALF);
+        }
+        return Ok(());
+    };
+    // The first bytes, over and over.
+    let bits = low_half(distance as u64).wrapping_mul(8);
+    let first = u64::from_le_bytes(piece::<HALF>(all, 0)?) & !u64::MAX.wrapping_shl(bits);
+    let pattern = first.wrapping_mul(*repeat).to_le_bytes();
     while done < length {
-        put(data, at.wrapping_add(done), pattern)?;
-        done = done.wrapping_add(step);
+        put(all, done.wrapping_add(distance), pattern)?;
+        done = done.wrapping_add(*step);
     }
     Ok(())
 }
@@ -218,12 +215,7 @@ fn near(data: &mut [u8], at: usize, offset: usize, length: usize) -> Result<(), 
 /// As [`copied`], for the end of the memory: not a byte more is read or written.
 #[cold]
 #[inline(never)]
-fn literals_exact(
-    from: &[u8],
-    to: &mut [u8],
-    at: usize,
-    length: usize,
-) -> Result<(), Corrupt> {
+fn literals_exact(from: &[u8], to: &mut [u8], at: usize, length: usize) -> Result<(), Corrupt> {
     let to = to.get_mut(at..).and_then(|to| to.get_mut(..length));
     let from = from.get(..length).ok_or(Corrupt)?;
     for (to, from) in to.ok_or(Corrupt)?.iter_mut().zip(from) {
@@ -235,12 +227,7 @@ fn literals_exact(
 /// As [`matched`], for the end of the memory: not a byte more is written.
 #[cold]
 #[inline(never)]
-fn matched_exact(
-    data: &mut [u8],
-    at: usize,
-    offset: usize,
-    length: usize,
-) -> Result<(), Corrupt> {
+fn matched_exact(data: &mut [u8], at: usize, offset: usize, length: usize) -> Result<(), Corrupt> {
     let end = at.checked_add(length).ok_or(Corrupt)?;
     let start = at.checked_sub(offset).ok_or(Corrupt)?;
     for (to, from) in (at..end).zip(start..) {
@@ -277,6 +264,89 @@ mod tests {
                 assert!(data[behind..].iter().all(|byte| *byte == 0xAA));
             }
         }
+    }
+
+    /// What a sequence does, byte by byte.
+    fn slowly(output: &mut [u8], at: usize, literals: &[u8], sequence: Sequence) -> usize {
+        let match_at = at + sequence.literals;
+        output[at..match_at].copy_from_slice(&literals[..sequence.literals]);
+        for place in match_at..match_at + sequence.matched {
+            output[place] = output[place - sequence.distance];
+        }
+        match_at + sequence.matched
+    }
+
+    #[test]
+    fn short_sequences_and_others() {
+        let literals: Vec<u8> = (100..180).collect();
+        let history: Vec<u8> = (0..40).collect();
+        for length in 0..=18 {
+            for match_length in (1..=40).chain([100]) {
+                for distance in (1..=40 + length).chain([60]) {
+                    for slack in [0, 5, SHORT - 1, SHORT, SHORT + 40] {
+                        let sequence = Sequence {
+                            literals: length,
+                            matched: match_length,
+                            distance,
+                        };
+                        let mut before = history.clone();
+                        let end = 40 + length + match_length;
+                        before.resize(end + slack, 0);
+                        let mut data = before.clone();
+                        let last = data.len().checked_sub(SHORT);
+                        let done = last.and_then(|last| {
+                            quick(
+                                &mut data,
+                                40,
+                                &literals,
+                                length,
+                                match_length,
+                                distance,
+                                last,
+                            )
+                        });
+                        let possible = length <= PIECE && match_length <= 2 * PIECE;
+                        let near = distance < PIECE || distance > 40 + length;
+                        let room = last.is_some_and(|last| 40 <= last);
+                        assert_eq!(done.is_some(), possible && !near && room);
+                        let any = any(&mut before, 40, &literals, sequence, end);
+                        if distance > 40 + length {
+                            assert_eq!(any, Err(Corrupt));
+                            continue;
+                        }
+                        assert_eq!(any, Ok(end));
+                        let mut wanted = history.clone();
+                        wanted.resize(end, 0);
+                        assert_eq!(slowly(&mut wanted, 40, &literals, sequence), end);
+                        assert_eq!(before[..end], wanted);
+                        assert!(slack >= SHORT || before[end..].iter().all(|byte| *byte == 0));
+                        if let Some((to, others)) = done {
+                            assert_eq!(to, end);
+                            assert_eq!(others, &literals[length..]);
+                            assert_eq!(data[..end], wanted);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_stays_within_its_limit() {
+        let sequence = Sequence {
+            literals: 5,
+            matched: 6,
+            distance: 4,
+        };
+        let mut data = [0; 200];
+        assert_eq!(any(&mut data, 20, &[1; 80], sequence, 30), Err(Corrupt));
+        assert_eq!(any(&mut data, 20, &[1; 4], sequence, 31), Err(Corrupt));
+        assert_eq!(any(&mut data, 20, &[1; 80], sequence, 31), Ok(31));
+        assert_eq!(
+            any(&mut data[..30], 20, &[1; 80], sequence, 31),
+            Err(Corrupt)
+        );
+        assert_eq!(quick(&mut data, 20, &[1; 15], 5, 6, 16, 136), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::bits::{Forward, low_byte};
 const SYMBOLS: usize = 256;
 /// The most states that a table has: `Accuracy_Log` 9.
 const STATES: usize = 512;
+/// Symbols that are written at once.
+const RUN: usize = 8;
 
 /// How often each symbol of an alphabet occurs.
 #[derive(Clone, Debug)]
@@ -95,57 +97,78 @@ impl Distribution {
         self.log
     }
 
-    /// Calls `set` for each state (section 4.1.2) with the state, its symbol, the number of bits
-    /// that lead to the next state, and what is added to them.
-    pub(super) fn states(&self, mut set: impl FnMut(usize, u8, u8, u16)) {
+    /// Makes an entry for each state (section 4.1.2) of its symbol, the number of bits that lead to
+    /// the next state, and what is added to them.
+    #[inline(always)]
+    pub(super) fn fill<T>(&self, entries: &mut [T], make: impl Fn(u8, u8, u16) -> T) {
+        let mut symbols = [0_u8; STATES];
+        // The number that the next state of each symbol gets.
+        let mut numbers = [0_u16; SYMBOLS];
+        self.spread(&mut symbols, &mut numbers);
+        // One more than the number of bits that the highest number takes.
+        let width = self.log.wrapping_add(1);
+        let size = 1_u32.wrapping_shl(self.log);
+        let states = entries.iter_mut().zip(&symbols).take(size as usize);
+        for (entry, symbol) in states {
+            let Some(next) = numbers.get_mut(usize::from(*symbol)) else {
+                continue;
+            };
+            let number = u32::from(*next);
+            *next = next.wrapping_add(1);
+            // Of a symbol with a state the number is not zero.
+            let bits = width.wrapping_sub(32_u32.wrapping_sub(number.leading_zeros()));
+            // Below the number of states.
+            let [low, high, ..] = number.wrapping_shl(bits).wrapping_sub(size).to_le_bytes();
+            *entry = make(*symbol, low_byte(bits), u16::from_le_bytes([low, high]));
+        }
+    }
+
+    /// Gives each state its symbol, and to each symbol the number of its first state.
+    fn spread(&self, symbols: &mut [u8; STATES], numbers: &mut [u16; SYMBOLS]) {
         let size = 1_usize.wrapping_shl(self.log);
-        let mask = size.wrapping_sub(1);
+        let mask = size.wrapping_sub(1) & STATES.wrapping_sub(1);
+        let step = (size >> 1).wrapping_add(size >> 3).wrapping_add(3);
         let counts = || {
             let counts = self.counts.iter().take(self.symbols);
             (0..=u8::MAX).zip(counts.copied())
         };
-        let mut symbols = [0_u8; STATES];
         // Symbols of less than one have the last states.
         let mut high = size;
-        // The number that the next state of each symbol gets.
-        let mut numbers = [0_u16; SYMBOLS];
-        for ((symbol, count), number) in counts().zip(&mut numbers) {
+        // The others in order.
+        let mut run = [0_u8; STATES + RUN];
+        let mut end = 0_usize;
+        for ((symbol, count), number) in counts().zip(numbers) {
             if count < 0 {
                 high = high.wrapping_sub(1);
                 if let Some(place) = symbols.get_mut(high) {
                     *place = symbol;
                 }
                 *number = 1;
-            } else {
-                *number = count.unsigned_abs();
-            }
-        }
-        let step = (size >> 1).wrapping_add(size >> 3).wrapping_add(3);
-        let mut state = 0_usize;
-        for (symbol, count) in counts() {
-            for _ in 0..count {
-                if let Some(place) = symbols.get_mut(state) {
-                    *place = symbol;
-                }
-                state = state.wrapping_add(step) & mask;
-                while state >= high {
-                    state = state.wrapping_add(step) & mask;
-                }
-            }
-        }
-        for (state, symbol) in symbols.iter().take(size).enumerate() {
-            let Some(next) = numbers.get_mut(usize::from(*symbol)) else {
                 continue;
-            };
-            let number = *next;
-            *next = number.wrapping_add(1);
-            // Of a symbol with a state the number is not zero.
-            let bits = self.log.wrapping_sub(u32::from(number).max(1).ilog2());
-            // Below the number of states.
-            let base = number
-                .wrapping_shl(bits)
-                .wrapping_sub(1_u16.wrapping_shl(self.log));
-            set(state, *symbol, low_byte(bits), base);
+            }
+            *number = count.unsigned_abs();
+            let start = end;
+            end = end.wrapping_add(usize::from(*number));
+            // What goes too far is written again.
+            let rest = run.get_mut(start..).unwrap_or_default();
+            if let Some(first) = rest.first_chunk_mut::<RUN>() {
+                *first = [symbol; RUN];
+            }
+            if usize::from(*number) > RUN
+                && let Some(all) = rest.get_mut(..usize::from(*number))
+            {
+                all.fill(symbol);
+            }
+        }
+        let mut state = 0_usize;
+        for symbol in run.iter().take(end) {
+            if let Some(place) = symbols.get_mut(state & mask) {
+                *place = *symbol;
+            }
+            state = state.wrapping_add(step) & mask;
+            while state >= high {
+                state = state.wrapping_add(step) & mask;
+            }
         }
     }
 }
@@ -213,12 +236,14 @@ mod tests {
         let mut symbols = Vec::new();
         let mut bits = Vec::new();
         let mut bases = Vec::new();
-        Distribution::predefined(&stated, 5).states(|state, symbol, bit, base| {
-            assert_eq!(state, symbols.len());
+        let mut states = [(0, 0, 0); 32];
+        let make = |symbol, bits, base| (symbol, bits, base);
+        Distribution::predefined(&stated, 5).fill(&mut states, make);
+        for (symbol, bit, base) in states {
             symbols.push(symbol);
             bits.push(bit);
             bases.push(base);
-        });
+        }
         assert_eq!(
             symbols,
             [

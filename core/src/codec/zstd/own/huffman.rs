@@ -17,12 +17,15 @@ const ENTRIES: usize = 1 << BITS;
 const ROUND: usize = 5;
 /// The weights that there can be, and one more.
 const WEIGHTS: usize = BITS as usize + 2;
+/// Entries of the table that are written at once.
+const RUN: usize = 8;
 
 /// A table with the symbol of each code. It is looked up with the next [`BITS`] bits.
 #[derive(Clone)]
 pub(super) struct Table {
     /// The length of the code in bits (low byte), and its symbol (high byte).
-    entries: [u16; ENTRIES],
+    /// Behind them is room for what is written too far.
+    entries: [u16; ENTRIES + RUN],
 }
 
 impl fmt::Debug for Table {
@@ -34,7 +37,7 @@ impl fmt::Debug for Table {
 impl Table {
     pub(super) const fn new() -> Self {
         Self {
-            entries: [0; ENTRIES],
+            entries: [0; ENTRIES + RUN],
         }
     }
 
@@ -96,30 +99,38 @@ impl Table {
         {
             return Err(Corrupt);
         }
-        // Where the codes of each weight start, the longest first. A table of fewer bits is
-        // stretched to all.
-        let spare = BITS.wrapping_sub(bits);
+        // The symbols of each weight, the longest codes first.
+        let mut symbols = [0_u8; 256];
+        let mut places = [0_usize; WEIGHTS];
         let mut start = 0_usize;
-        for (weight, number) in (0_u32..).zip(&mut numbers).skip(1) {
-            let size = number
-                .wrapping_shl(weight.wrapping_sub(1))
-                .wrapping_shl(spare);
-            *number = start;
-            start = start.wrapping_add(size);
+        for (place, number) in places.iter_mut().zip(numbers).skip(1) {
+            *place = start;
+            start = start.wrapping_add(number);
         }
-        let symbols = (0..=u8::MAX).zip(weights.iter().copied());
-        for (symbol, weight) in symbols.take(stated.wrapping_add(1)) {
-            let Some(shift) = u32::from(weight).checked_sub(1) else {
+        let weights = (0..=u8::MAX).zip(weights.iter().copied());
+        for (symbol, weight) in weights.take(stated.wrapping_add(1)) {
+            if weight == 0 {
                 continue;
-            };
-            let length = low_byte(bits.wrapping_sub(shift));
-            let place = numbers.get_mut(usize::from(weight)).ok_or(Corrupt)?;
-            let start = *place;
-            *place = start.wrapping_add(1_usize.wrapping_shl(shift.wrapping_add(spare)));
-            let codes = self.entries.get_mut(start..*place);
-            codes
-                .ok_or(Corrupt)?
-                .fill(u16::from_le_bytes([length, symbol]));
+            }
+            let place = places.get_mut(usize::from(weight)).ok_or(Corrupt)?;
+            *symbols.get_mut(*place).ok_or(Corrupt)? = symbol;
+            *place = place.wrapping_add(1);
+        }
+        // A table of fewer bits is stretched to all.
+        let mut size = 1_usize.wrapping_shl(BITS.wrapping_sub(bits));
+        let mut symbols = symbols.iter();
+        let mut at = 0_usize;
+        for (length, number) in (1..=low_byte(bits)).rev().zip(numbers.iter().skip(1)) {
+            for symbol in symbols.by_ref().take(*number) {
+                // What goes too far is written again.
+                let end = at.wrapping_add(size.max(RUN));
+                let room = self.entries.get_mut(at..end).ok_or(Corrupt)?;
+                for run in room.as_chunks_mut::<RUN>().0 {
+                    *run = [u16::from_le_bytes([length, *symbol]); RUN];
+                }
+                at = at.wrapping_add(size);
+            }
+            size = size.wrapping_mul(2);
         }
         Ok(())
     }
@@ -260,11 +271,7 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
     let (distribution, taken) = Distribution::read(data, BITS as usize + 1, 6)?;
     // Weight, bits, and what is added to them.
     let mut states = [(0, 0, 0); 64];
-    distribution.states(|state, weight, bits, base| {
-        if let Some(entry) = states.get_mut(state) {
-            *entry = (weight, bits, base);
-        }
-    });
+    distribution.fill(&mut states, |weight, bits, base| (weight, bits, base));
     let entry = |state: u32| states.get(state as usize).copied().unwrap_or_default();
     let mut stream = Reverse::new(data.get(taken..).ok_or(Corrupt)?)?;
     stream.refill()?;
