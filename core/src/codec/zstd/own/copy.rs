@@ -33,11 +33,14 @@ pub(super) fn quick<'a>(
     output: &mut [u8],
     at: usize,
     literals: &'a [u8],
-    length: usize,
-    matched: usize,
-    distance: usize,
+    sequence: Sequence,
     last: usize,
 ) -> Option<(usize, &'a [u8])> {
+    let Sequence {
+        literals: length,
+        matched,
+        distance,
+    } = sequence;
     if length > PIECE || matched > 2 * PIECE || distance < PIECE {
         return None;
     }
@@ -76,8 +79,7 @@ fn pieces_mut(data: &mut [u8]) -> Option<&mut [[u8; PIECE]; 2]> {
 
 /// Does any sequence, and says where it ends. Nothing is written at `limit` and behind it, but
 /// where there is room for pieces. `literals` has a piece more.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 pub(super) fn any(
     output: &mut [u8],
     at: usize,
@@ -87,9 +89,24 @@ pub(super) fn any(
 ) -> Result<usize, Corrupt> {
     let Sequence {
         literals: length,
-        matched: match_length,
+        matched,
         distance,
     } = sequence;
+    slow(output, at, literals, length, matched, distance, limit)
+}
+
+/// As [`any`]. A sequence as such would lie in memory here, and be put there for all.
+#[cold]
+#[inline(never)]
+fn slow(
+    output: &mut [u8],
+    at: usize,
+    literals: &[u8],
+    length: usize,
+    match_length: usize,
+    distance: usize,
+    limit: usize,
+) -> Result<usize, Corrupt> {
     let match_at = at.wrapping_add(length);
     let end = match_at.wrapping_add(match_length);
     if distance > match_at || end > limit {
@@ -294,17 +311,8 @@ mod tests {
                         before.resize(end + slack, 0);
                         let mut data = before.clone();
                         let last = data.len().checked_sub(SHORT);
-                        let done = last.and_then(|last| {
-                            quick(
-                                &mut data,
-                                40,
-                                &literals,
-                                length,
-                                match_length,
-                                distance,
-                                last,
-                            )
-                        });
+                        let done =
+                            last.and_then(|last| quick(&mut data, 40, &literals, sequence, last));
                         let possible = length <= PIECE && match_length <= 2 * PIECE;
                         let near = distance < PIECE || distance > 40 + length;
                         let room = last.is_some_and(|last| 40 <= last);
@@ -346,7 +354,11 @@ mod tests {
             any(&mut data[..30], 20, &[1; 80], sequence, 31),
             Err(Corrupt)
         );
-        assert_eq!(quick(&mut data, 20, &[1; 15], 5, 6, 16, 136), None);
+        let sequence = Sequence {
+            distance: 16,
+            ..sequence
+        };
+        assert_eq!(quick(&mut data, 20, &[1; 15], sequence, 136), None);
     }
 
     #[test]

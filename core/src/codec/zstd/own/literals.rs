@@ -51,6 +51,35 @@ impl Header {
     }
 }
 
+/// The literals of a block.
+pub(super) struct Found<'a> {
+    /// How many there are, in bytes.
+    pub(super) size: usize,
+    /// The block from them on, when they lie there as they are.
+    raw: Option<&'a [u8]>,
+    /// What is behind them in the block.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Found<'a> {
+    /// The literals, and [`SLACK`] bytes more, where they lie: in the block or in `scratch`.
+    pub(super) fn place(&self, scratch: &'a mut [u8]) -> Result<&'a [u8], Corrupt> {
+        let with_slack = self.size.saturating_add(SLACK);
+        if let Some(there) = self.raw.and_then(|raw| raw.get(..with_slack)) {
+            return Ok(there);
+        }
+        self.gather(scratch);
+        scratch.get(..with_slack).ok_or(Corrupt)
+    }
+
+    /// Makes the literals lie in `scratch`.
+    pub(super) fn gather(&self, scratch: &mut [u8]) {
+        if let Some(raw) = self.raw.and_then(|raw| raw.get(..self.size)) {
+            bytes::copy(raw, scratch);
+        }
+    }
+}
+
 /// Decodes the literals of a frame's blocks, one after another.
 #[derive(Clone, Debug)]
 pub(super) struct Literals {
@@ -72,45 +101,39 @@ impl Literals {
         self.planted = false;
     }
 
-    /// Decodes the literals of the block `body`, at most `most` bytes. Gives them, with [`SLACK`]
-    /// bytes more, and what is behind them in the block. They lie in `scratch`, or, when they are
-    /// as they are in the block and there is so much behind them, there.
+    /// Decodes the literals of the block `body`, at most `most` bytes, into `scratch`, which has
+    /// [`SLACK`] bytes more. Those that lie in the block as they are stay there.
     pub(super) fn read<'a>(
         &mut self,
         body: &'a [u8],
-        scratch: &'a mut [u8],
+        scratch: &mut [u8],
         most: usize,
-    ) -> Result<(&'a [u8], &'a [u8]), Corrupt> {
+    ) -> Result<Found<'a>, Corrupt> {
         let header = Header::read(body)?;
         let size = header.size;
         if size > most {
             return Err(Corrupt);
         }
         let body = body.get(header.length..).ok_or(Corrupt)?;
-        let with_slack = size.saturating_add(SLACK);
-        let scratch = scratch.get_mut(..with_slack).ok_or(Corrupt)?;
-        Ok(match header.kind {
+        let scratch = scratch.get_mut(..size).ok_or(Corrupt)?;
+        let mut raw = None;
+        let rest = match header.kind {
             0 => {
-                let (literals, rest) = body.split_at_checked(size).ok_or(Corrupt)?;
-                if let Some(literals) = body.get(..with_slack) {
-                    (literals, rest)
-                } else {
-                    bytes::copy(literals, scratch);
-                    (&*scratch, rest)
-                }
+                raw = Some(body);
+                body.get(size..).ok_or(Corrupt)?
             }
             1 => {
                 let (byte, rest) = body.split_first().ok_or(Corrupt)?;
                 scratch.fill(*byte);
-                (&*scratch, rest)
+                rest
             }
             kind => {
                 let (data, rest) = body.split_at_checked(header.compressed).ok_or(Corrupt)?;
-                let room = scratch.get_mut(..size).ok_or(Corrupt)?;
-                self.compressed(kind, header.format, data, room)?;
-                (&*scratch, rest)
+                self.compressed(kind, header.format, data, scratch)?;
+                rest
             }
-        })
+        };
+        Ok(Found { size, raw, rest })
     }
 
     /// Huffman-coded literals, section 3.1.1.3.1.3 to 3.1.1.3.1.6.

@@ -11,7 +11,11 @@ mod copy;
 mod fse;
 mod huffman;
 mod literals;
-
+#[allow(
+    dead_code,
+    reason = "one thread has no use for them; the pipeline of the hosts does"
+)]
+pub(super) mod phases;
 mod sequences;
 mod tables;
 
@@ -80,7 +84,9 @@ impl Blocks {
         room: Room,
     ) -> Result<usize, Corrupt> {
         let most = room.end.saturating_sub(room.start);
-        let (literals, mut data) = self.literals.read(body, scratch, most)?;
+        let found = self.literals.read(body, scratch, most)?;
+        let literals = found.place(scratch)?;
+        let mut data = found.rest;
         let count = self.tables.read(&mut data)?;
         if count > 0 {
             return sequences::run(

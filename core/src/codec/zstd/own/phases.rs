@@ -1,0 +1,658 @@
+//! The work on a block in phases, for hosts with several processors: a scan for block headers,
+//! entropy decoding into memory of the caller, and execution in order.
+//!
+//! Entropy decoding of a block needs nothing of the blocks before but their tables, where it
+//! repeats them. So blocks go to workers in groups, none of which takes a table from another
+//! ([`Uses`] says where they may be cut), and for each the worker's [`Entropy`] is reset. Repeat
+//! offsets are resolved in the execution, which is done for one block after another.
+//! What comes out, and what is refused, is the same as of [`super::Blocks`].
+
+use super::copy::{self, SHORT};
+use super::literals::{Header, Literals};
+use super::sequences::{self, Decoded, Decoder, Repeats};
+use super::tables::{self, Modes, Tables};
+use super::{Corrupt, Room, SLACK};
+use crate::codec::zstd::frame::{Block, BlockType, Refusal};
+
+/// Some of the tables that blocks share: the tree of literals, and those of the three codes of
+/// sequences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::codec::zstd) struct Shared(u8);
+
+impl Shared {
+    /// None.
+    pub(in crate::codec::zstd) const NONE: Self = Self(0);
+    const TREE: u8 = 1;
+    const LITERALS: u8 = 2;
+    const OFFSETS: u8 = 4;
+    const MATCHES: u8 = 8;
+}
+
+/// What a block does with the tables that blocks share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::codec::zstd) struct Uses {
+    /// Those that it takes from a block before it.
+    needs: Shared,
+    /// Those that it makes anew.
+    makes: Shared,
+}
+
+impl Uses {
+    /// Those of a compressed block.
+    ///
+    /// # Errors
+    ///
+    /// When its headers are not what the specification says.
+    pub(in crate::codec::zstd) fn of(body: &[u8]) -> Result<Self, Corrupt> {
+        let header = Header::read(body)?;
+        let literals = match header.kind {
+            0 => header.size,
+            1 => 1,
+            _ => header.compressed,
+        };
+        let mut data = body
+            .get(header.length..)
+            .and_then(|data| data.get(literals..))
+            .ok_or(Corrupt)?;
+        let (mut needs, mut makes) = match header.kind {
+            2 => (0, Shared::TREE),
+            3 => (Shared::TREE, 0),
+            _ => (0, 0),
+        };
+        if tables::count(&mut data)? > 0 {
+            let modes = Modes::read(&mut data)?;
+            let modes = [
+                (modes.literals, Shared::LITERALS),
+                (modes.offsets, Shared::OFFSETS),
+                (modes.matches, Shared::MATCHES),
+            ];
+            for (mode, table) in modes {
+                if mode == 3 {
+                    needs |= table;
+                } else {
+                    makes |= table;
+                }
+            }
+        }
+        Ok(Self {
+            needs: Shared(needs),
+            makes: Shared(makes),
+        })
+    }
+
+    /// Whether it makes all tables anew: then no block from here on takes one from before, and
+    /// it can begin a group, whatever follows.
+    pub(in crate::codec::zstd) const fn makes_all(self) -> bool {
+        self.makes.0 == Shared::TREE | Shared::LITERALS | Shared::OFFSETS | Shared::MATCHES
+    }
+
+    /// What this block and those behind it take from blocks before it, where those behind it take
+    /// `behind` from it and from before. Where that is none, it can begin a group: from the last
+    /// block to the first this finds all places.
+    #[must_use]
+    pub(in crate::codec::zstd) const fn with(self, behind: Shared) -> Shared {
+        Shared(behind.0 & !self.makes.0 | self.needs.0)
+    }
+}
+
+/// A block that was found.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::codec::zstd) struct Scanned<'a> {
+    /// What its header says.
+    pub(in crate::codec::zstd) block: Block,
+    /// What is behind the header.
+    pub(in crate::codec::zstd) body: &'a [u8],
+    /// What it does with tables. Of one whose headers are wrong it says nothing; entropy
+    /// decoding refuses it.
+    pub(in crate::codec::zstd) uses: Uses,
+}
+
+/// Takes a block off the front of `data`, which starts with a block's header; `None`, and nothing
+/// taken, when there is not all of one. `maximum` is the most that a block of the frame may
+/// decode to, in bytes.
+///
+/// # Errors
+///
+/// When the block's header is not what the specification says.
+pub(in crate::codec::zstd) fn scan<'a>(
+    data: &mut &'a [u8],
+    maximum: usize,
+) -> Result<Option<Scanned<'a>>, Refusal> {
+    let Some((header, rest)) = data.split_first_chunk::<3>() else {
+        return Ok(None);
+    };
+    let block = Block::read(*header, maximum)?;
+    let Some((body, rest)) = rest.split_at_checked(block.wire_size()) else {
+        return Ok(None);
+    };
+    *data = rest;
+    let uses = if block.kind == BlockType::Compressed {
+        Uses::of(body).unwrap_or_default()
+    } else {
+        Uses::default()
+    };
+    Ok(Some(Scanned { block, body, uses }))
+}
+
+/// A sequence between the phases, as the specification names its parts (section 3.1.1.3.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::codec::zstd) struct Sequence {
+    /// `Literals_Length`, in bytes.
+    literals_length: u32,
+    /// `Match_Length`, in bytes.
+    match_length: u32,
+    /// `Offset_Value`: 1 to 3 are repeat offsets, what is more is an offset and 3.
+    offset_value: u32,
+}
+
+/// The most sequences of a block that decodes to at most `maximum` bytes: none is shorter than
+/// three.
+pub(in crate::codec::zstd) const fn most_sequences(maximum: usize) -> usize {
+    maximum / 3
+}
+
+/// How much of the memory between the phases a block takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::codec::zstd) struct Parts {
+    /// Literals, in bytes.
+    pub(in crate::codec::zstd) literals: usize,
+    /// Sequences.
+    pub(in crate::codec::zstd) sequences: usize,
+}
+
+/// Entropy decoding of compressed blocks, one after another.
+#[derive(Clone, Debug)]
+pub(in crate::codec::zstd) struct Entropy {
+    literals: Literals,
+    tables: Tables,
+}
+
+impl Entropy {
+    pub(in crate::codec::zstd) const fn new() -> Self {
+        Self {
+            literals: Literals::new(),
+            tables: Tables::new(),
+        }
+    }
+
+    /// Makes ready for another frame, or another group of blocks.
+    pub(in crate::codec::zstd) const fn reset(&mut self) {
+        self.literals.reset();
+        self.tables.reset();
+    }
+
+    /// Decodes a block into its literals and its sequences, and says how many there are.
+    ///
+    /// `literals` has the size of the largest block and [`SLACK`]; `sequences` has
+    /// [`most_sequences`] of that size: a block with more does not fit.
+    ///
+    /// # Errors
+    ///
+    /// When the block is not what the specification says, or takes more than there is.
+    pub(in crate::codec::zstd) fn decode(
+        &mut self,
+        body: &[u8],
+        literals: &mut [u8],
+        sequences: &mut [Sequence],
+    ) -> Result<Parts, Corrupt> {
+        let most = literals.len().saturating_sub(SLACK);
+        let found = self.literals.read(body, literals, most)?;
+        found.gather(literals);
+        let size = found.size;
+        let mut data = found.rest;
+        let count = self.tables.read(&mut data)?;
+        if count == 0 {
+            if !data.is_empty() {
+                return Err(Corrupt);
+            }
+            return Ok(Parts {
+                literals: size,
+                sequences: 0,
+            });
+        }
+        let sequences = sequences.get_mut(..count as usize).ok_or(Corrupt)?;
+        let mut decoder = Decoder::new(&self.tables, count, data)?;
+        for sequence in sequences {
+            *sequence = Sequence::new(decoder.next()?);
+        }
+        decoder.finish()?;
+        Ok(Parts {
+            literals: size,
+            sequences: count as usize,
+        })
+    }
+}
+
+impl Sequence {
+    /// From an offset's code, and its value as tables give it: from code 2 on without the 3.
+    fn new(sequence: Decoded) -> Self {
+        let Decoded {
+            code,
+            value,
+            literals,
+            matched,
+        } = sequence;
+        Self {
+            literals_length: literals,
+            match_length: matched,
+            offset_value: if code > 1 {
+                value.wrapping_add(3)
+            } else {
+                value
+            },
+        }
+    }
+
+    /// Code and value back, where any code over 1 stands for all of them.
+    fn offset(self) -> (u8, u32) {
+        match self.offset_value {
+            value @ 1 => (0, value),
+            value @ (2 | 3) => (1, value),
+            value => (2, value.wrapping_sub(3)),
+        }
+    }
+}
+
+/// Execution of a frame's compressed blocks, in order.
+#[derive(Clone, Debug)]
+pub(in crate::codec::zstd) struct Execution {
+    repeats: Repeats,
+}
+
+impl Execution {
+    pub(in crate::codec::zstd) const fn new() -> Self {
+        Self {
+            repeats: Repeats::START,
+        }
+    }
+
+    /// Makes ready for another frame.
+    pub(in crate::codec::zstd) const fn reset(&mut self) {
+        self.repeats = Repeats::START;
+    }
+
+    /// Executes a block whose entropy was decoded: `literals` and `sequences` are what
+    /// [`Entropy::decode`] was given, and `parts` what it said. Says where the block ends.
+    ///
+    /// For `output` and `room` the same holds as for [`super::Blocks::decode`].
+    ///
+    /// # Errors
+    ///
+    /// When a match reaches too far, or the block does not end within its room.
+    pub(in crate::codec::zstd) fn run(
+        &mut self,
+        parts: Parts,
+        literals: &[u8],
+        sequences: &[Sequence],
+        output: &mut [u8],
+        room: Room,
+    ) -> Result<usize, Corrupt> {
+        let literals = literals.get(..parts.literals.saturating_add(SLACK));
+        let literals = literals.ok_or(Corrupt)?;
+        let sequences = sequences.get(..parts.sequences).ok_or(Corrupt)?;
+        let extent = sequences::extent(output, room);
+        if extent.len() < SHORT {
+            self.execute::<false>(literals, sequences, output, room)
+        } else {
+            self.execute::<true>(literals, sequences, output, room)
+        }
+    }
+
+    /// `LONG` says whether the extent is long enough for short sequences.
+    fn execute<const LONG: bool>(
+        &mut self,
+        literals: &[u8],
+        sequences: &[Sequence],
+        output: &mut [u8],
+        room: Room,
+    ) -> Result<usize, Corrupt> {
+        let extent = sequences::extent(output, room);
+        let begin = extent.start;
+        let output = output.get_mut(extent).ok_or(Corrupt)?;
+        let limit = room.end.saturating_sub(begin);
+        let mut at = room.start.saturating_sub(begin);
+        let last = if LONG {
+            output.len().checked_sub(SHORT).ok_or(Corrupt)?
+        } else {
+            0
+        };
+        let mut literals = literals;
+        let mut repeats = self.repeats;
+        for sequence in sequences {
+            let (code, value) = sequence.offset();
+            let none = sequence.literals_length == 0;
+            let sequence = copy::Sequence {
+                literals: sequence.literals_length as usize,
+                matched: sequence.match_length as usize,
+                distance: repeats.resolve(code, value, none)? as usize,
+            };
+            if sequence.distance > room.window {
+                return Err(Corrupt);
+            }
+            if LONG && let Some(done) = copy::quick(output, at, literals, sequence, last) {
+                (at, literals) = done;
+            } else {
+                at = copy::any(output, at, literals, sequence, limit)?;
+                literals = literals.get(sequence.literals..).ok_or(Corrupt)?;
+            }
+        }
+        self.repeats = repeats;
+        let end = sequences::last_literals(literals, output, at, limit)?;
+        Ok(end.wrapping_add(begin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Blocks;
+    use super::*;
+    use crate::codec::zstd::frame::{BLOCK, Descriptor, Frame};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// Numbers that look random.
+    struct Numbers(u32);
+
+    impl Numbers {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            (self.0 >> 8) as usize % end
+        }
+    }
+
+    /// Words of a language with some that are more frequent, lines that come again, and runs.
+    fn content(size: usize, seed: u32) -> Vec<u8> {
+        let mut numbers = Numbers(seed);
+        let mut content: Vec<u8> = Vec::new();
+        while content.len() < size {
+            match numbers.below(40) {
+                0 => content.extend(vec![b'-'; numbers.below(200)]),
+                1..8 if content.len() > 100 => {
+                    let from = numbers.below(content.len() - 50);
+                    let piece = content[from..from + numbers.below(50)].to_vec();
+                    content.extend(piece);
+                }
+                8 => content.extend((0..numbers.below(40)).map(|_| numbers.0.to_le_bytes()[2])),
+                _ => {
+                    let word = numbers.below(30) * numbers.below(30);
+                    for letter in 0..word % 9 + 1 {
+                        content.push(b'a' + (word * (letter + 3) % 26).to_le_bytes()[0]);
+                    }
+                    content.push(b' ');
+                }
+            }
+        }
+        content.truncate(size);
+        content
+    }
+
+    fn compressed(content: &[u8], level: i32, window: u32) -> Vec<u8> {
+        let mut encoder = zstd::bulk::Compressor::new(level).unwrap();
+        encoder.include_checksum(false).unwrap();
+        encoder.window_log(window).unwrap();
+        encoder.compress(content).unwrap()
+    }
+
+    /// Decodes the compressed blocks with what is given, all others plainly, into memory of this
+    /// size and of so much more.
+    fn decoded(
+        frame: &[u8],
+        size: usize,
+        more: usize,
+        mut decode: impl FnMut(Scanned<'_>, &mut [u8], Room) -> Result<usize, Corrupt>,
+    ) -> Option<Vec<u8>> {
+        let rest = frame.get(4..)?;
+        let length = Descriptor(*rest.first()?).header_length();
+        let (header, mut rest) = rest.split_at_checked(length)?;
+        let frame = Frame::read(header, u64::MAX).ok()?;
+        let mut output = vec![0; size + more];
+        let mut at = 0;
+        loop {
+            let scanned = scan(&mut rest, frame.block_maximum()).ok()??;
+            let room = Room {
+                start: at,
+                end: (at + frame.block_maximum()).min(size),
+                history: at,
+                window: usize::try_from(frame.window).unwrap(),
+            };
+            let Block { kind, size, last } = scanned.block;
+            at = match kind {
+                BlockType::Compressed => decode(scanned, &mut output, room).ok()?,
+                BlockType::Raw => {
+                    let place = output[..room.end].get_mut(at..at + size)?;
+                    place.copy_from_slice(scanned.body);
+                    at + size
+                }
+                BlockType::Rle => {
+                    let place = output[..room.end].get_mut(at..at + size)?;
+                    place.fill(scanned.body[0]);
+                    at + size
+                }
+            };
+            if last {
+                output.truncate(at);
+                return Some(output);
+            }
+        }
+    }
+
+    struct Both {
+        blocks: Blocks,
+        entropy: Entropy,
+        execution: Execution,
+        scratch: Vec<u8>,
+        sequences: Vec<Sequence>,
+    }
+
+    impl Both {
+        fn new() -> Self {
+            Self {
+                blocks: Blocks::new(),
+                entropy: Entropy::new(),
+                execution: Execution::new(),
+                scratch: vec![0; BLOCK + SLACK],
+                sequences: vec![Sequence::default(); most_sequences(BLOCK)],
+            }
+        }
+
+        fn fused(&mut self, frame: &[u8], size: usize, more: usize) -> Option<Vec<u8>> {
+            self.blocks.reset();
+            decoded(frame, size, more, |scanned, output, room| {
+                self.blocks
+                    .decode(scanned.body, &mut self.scratch, output, room)
+            })
+        }
+
+        /// With a new group at each block that can begin one.
+        fn phases(&mut self, frame: &[u8], size: usize, more: usize) -> Option<Vec<u8>> {
+            self.entropy.reset();
+            self.execution.reset();
+            decoded(frame, size, more, |scanned, output, room| {
+                if scanned.uses.makes_all() {
+                    self.entropy.reset();
+                }
+                let parts =
+                    self.entropy
+                        .decode(scanned.body, &mut self.scratch, &mut self.sequences)?;
+                self.execution
+                    .run(parts, &self.scratch, &self.sequences, output, room)
+            })
+        }
+    }
+
+    #[test]
+    fn both_give_what_was_compressed() {
+        let mut both = Both::new();
+        for (number, size) in [0, 1, 5, 60, 700, 5000, 140_000, 700_000]
+            .iter()
+            .enumerate()
+        {
+            let content = content(*size, 7 + number as u32);
+            for level in [-5, 1, 3, 9, 19] {
+                for window in [10, 17, 20] {
+                    let frame = compressed(&content, level, window);
+                    for more in [0, 20, SLACK, 1000] {
+                        assert!(both.fused(&frame, *size, more).as_ref() == Some(&content));
+                        assert!(both.phases(&frame, *size, more).as_ref() == Some(&content));
+                    }
+                    if *size > 0 {
+                        assert_eq!(both.fused(&frame, size - 1, 100), None);
+                        assert_eq!(both.phases(&frame, size - 1, 100), None);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_refuse_the_same() {
+        let mut both = Both::new();
+        let mut numbers = Numbers(99);
+        let (mut taken, mut refused) = (0, 0);
+        for round in 0..60 {
+            let size = 30 + numbers.below(3000);
+            let content = content(size, round);
+            let frame = compressed(&content, [1, 3, 19][round as usize % 3], 12);
+            for _ in 0..60 {
+                let mut bent = frame.clone();
+                for _ in 0..=numbers.below(3) {
+                    let place = 6 + numbers.below(bent.len() - 6);
+                    bent[place] ^= 1 << numbers.below(8);
+                }
+                let more = numbers.below(100);
+                let fused = both.fused(&bent, size, more);
+                assert!(fused == both.phases(&bent, size, more), "{bent:?}");
+                if fused.is_some() {
+                    taken += 1;
+                } else {
+                    refused += 1;
+                }
+            }
+        }
+        assert!(taken > 100 && refused > 1000, "{taken} {refused}");
+    }
+
+    #[test]
+    fn groups_need_nothing_of_each_other() {
+        let content = content(900_000, 3);
+        let mut both = Both::new();
+        for level in [1, 3, 12, 19] {
+            let frame = compressed(&content, level, 20);
+            // The blocks, and from the last to the first where groups may begin.
+            let mut uses = Vec::new();
+            both.blocks.reset();
+            let whole = decoded(&frame, content.len(), 0, |scanned, output, room| {
+                uses.push(scanned.uses);
+                both.blocks
+                    .decode(scanned.body, &mut both.scratch, output, room)
+            });
+            assert!(whole.as_ref() == Some(&content));
+            let mut behind = Shared::NONE;
+            let mut begins: Vec<bool> = uses
+                .iter()
+                .rev()
+                .map(|uses| {
+                    behind = uses.with(behind);
+                    behind == Shared::NONE
+                })
+                .collect();
+            begins.reverse();
+            assert!(begins[0]);
+            for (begins, uses) in begins.iter().zip(&uses) {
+                assert!(*begins || !uses.makes_all());
+            }
+            let mut begins = begins.iter();
+            both.entropy.reset();
+            both.execution.reset();
+            let phases = decoded(&frame, content.len(), 0, |scanned, output, room| {
+                if *begins.next().unwrap() {
+                    both.entropy.reset();
+                }
+                let parts =
+                    both.entropy
+                        .decode(scanned.body, &mut both.scratch, &mut both.sequences)?;
+                both.execution
+                    .run(parts, &both.scratch, &both.sequences, output, room)
+            });
+            assert!(phases.as_ref() == Some(&content));
+            for uses in uses {
+                assert_eq!(uses.with(Shared::NONE), uses.needs);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_waits_for_the_whole_block() {
+        let frame = compressed(&content(300_000, 5), 3, 17);
+        let start = 4 + Descriptor(frame[4]).header_length();
+        let mut whole = &frame[start..];
+        let mut blocks = 0;
+        loop {
+            let before = whole;
+            let scanned = scan(&mut whole, BLOCK).unwrap().unwrap();
+            blocks += 1;
+            let size = before.len() - whole.len();
+            assert_eq!(size, 3 + scanned.block.wire_size());
+            for there in [0, 1, 2, 3, size / 2, size - 1] {
+                let mut part = &before[..there];
+                assert!(scan(&mut part, BLOCK).unwrap().is_none());
+                assert_eq!(part.len(), there);
+            }
+            if scanned.block.last {
+                break;
+            }
+        }
+        assert!(whole.is_empty());
+        assert!(blocks >= 3);
+        // The reserved type.
+        assert!(scan(&mut &[7, 0, 0, 0][..], BLOCK).is_err());
+    }
+
+    #[test]
+    fn what_a_block_needs() {
+        // Raw literals, none; one sequence; modes.
+        let uses = |modes| Uses::of(&[0, 1, modes]).unwrap();
+        assert_eq!(uses(0).needs, Shared::NONE);
+        assert!(!uses(0).makes_all());
+        assert_eq!(uses(0xFC).needs.0, 14);
+        assert_eq!(uses(0xC0).needs.0, Shared::LITERALS);
+        assert_eq!(uses(0x30).needs.0, Shared::OFFSETS);
+        assert_eq!(uses(0x0C).needs.0, Shared::MATCHES);
+        assert_eq!(uses(0x0C).makes.0, Shared::LITERALS | Shared::OFFSETS);
+        assert!(Uses::of(&[0, 1, 1]).is_err());
+        assert!(Uses::of(&[0, 1]).is_err());
+        assert!(Uses::of(&[0]).is_err());
+        // With a tree of two bytes, and no sequence; with one and all tables; with the tree
+        // before.
+        assert_eq!(Uses::of(&[0x12, 0x80, 0, 9, 9, 0]).unwrap().makes.0, 1);
+        assert!(
+            Uses::of(&[0x12, 0x80, 0, 9, 9, 1, 0x54])
+                .unwrap()
+                .makes_all()
+        );
+        let treeless = Uses::of(&[0x13, 0x80, 0, 9, 9, 1, 0x54]).unwrap();
+        assert_eq!(treeless.needs.0, Shared::TREE);
+        assert_eq!(treeless.with(Shared(14)).0, Shared::TREE);
+        assert_eq!(uses(0).with(Shared(15)).0, Shared::TREE);
+    }
+
+    #[test]
+    fn more_sequences_than_fit_are_refused() {
+        let content = content(20_000, 1);
+        let frame = compressed(&content, 3, 17);
+        let mut data = &frame[4 + Descriptor(frame[4]).header_length()..];
+        let body = scan(&mut data, BLOCK).unwrap().unwrap().body;
+        let mut both = Both::new();
+        let parts = both
+            .entropy
+            .decode(body, &mut both.scratch, &mut both.sequences)
+            .unwrap();
+        assert!(parts.sequences > 100 && parts.literals > 100);
+        let fewer = &mut both.sequences[..parts.sequences - 1];
+        let refused = both.entropy.decode(body, &mut both.scratch, fewer);
+        assert_eq!(refused, Err(Corrupt));
+        let less = &mut both.scratch[..parts.literals + SLACK - 1];
+        let refused = both.entropy.decode(body, less, &mut both.sequences);
+        assert_eq!(refused, Err(Corrupt));
+    }
+}
