@@ -1,12 +1,17 @@
 //! LZ4 blocks.
 //!
-//! Whole blocks are decoded by `lz4_flex`. It has nothing that stops where the output is full,
-//! which the kernel asks of its library (`LZ4_decompress_safe_partial`) for extents that are a
-//! part of what their pcluster decodes to, and always in images without zeros in front of the
-//! data, where what follows the data is not known. That is rare, and done here, by the format's
-//! description in `doc/lz4_Block_format.md` of lz4.
+//! Whole blocks are decoded in `block`, as fast as it goes. Here is what is rare: blocks of which
+//! only the start is wanted, and why one was not decoded. The kernel asks its library for the
+//! start (`LZ4_decompress_safe_partial`) of extents that are a part of what their pcluster
+//! decodes to, and always in images without zeros in front of the data, where what follows the
+//! data is not known.
+//!
+//! By the format's description in `doc/lz4_Block_format.md` of lz4.
 
-use lz4_flex::block::{DecompressError, decompress_into};
+mod block;
+mod copy;
+#[cfg(test)]
+mod tests;
 
 use super::fault::Fault;
 use crate::bytes;
@@ -18,14 +23,7 @@ const LENGTH_GOES_ON: usize = 15;
 
 /// Decodes a block that has exactly the bytes of `output`.
 pub(super) fn whole(input: &[u8], output: &mut [u8]) -> Result<(), Fault> {
-    match decompress_into(input, output) {
-        Ok(size) if size == output.len() => Ok(()),
-        Ok(size) => Err(Fault::Length(size)),
-        Err(DecompressError::OutputTooSmall { .. }) => {
-            Err(Fault::Length(output.len().saturating_add(1)))
-        }
-        Err(_) => Err(Fault::Corrupt),
-    }
+    block::decode(input, output).map_err(|_| fault(input, output.len()))
 }
 
 /// Decodes the start of a block, as much as `output` has room for. What follows in `input` is
@@ -34,7 +32,7 @@ pub(super) fn partial(input: &[u8], output: &mut [u8]) -> Result<(), Fault> {
     let mut input = Input(input);
     let mut filled = 0_usize;
     loop {
-        let token = usize::from(input.byte()?);
+        let token = input.byte()?;
         let literals = input.length(token >> 4)?;
         let room = output.get_mut(filled..).unwrap_or_default();
         filled = filled.saturating_add(bytes::copy(input.take(literals.min(room.len()))?, room));
@@ -45,14 +43,9 @@ pub(super) fn partial(input: &[u8], output: &mut [u8]) -> Result<(), Fault> {
             // The last sequence has no match.
             return Err(Fault::Length(filled));
         }
-        let distance = usize::from(u16::from_le_bytes([input.byte()?, input.byte()?]));
-        let length = input
-            .length(token & LENGTH_GOES_ON)?
-            .saturating_add(MATCH_MIN);
-        let start = match filled.checked_sub(distance) {
-            Some(start) if distance > 0 => start,
-            _ => return Err(Fault::Corrupt),
-        };
+        let distance = input.distance()?;
+        let length = input.match_length(token)?;
+        let start = filled.checked_sub(distance).ok_or(Fault::Corrupt)?;
         let end = filled.saturating_add(length).min(output.len());
         // A match may reach into itself: then what was just written is what comes next.
         while filled < end {
@@ -66,6 +59,43 @@ pub(super) fn partial(input: &[u8], output: &mut [u8]) -> Result<(), Fault> {
         if filled >= output.len() {
             return Ok(());
         }
+    }
+}
+
+/// What is wrong with a block that does not decode to this many bytes. One that would, and only
+/// does not end as the format says, is corrupt.
+#[cold]
+fn fault(input: &[u8], size: usize) -> Fault {
+    match length(input, size) {
+        Ok(length) if length == size => Fault::Corrupt,
+        Ok(length) => Fault::Length(length),
+        Err(fault) => fault,
+    }
+}
+
+/// How many bytes a block decodes to, if that is not more than `size`; only its sequences are
+/// looked at.
+fn length(input: &[u8], size: usize) -> Result<usize, Fault> {
+    let mut input = Input(input);
+    let mut filled = 0_usize;
+    let within = |filled: usize| match filled <= size {
+        true => Ok(filled),
+        false => Err(Fault::Length(size.saturating_add(1))),
+    };
+    loop {
+        let token = input.byte()?;
+        let literals = input.length(token >> 4)?;
+        input.take(literals)?;
+        filled = within(filled.saturating_add(literals))?;
+        if input.0.is_empty() {
+            return Ok(filled);
+        }
+        let distance = input.distance()?;
+        let end = within(filled.saturating_add(input.match_length(token)?))?;
+        if distance > filled {
+            return Err(Fault::Corrupt);
+        }
+        filled = end;
     }
 }
 
@@ -85,10 +115,23 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
+    /// How far back a match lies; never zero.
+    fn distance(&mut self) -> Result<usize, Fault> {
+        match u16::from_le_bytes([self.byte()?, self.byte()?]) {
+            0 => Err(Fault::Corrupt),
+            distance => Ok(distance.into()),
+        }
+    }
+
+    /// The length of a match.
+    fn match_length(&mut self, token: u8) -> Result<usize, Fault> {
+        Ok(self.length(token & 15)?.saturating_add(MATCH_MIN))
+    }
+
     /// A length that starts in a token.
-    fn length(&mut self, start: usize) -> Result<usize, Fault> {
-        let mut length = start;
-        if start == LENGTH_GOES_ON {
+    fn length(&mut self, start: u8) -> Result<usize, Fault> {
+        let mut length = usize::from(start);
+        if length == LENGTH_GOES_ON {
             loop {
                 let byte = self.byte()?;
                 length = length.saturating_add(byte.into());
@@ -102,7 +145,7 @@ impl<'a> Input<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+mod known {
     use super::*;
     use std::vec;
 
@@ -134,8 +177,12 @@ mod tests {
             whole(&BLOCK[..13], &mut output[..17]),
             Err(Fault::Length(18))
         );
+        assert_eq!(whole(&BLOCK[..13], &mut output[..8]), Err(Fault::Length(9)));
         assert_eq!(whole(&BLOCK[..13], &mut [0; 19]), Err(Fault::Length(18)));
         assert_eq!(whole(&BLOCK, &mut output), Err(Fault::Corrupt));
+        assert_eq!(whole(&[], &mut output), Err(Fault::Corrupt));
+        assert_eq!(whole(&BLOCK[..10], &mut output), Err(Fault::Corrupt));
+        assert_eq!(whole(&BLOCK[..5], &mut output), Err(Fault::Corrupt));
     }
 
     #[test]
@@ -144,7 +191,7 @@ mod tests {
             let mut block = BLOCK;
             block[4] = distance;
             assert_eq!(partial(&block, &mut [0; 10]), Err(Fault::Corrupt));
-            assert_eq!(whole(&block, &mut [0; 18]), Err(Fault::Corrupt));
+            assert_eq!(whole(&block[..13], &mut [0; 18]), Err(Fault::Corrupt));
         }
     }
 }
