@@ -61,7 +61,7 @@ pub struct Limits {
     /// decodes; what several inodes use counts once for each. Default 64 GiB.
     pub check_work: u64,
     /// Memory for metadata that was read from an image, in bytes. Default 4 MiB. More makes
-    /// reading faster, less than one line of 16 KiB counts as one. An image with a metabox takes
+    /// reading faster, less than one line of 4 KiB counts as one. An image with a metabox takes
     /// as much again for what lies in it.
     pub metadata_cache: u64,
 }

@@ -5,10 +5,13 @@ use alloc::vec::Vec;
 use crate::bytes;
 use crate::{At, Code, Error};
 
-/// Size of a line, in bytes, as a power of two.
-const LINE_BITS: u32 = 14;
-/// Size of a line in bytes. Metadata is dense, so what is read with it is wanted soon.
+/// Size of a line, in bytes, as a power of two: a page, since that is what reading one byte of a
+/// file touches. Where metadata lies between content, most of a longer line is of no use.
+const LINE_BITS: u32 = 12;
+/// Size of a line in bytes.
 const LINE: usize = 1 << LINE_BITS;
+/// How many lines are read at once where the one before is there, and so the next are wanted too.
+const AHEAD: usize = 4;
 /// No line has this number: offsets are bytes, and lines are larger.
 const EMPTY: u64 = u64::MAX;
 
@@ -96,35 +99,76 @@ impl Cache {
         Ok(())
     }
 
+    /// Where the line of this number has its place.
+    fn place(&self, number: u64) -> usize {
+        let last = self.tags.len().saturating_sub(1);
+        usize::try_from(number & last as u64).unwrap_or(0)
+    }
+
+    /// Whether the line of this number is there.
+    fn holds(&self, number: u64) -> bool {
+        self.tags.get(self.place(number)) == Some(&number)
+    }
+
     /// The line of this number, read if it is not there.
+    #[inline]
     fn line<E: From<Error>>(
         &mut self,
         number: u64,
         end: u64,
         fill: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     ) -> Result<&[u8], E> {
-        let last = self.tags.len().saturating_sub(1);
-        let place = usize::try_from(number & last as u64).unwrap_or(0);
-        let start = place << LINE_BITS;
+        if !self.holds(number) {
+            self.load(number, end, fill)?;
+        }
+        let start = self.place(number) << LINE_BITS;
         let offset = number << LINE_BITS;
         let length = usize::try_from(end.saturating_sub(offset).min(LINE as u64)).unwrap_or(LINE);
-        let stop = start.saturating_add(LINE);
+        let line = self.lines.get(start..start.saturating_add(length));
+        Ok(line.unwrap_or(&[]))
+    }
+
+    /// Reads the line of this number, and some that follow it where reading goes on.
+    #[cold]
+    #[inline(never)]
+    fn load<E: From<Error>>(
+        &mut self,
+        number: u64,
+        end: u64,
+        fill: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let place = self.place(number);
+        let offset = number << LINE_BITS;
+        let goes_on = number
+            .checked_sub(1)
+            .is_some_and(|before| self.holds(before));
+        let most = if goes_on { AHEAD } else { 1 };
+        // Their places lie one behind the other, up to the last. None is read that is there.
+        let mut count = 1_usize;
+        while count < most && place.saturating_add(count) < self.tags.len() {
+            let next = number.saturating_add(count as u64);
+            if next << LINE_BITS >= end || self.holds(next) {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        let start = place << LINE_BITS;
+        let stop = place.saturating_add(count) << LINE_BITS;
         if self.lines.len() < stop {
             self.grow(stop, end)?;
         }
-        let line = self
-            .lines
-            .get_mut(start..start.saturating_add(length))
-            .unwrap_or(&mut []);
-        if let Some(tag) = self.tags.get_mut(place)
-            && *tag != number
-        {
-            // While it is being filled, or when that fails, the place holds no line.
-            *tag = EMPTY;
-            fill(offset, line)?;
+        let length = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = length.min(stop.saturating_sub(start));
+        let lines = self.lines.get_mut(start..start.saturating_add(length));
+        let tags = self.tags.get_mut(place..place.saturating_add(count));
+        let (lines, tags) = (lines.unwrap_or_default(), tags.unwrap_or_default());
+        // While they are being filled, or when that fails, the places hold no line.
+        tags.fill(EMPTY);
+        fill(offset, lines)?;
+        for (tag, number) in tags.iter_mut().zip(number..) {
             *tag = number;
         }
-        Ok(line)
+        Ok(())
     }
 }
 
@@ -133,42 +177,62 @@ mod tests {
     use super::*;
     use std::vec;
 
-    #[test]
-    fn lines_are_read_once_and_replaced() {
+    /// What is read of 70,000 bytes, in lines and bytes, for reads of these offsets and lengths.
+    fn reads(lines: usize, wanted: &[(usize, usize)]) -> Vec<(usize, usize)> {
         let bytes: Vec<u8> = (0..70_000_u32).map(|n| (n % 251) as u8).collect();
-        let mut cache = Cache::new(2 * LINE as u64).unwrap();
+        let mut cache = Cache::new((lines * LINE) as u64).unwrap();
         let mut reads = vec![];
-        let mut read = |cache: &mut Cache, offset: usize, length: usize| {
+        for &(offset, length) in wanted {
             let mut buf = vec![0; length];
             let read = cache.read(offset as u64, &mut buf, 70_000, |at, line: &mut [u8]| {
                 let at = usize::try_from(at).unwrap();
-                reads.push((at, line.len()));
+                reads.push((at / LINE, line.len()));
                 line.copy_from_slice(&bytes[at..at + line.len()]);
                 Ok::<_, Error>(())
             });
-            if read.is_ok() {
-                assert_eq!(buf, &bytes[offset..offset + length]);
+            match read {
+                Ok(()) => assert_eq!(buf, &bytes[offset..offset + length]),
+                Err(error) => assert_eq!(error.code(), Code::MetadataBounds),
             }
-            read.map_err(|error| error.code())
-        };
-        read(&mut cache, 100, 50).unwrap();
-        read(&mut cache, 16_000, 1000).unwrap();
-        read(&mut cache, 0, 1).unwrap();
+        }
+        reads
+    }
+
+    #[test]
+    fn lines_are_read_once_and_replaced() {
         // Line 2 takes the place of line 0.
-        read(&mut cache, 32_768, 1).unwrap();
-        read(&mut cache, 0, 1).unwrap();
-        read(&mut cache, 69_999, 1).unwrap();
-        assert_eq!(read(&mut cache, 69_999, 2), Err(Code::MetadataBounds));
+        let wanted = [(100, 50), (200, 1), (2 * LINE, 1), (0, 1), (69_999, 1)];
+        let read = [(0, LINE), (2, LINE), (0, LINE), (17, 368)];
+        assert_eq!(reads(2, &wanted), read);
+        // Behind the end there is nothing.
+        assert_eq!(reads(2, &[(69_999, 2)]), [(17, 368)]);
+    }
+
+    #[test]
+    fn reading_on_reads_ahead() {
+        let all = [(0, 70_000)];
+        let four = 4 * LINE;
         assert_eq!(
-            reads,
+            reads(32, &all),
             [
-                (0, 16384),
-                (16384, 16384),
-                (32768, 16384),
-                (0, 16384),
-                (65536, 4464)
+                (0, LINE),
+                (1, four),
+                (5, four),
+                (9, four),
+                (13, four),
+                (17, 368)
             ]
         );
+        // Not over what is there, nor beyond the last place.
+        assert_eq!(
+            reads(32, &[(7 * LINE, 1), (4 * LINE, 1), (5 * LINE, 1)]),
+            [(7, LINE), (4, LINE), (5, 2 * LINE)]
+        );
+        assert_eq!(
+            reads(8, &[(5 * LINE, 1), (6 * LINE, 1), (8 * LINE, 1)]),
+            [(5, LINE), (6, 2 * LINE), (8, four)]
+        );
+        assert_eq!(reads(1, &[(0, 2 * LINE)]), [(0, LINE), (1, LINE)]);
     }
 
     #[test]
