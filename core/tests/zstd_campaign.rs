@@ -1,0 +1,401 @@
+//! Our own zstd decoder against libzstd, over frames made by structure and bent ones: what libzstd
+//! refuses we refuse, and of what it takes we refuse what is named, and nothing else. The other
+//! back ends are asked now and then.
+//!
+//! `campaign` is the long form: `ZSTD_CASES` is how many streams, `ZSTD_SEED` which ones.
+#![cfg(feature = "alloc")]
+
+mod zstd_frames;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use erofs_unpack_core::codec::{Decoder as _, Status, Zstd, ZstdBackend};
+use erofs_unpack_core::{Code, Limits};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name};
+use zstd_frames::dice::Dice;
+use zstd_frames::explain::{self, Why, explain};
+use zstd_frames::huffman::Tree;
+use zstd_frames::{MOST, bend};
+
+/// The back ends that are not our own.
+const OTHERS: &[ZstdBackend] = &[
+    ZstdBackend::Ruzstd,
+    #[cfg(feature = "fast-zstd")]
+    ZstdBackend::Structured,
+];
+
+fn limits() -> Limits {
+    let mut limits = Limits::DEFAULT;
+    limits.zstd_window = 8 << 20;
+    limits.frames = u64::MAX;
+    limits.skippable_size = u64::MAX;
+    limits
+}
+
+/// A decoder, used for one stream after another as long as it has not refused one.
+struct Ours {
+    backend: ZstdBackend,
+    decoder: Zstd,
+    output: Vec<u8>,
+}
+
+impl Ours {
+    fn new(backend: ZstdBackend) -> Self {
+        Self {
+            backend,
+            decoder: Zstd::with_backend(backend, &limits()),
+            output: vec![0; MOST],
+        }
+    }
+
+    fn renew(&mut self) {
+        self.decoder = Zstd::with_backend(self.backend, &limits());
+    }
+
+    /// The size of the content, which lies in `output`; nothing where there is no room for it.
+    fn decode(&mut self, blob: &[u8]) -> Option<Result<usize, Code>> {
+        // For one that has had a frame nothing at all is an end.
+        if blob.is_empty() {
+            self.renew();
+        }
+        let mut size = 0;
+        let mut rest = blob;
+        loop {
+            let step = match self.decoder.decode(rest, &mut self.output[size..]) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.renew();
+                    return Some(Err(error.code()));
+                }
+            };
+            size += step.produced;
+            rest = &rest[step.consumed..];
+            if step.status == Status::NeedOutput {
+                if size == MOST {
+                    self.renew();
+                    return None;
+                }
+                continue;
+            }
+            assert!(rest.is_empty(), "input is left");
+            let end = self.decoder.finish();
+            assert_eq!(end.is_ok(), step.status == Status::Done);
+            if end.is_err() {
+                self.renew();
+            }
+            return Some(end.map(|()| size).map_err(|error| error.code()));
+        }
+    }
+
+    /// The same in pieces, which must not change anything.
+    fn pieces(&mut self, blob: &[u8], dice: &mut Dice<'_>) -> Option<Result<usize, Code>> {
+        self.renew();
+        let mut size = 0;
+        let mut rest = blob;
+        loop {
+            let (give, take) = (dice.pick(&[3, 200]), dice.pick(&[3, 3000]));
+            let (give, take) = (dice.small(give).min(rest.len()), dice.small(take));
+            let end = (size + take).min(MOST);
+            match self
+                .decoder
+                .decode(&rest[..give], &mut self.output[size..end])
+            {
+                Ok(step) => {
+                    size += step.produced;
+                    rest = &rest[step.consumed..];
+                    if step.status == Status::NeedOutput {
+                        if size == MOST {
+                            return None;
+                        }
+                    } else if rest.is_empty() {
+                        break;
+                    }
+                }
+                Err(error) => return Some(Err(error.code())),
+            }
+        }
+        let end = self.decoder.finish();
+        Some(end.map(|()| size).map_err(|error| error.code()))
+    }
+}
+
+/// What we alone refuse.
+const NAMED: &[(Code, Why)] = &[
+    (Code::ZstdWindow, explain::WIDE),
+    (Code::ZstdBlockSize, explain::PLAIN_SIZE),
+    (Code::ZstdBlock, explain::BLOCK_CONTENT),
+    (Code::ZstdBlock, explain::WINDOW),
+    (Code::ZstdBlock, explain::STREAM_END),
+    (Code::ZstdBlock, explain::LAST_BITS),
+    (Code::ZstdBlock, explain::TWELVE),
+    (Code::ZstdBlock, explain::WEIGHTS),
+    (Code::ZstdBlock, explain::CUT_OFF),
+    (Code::ZstdTruncated, explain::EMPTY),
+];
+
+/// What came of the streams.
+#[derive(Debug, Default)]
+struct Counts {
+    streams: u64,
+    /// Both take it.
+    taken: u64,
+    /// Both refuse it, with our code.
+    refused: BTreeMap<&'static str, u64>,
+    /// What was wrong with some of them.
+    why: BTreeMap<&'static str, u64>,
+    /// We alone refuse it, with the code and the reason, and whether libzstd does too where it gets
+    /// the stream in pieces.
+    stricter: BTreeMap<String, u64>,
+    /// What the other back ends make of it, where that is something else.
+    others: BTreeMap<String, u64>,
+    /// More content than there is room for.
+    large: u64,
+}
+
+/// The decoders, side by side.
+struct Campaign {
+    ours: Ours,
+    pieces: Ours,
+    others: Vec<Ours>,
+    libzstd: DCtx<'static>,
+    streaming: DCtx<'static>,
+    content: Vec<u8>,
+    counts: Counts,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Campaign {
+    fn new() -> Self {
+        let mut streaming = DCtx::create();
+        // As wide as ours.
+        streaming
+            .set_parameter(DParameter::WindowLogMax(23))
+            .unwrap();
+        Self {
+            others: OTHERS.iter().copied().map(Ours::new).collect(),
+            streaming,
+            ours: Ours::new(ZstdBackend::Own),
+            pieces: Ours::new(ZstdBackend::Own),
+            libzstd: DCtx::create(),
+            content: vec![0; MOST],
+            counts: Counts::default(),
+        }
+    }
+
+    /// One stream through the decoders, and its content where that is known.
+    fn case(&mut self, blob: &[u8], content: Option<&[u8]>, dice: &mut Dice<'_>) {
+        self.counts.streams += 1;
+        let ours = self.ours.decode(blob);
+        if dice.one_in(32) {
+            let pieces = self.pieces.pieces(blob, dice);
+            assert_eq!(pieces, ours, "in pieces: {}", hex(blob));
+            if let Some(Ok(size)) = ours {
+                let same = self.pieces.output[..size] == self.ours.output[..size];
+                assert!(same, "other content in pieces: {}", hex(blob));
+            }
+        }
+        let Some(ours) = ours else {
+            assert!(content.is_none());
+            self.counts.large += 1;
+            return;
+        };
+        if dice.one_in(16) {
+            let explained = explain(blob, limits().zstd_window);
+            assert_eq!(
+                explained.is_ok(),
+                ours.is_ok(),
+                "{explained:?} {ours:?} {}",
+                hex(blob)
+            );
+            if let Ok(content) = explained {
+                assert!(content == self.ours.output[..content.len()]);
+            } else {
+                *self.counts.why.entry(explained.unwrap_err()).or_default() += 1;
+            }
+        }
+        let theirs = self.libzstd.decompress(&mut self.content[..], blob);
+        if let Some(content) = content {
+            assert_eq!(ours, Ok(content.len()), "{}", hex(blob));
+            let there = &self.ours.output[..content.len()];
+            assert!(
+                there == content,
+                "other content than was meant: {}",
+                hex(blob)
+            );
+            assert_eq!(
+                theirs.map_err(get_error_name),
+                Ok(content.len()),
+                "{}",
+                hex(blob)
+            );
+        }
+        match (ours, theirs) {
+            (Ok(size), Ok(theirs)) => {
+                let same = self.ours.output[..size] == self.content[..theirs];
+                assert!(same, "other content: {}", hex(blob));
+                self.counts.taken += 1;
+            }
+            (Err(code), Err(_)) => *self.counts.refused.entry(code.id()).or_default() += 1,
+            (Ok(_), Err(error)) => {
+                let name = get_error_name(error);
+                panic!("we alone take it ({name}): {}", hex(blob));
+            }
+            (Err(code), Ok(_)) => self.stricter(blob, code),
+        }
+        if dice.one_in(64) {
+            self.others(blob, theirs.ok());
+        }
+    }
+
+    /// Names why we refuse what libzstd takes.
+    fn stricter(&mut self, blob: &[u8], code: Code) {
+        let why = explain(blob, limits().zstd_window).unwrap_err();
+        assert!(
+            NAMED.contains(&(code, why)),
+            "{code:?}, {why}: {}",
+            hex(blob)
+        );
+        let streamed = if self.stream(blob) {
+            "taken"
+        } else {
+            "refused"
+        };
+        let class = format!("{}: {why} ({streamed} in pieces)", code.id());
+        *self.counts.stricter.entry(class).or_default() += 1;
+    }
+
+    /// Whether libzstd takes a stream in pieces.
+    fn stream(&mut self, blob: &[u8]) -> bool {
+        self.streaming.reset(ResetDirective::SessionOnly).unwrap();
+        let mut input = InBuffer::around(blob);
+        loop {
+            let mut output = OutBuffer::around(&mut self.content[..]);
+            match self.streaming.decompress_stream(&mut output, &mut input) {
+                Err(_) => return false,
+                Ok(0) if input.pos == blob.len() => return true,
+                Ok(_) if input.pos == blob.len() && output.pos() < MOST => return false,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// What the other back ends say of a stream that libzstd takes or refuses.
+    fn others(&mut self, blob: &[u8], theirs: Option<usize>) {
+        for other in &mut self.others {
+            let said = other.decode(blob);
+            let difference = match (said, theirs) {
+                (None, _) | (Some(Err(_)), None) => continue,
+                (Some(Ok(size)), Some(theirs)) => {
+                    if other.output[..size] == self.content[..theirs] {
+                        continue;
+                    }
+                    let why = explain(blob, limits().zstd_window);
+                    format!("other content: {}", why.err().unwrap_or("nothing is wrong"))
+                }
+                (Some(Ok(_)), None) => "takes what libzstd refuses".into(),
+                (Some(Err(code)), Some(_)) => {
+                    let why = explain(blob, limits().zstd_window);
+                    let why = why.err().unwrap_or("nothing is wrong");
+                    format!("refuses what libzstd takes, {}: {why}", code.id())
+                }
+            };
+            let class = format!("{:?}: {difference}", other.backend);
+            let number = self.counts.others.entry(class.clone()).or_default();
+            *number += 1;
+            if *number < 3 && difference.contains("nothing") {
+                println!("{class}: {}", hex(blob));
+            }
+        }
+    }
+
+    /// So many streams: whole ones, bent ones, and both with other bytes.
+    fn run(&mut self, count: u64, seed: u64) {
+        let mut dice = Dice::new(seed);
+        let mut bytes = Vec::new();
+        let end = self.counts.streams + count;
+        while self.counts.streams < end {
+            let stream = if dice.one_in(4) {
+                let stream = zstd_frames::whole(&mut dice);
+                self.case(&stream.bytes, Some(&stream.content), &mut dice);
+                stream
+            } else {
+                let stream = zstd_frames::bent(&mut dice);
+                self.case(&stream.bytes, None, &mut dice);
+                stream
+            };
+            for _ in 0..2 {
+                bend::bytes(&mut dice, &stream, &mut bytes);
+                self.case(&bytes, None, &mut dice);
+            }
+        }
+    }
+}
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}
+
+#[test]
+fn frames_by_structure() {
+    let mut campaign = Campaign::new();
+    campaign.run(20_000, 1);
+    println!("{:#?}", campaign.counts);
+    // Each side must have been asked.
+    assert!(campaign.counts.taken > 4000, "{:?}", campaign.counts);
+    assert!(campaign.counts.why.len() > 20, "{:?}", campaign.counts);
+    assert!(campaign.counts.stricter.len() > 3, "{:?}", campaign.counts);
+}
+
+/// A frame of one block of literals, without sequences.
+fn literals(tree: &Tree, description: &[u8], literals: &[u8]) -> Vec<u8> {
+    let mut data = description.to_vec();
+    data.extend(tree.stream(literals).finish());
+    let header = literals.len() << 4 | data.len() << 14 | 2;
+    let mut block = header.to_le_bytes()[..3].to_vec();
+    block.extend(data);
+    block.push(0);
+    let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0, 0];
+    frame.extend(&(block.len() << 3 | 2 << 1 | 1).to_le_bytes()[..3]);
+    frame.extend(block);
+    frame
+}
+
+/// A tree whose weights take 127 bytes is the longest of its form: the next number stands for the
+/// other one.
+#[test]
+fn trees_of_every_size() {
+    let mut campaign = Campaign::new();
+    let mut dice = Dice::new(5);
+    let mut seen = [false; 256];
+    while seen[20..].contains(&false) {
+        let tree = Tree::random(11, &mut dice);
+        let direct = dice.one_in(4);
+        let Some(description) = tree.describe(direct, 12, &mut dice) else {
+            continue;
+        };
+        seen[usize::from(description[0])] = true;
+        let content: Vec<u8> = (0..50).map(|_| dice.pick(&tree.symbols)).collect();
+        let frame = literals(&tree, &description, &content);
+        campaign.case(&frame, Some(&content), &mut dice);
+    }
+}
+
+#[test]
+#[ignore = "long"]
+fn campaign() {
+    let (count, seed) = (setting("ZSTD_CASES", 5_000_000), setting("ZSTD_SEED", 1));
+    let start = Instant::now();
+    let mut campaign = Campaign::new();
+    campaign.run(count, seed);
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{:#?}\n{:.0} a second",
+        campaign.counts,
+        campaign.counts.streams as f64 / seconds
+    );
+}
