@@ -65,7 +65,7 @@ if [ -z "$binary" ]; then
 fi
 if [ -z "$alone" ]; then
     (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack-sandbox --example compare \
-        --features embedded,erofs-unpack-core/fast-zstd,erofs-unpack-core/fast-gzip)
+        --features embedded)
     alone=$release/examples/compare
 fi
 [ -x "$binary" ] || die "there is no program $binary"

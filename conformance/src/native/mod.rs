@@ -61,6 +61,7 @@ impl Native {
             cuts.extend([(1, 1), (1, 4096), (7, 61), (1021, 64 << 10)]);
         }
         let libraries = [
+            (ZstdBackend::Own, GzipBackend::Own),
             (ZstdBackend::Own, GzipBackend::ZlibRs),
             (ZstdBackend::Ruzstd, GzipBackend::Miniz),
         ];

@@ -2,12 +2,13 @@
 
 mod any;
 mod gzip;
+pub(crate) mod inflate;
 mod raw;
 mod stranger;
 mod zstd;
 
 pub use any::AnyDecoder;
-pub use gzip::{Backend, Gzip};
+pub use gzip::{Backend, Gzip, GzipFlat};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]
 pub use zstd::{Backend as ZstdBackend, Zstd, ZstdFlat};

@@ -1,21 +1,26 @@
 //! gzip, RFC 1952: the members, their headers and their trailers. What lies between, deflate
-//! (RFC 1951), is undone by a library; see [`Backend`].
+//! (RFC 1951), is undone by a [`Backend`].
 
 mod crc;
-#[cfg(feature = "fast-gzip")]
-mod fast;
+mod flat;
 mod header;
-mod inflate;
-mod miniz;
+mod inflater;
+#[cfg(any(feature = "miniz_oxide", feature = "zlib-rs"))]
+mod library;
+#[cfg(feature = "miniz_oxide")]
+mod miniz_oxide;
 mod step;
+#[cfg(feature = "zlib-rs")]
+mod zlib_rs;
 
 use core::fmt;
 
-pub use inflate::Backend;
+pub use flat::GzipFlat;
+pub use inflater::Backend;
 
 use self::crc::crc32;
 use self::header::{Header, MAGIC};
-use self::inflate::Inflater;
+use self::inflater::{Inflater, Room};
 use self::step::InflateStatus;
 use super::stranger::Stranger;
 use super::{Compression, Decoder, Status, Step};
@@ -64,15 +69,17 @@ enum State {
 ///
 /// An error is found at the byte that is wrong: the header's field, the trailer's field, the
 /// byte behind the last member, the end of the input. For a corrupt deflate stream that is the
-/// start of the stream, since the libraries differ in how far they have read when they notice.
+/// start of the stream, since inflaters differ in how far they have read when they notice.
 ///
 /// # Memory
 ///
-/// Without the feature `fast-gzip` nothing is allocated: the window and the tables are inside this
-/// struct, which therefore has about 43 KiB. It can be made in a `static`. With the feature, as
-/// much is allocated at the first member for [`Backend::Miniz`], and about 48 KiB for
-/// `Backend::ZlibRs`; that library panics when the allocator has none. It also may write into the
-/// output beyond what it produced.
+/// Nothing is allocated: the window and the tables are inside this struct, which therefore has
+/// about 43 KiB. It can be made in a `static`. As much is allocated at the first member for
+/// `Backend::Miniz`, and about 48 KiB for `Backend::ZlibRs`; that library panics when the
+/// allocator has none.
+///
+/// Into the output beyond what was produced anything may be written. It is quickest with outputs
+/// that are large beside the window.
 ///
 /// ```
 /// use erofs_unpack_core::Limits;
@@ -103,8 +110,6 @@ pub struct Gzip {
     crc: Crc,
     /// Length of this member's content so far, modulo 2^32 as ISIZE is.
     size: u32,
-    /// A byte of content that the inflater gave when it was asked whether it had more.
-    ahead: Option<u8>,
     /// The first fault. Told once all that comes before it has been delivered.
     fault: Option<Error>,
     /// Whether the last call ended with [`Status::NeedOutput`].
@@ -115,9 +120,12 @@ pub struct Gzip {
 /// How far one call has come.
 struct Progress<'a> {
     input: &'a [u8],
-    output: &'a mut [u8],
+    memory: &'a mut [u8],
     consumed: usize,
-    produced: usize,
+    /// Where in the memory the next byte of content goes.
+    filled: usize,
+    /// Whether all that a match may reach back to lies in the memory.
+    flat: bool,
 }
 
 impl Progress<'_> {
@@ -127,8 +135,7 @@ impl Progress<'_> {
 }
 
 impl Gzip {
-    /// A decoder with the fastest inflater that is compiled in: `zlib-rs` with the feature
-    /// `fast-gzip`, else `miniz_oxide`. Of the limits it keeps [`Limits::frames`].
+    /// A decoder with [`Backend::DEFAULT`]. Of the limits it keeps [`Limits::frames`].
     #[must_use]
     pub const fn new(limits: &Limits) -> Self {
         Self::with_backend(Backend::DEFAULT, limits)
@@ -144,7 +151,6 @@ impl Gzip {
             limit: limits.frames,
             crc: Crc::Own(0),
             size: 0,
-            ahead: None,
             fault: None,
             unfetched: false,
             inflater: Inflater::new(backend),
@@ -167,7 +173,6 @@ impl Gzip {
     pub const fn awaits_crc(&self) -> bool {
         matches!(self.crc, Crc::Given(None))
             && matches!(self.state, State::Trailer(_))
-            && self.ahead.is_none()
             && self.fault.is_none()
     }
 
@@ -195,7 +200,7 @@ impl Gzip {
     /// also when an error comes back.
     fn run(&mut self, at: &mut Progress<'_>) -> Result<Status, Error> {
         loop {
-            if self.ahead.is_some() || self.awaits_crc() {
+            if self.awaits_crc() {
                 return Ok(Status::NeedOutput);
             }
             let taken = match &mut self.state {
@@ -306,40 +311,30 @@ impl Gzip {
 
     /// Inflates a stretch, and says with which status the call ends, if it does.
     fn inflate(&mut self, start: u64, at: &mut Progress<'_>) -> Result<Option<Status>, Error> {
-        let space = at.output.get_mut(at.produced..).unwrap_or(&mut []);
-        let room = space.len().min(STRIDE);
-        let space = space.get_mut(..room).unwrap_or(&mut []);
+        let from = at.filled;
+        let room = Room {
+            end: at.memory.len().min(from.saturating_add(STRIDE)),
+            memory: &mut *at.memory,
+            at: from,
+            flat: at.flat,
+        };
         let rest = at.input.get(at.consumed..).unwrap_or(&[]);
-        let step = self.inflater.inflate(rest, space);
-        self.account(space.get(..step.produced).unwrap_or(&[]));
-        at.produced = at.produced.saturating_add(step.produced);
+        let step = self.inflater.inflate(rest, room);
+        at.filled = from.saturating_add(step.produced);
+        self.account(at.memory.get(from..at.filled).unwrap_or(&[]));
         self.advance(at, step.consumed);
-        if step.status != InflateStatus::Slices {
-            return self.leave(step.status, start);
-        }
-        if step.produced < room {
-            // All that the input gave has been delivered.
-            return Ok(Some(Status::NeedInput));
-        }
-        if at.produced < at.output.len() {
-            return Ok(None);
-        }
-        if !at.input().is_empty() {
-            return Ok(Some(Status::NeedOutput));
-        }
-        // Both slices are used up, and no library says which of them it misses. So ask for one
-        // byte more: whether the stream, or the blob, is complete must not depend on whether
-        // the output happened to end with it.
-        let mut byte = [0];
-        let step = self.inflater.inflate(&[], &mut byte);
-        if step.produced > 0 {
-            self.account(&byte);
-            self.ahead = Some(byte[0]);
-        }
         match step.status {
-            InflateStatus::Slices if step.produced == 0 => Ok(Some(Status::NeedInput)),
-            InflateStatus::Slices => Ok(Some(Status::NeedOutput)),
-            status => self.leave(status, start),
+            InflateStatus::Input => Ok(Some(Status::NeedInput)),
+            // Only the end of the stride.
+            InflateStatus::Output if at.filled < at.memory.len() => Ok(None),
+            InflateStatus::Output => Ok(Some(Status::NeedOutput)),
+            InflateStatus::End => {
+                self.state = State::Trailer(Gather::new());
+                Ok(None)
+            }
+            InflateStatus::Corrupt => Err(Error::new(Code::GzipDeflate, At::Blob(start))),
+            #[cfg(feature = "zlib-rs")]
+            InflateStatus::Counter => Err(Error::new(Code::GzipCounter, At::Blob(start))),
         }
     }
 
@@ -351,19 +346,6 @@ impl Gzip {
         // ISIZE is modulo 2^32, and so is this: the upper half of the length is cut off.
         let [.., a, b, c, d] = (content.len() as u64).to_be_bytes();
         self.size = self.size.wrapping_add(u32::from_be_bytes([a, b, c, d]));
-    }
-
-    /// Leaves the deflate stream that started at `start`.
-    fn leave(&mut self, status: InflateStatus, start: u64) -> Result<Option<Status>, Error> {
-        match status {
-            InflateStatus::End | InflateStatus::Slices => {
-                self.state = State::Trailer(Gather::new());
-                Ok(None)
-            }
-            InflateStatus::Corrupt => Err(Error::new(Code::GzipDeflate, At::Blob(start))),
-            #[cfg(feature = "fast-gzip")]
-            InflateStatus::Counter => Err(Error::new(Code::GzipCounter, At::Blob(start))),
-        }
     }
 
     /// Takes the rest of the trailer and checks each of its two numbers as soon as it is there.
@@ -405,47 +387,58 @@ impl Gzip {
     }
 }
 
-impl Decoder for Gzip {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+impl Gzip {
+    /// Decodes into the memory from `filled` on. When it is `flat`, [`Inflater::history`] lies
+    /// before; else the memory is another one at each call, and nothing is before.
+    fn decode_into(
+        &mut self,
+        input: &[u8],
+        memory: &mut [u8],
+        filled: usize,
+        flat: bool,
+    ) -> Result<Step, Error> {
         let mut at = Progress {
             input,
-            output,
+            memory,
             consumed: 0,
-            produced: 0,
+            filled,
+            flat,
         };
-        if let Some(byte) = self.ahead
-            && let Some(first) = at.output.first_mut()
-        {
-            *first = byte;
-            at.produced = 1;
-            self.ahead = None;
-        }
+        let mut status = Status::NeedOutput;
         if self.fault.is_none() {
             match self.run(&mut at) {
-                Ok(status) => {
-                    self.unfetched = status == Status::NeedOutput;
-                    return Ok(Step {
-                        consumed: at.consumed,
-                        produced: at.produced,
-                        status,
-                    });
+                Ok(ended) => {
+                    self.unfetched = ended == Status::NeedOutput;
+                    status = ended;
                 }
                 Err(error) => self.fault = Some(error),
             }
         }
+        let produced = at.filled.saturating_sub(filled);
         match self.fault {
-            Some(error) if at.produced == 0 && self.ahead.is_none() => Err(error),
+            Some(error) if produced == 0 => Err(error),
             // First what comes before the fault, then the fault.
-            _ => Ok(Step {
-                consumed: at.consumed,
-                produced: at.produced,
-                status: Status::NeedOutput,
-            }),
+            _ => {
+                if !flat && matches!(self.state, State::Deflate(_)) {
+                    self.inflater.keep(at.memory.get(..produced).unwrap_or(&[]));
+                }
+                Ok(Step {
+                    consumed: at.consumed,
+                    produced,
+                    status,
+                })
+            }
         }
+    }
+}
+
+impl Decoder for Gzip {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        self.decode_into(input, output, 0, false)
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        if self.ahead.is_some() || (self.unfetched && self.fault.is_none()) {
+        if self.unfetched && self.fault.is_none() {
             return Err(Error::new(Code::Finished, At::Blob(self.offset)));
         }
         if let Some(error) = self.fault {

@@ -29,7 +29,7 @@ pub struct Sandbox {
 }
 
 /// Whether what undoes DEFLATE has unsafe code, in layers and in files of images.
-const UNSAFE_INFLATE: bool = matches!(Backend::DEFAULT, Backend::ZlibRs);
+const UNSAFE_INFLATE: bool = Backend::DEFAULT.has_unsafe();
 
 /// What messages call it.
 const PLACE: &str = "sandbox";

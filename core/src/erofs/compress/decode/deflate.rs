@@ -1,18 +1,15 @@
 //! Raw DEFLATE streams, RFC 1951.
 
-#[cfg(not(feature = "fast-gzip"))]
 use alloc::boxed::Box;
 use core::fmt;
 
 use super::fault::Fault;
+use crate::codec::inflate::{self, Output, Past, Status};
 
 /// An inflater, made at the first use.
 #[derive(Default)]
 pub(super) struct Inflate {
-    #[cfg(feature = "fast-gzip")]
-    inner: Option<zlib_rs::Inflate>,
-    #[cfg(not(feature = "fast-gzip"))]
-    inner: Option<Box<miniz_oxide::inflate::core::DecompressorOxide>>,
+    inner: Option<Box<inflate::Inflate>>,
 }
 
 impl fmt::Debug for Inflate {
@@ -39,43 +36,24 @@ impl Inflate {
         }
     }
 
-    /// Inflates until the stream ends or the output is full; says whether it ended, and how
-    /// many bytes there are.
-    #[cfg(feature = "fast-gzip")]
+    /// Inflates until the stream ends, or its input does, or the output is full; says whether the
+    /// stream ended, and how many bytes there are.
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(bool, usize), Fault> {
-        use zlib_rs::{InflateFlush, Status};
-
-        // Raw deflate with the largest window, 2^15 bytes.
         let inflate = self
             .inner
-            .get_or_insert_with(|| zlib_rs::Inflate::new(false, 15));
-        inflate.reset(false);
-        let status = inflate
-            .decompress(input, output, InflateFlush::Finish)
-            .map_err(|_| Fault::Corrupt)?;
-        // Never more than the length of a slice.
-        let produced = usize::try_from(inflate.total_out()).unwrap_or(usize::MAX);
-        Ok((status == Status::StreamEnd, produced))
-    }
-
-    /// Inflates until the stream ends or the output is full; says whether it ended, and how
-    /// many bytes there are.
-    #[cfg(not(feature = "fast-gzip"))]
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(bool, usize), Fault> {
-        use miniz_oxide::inflate::TINFLStatus;
-        use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
-
-        let state = self
-            .inner
-            .get_or_insert_with(|| Box::new(DecompressorOxide::new()));
-        state.init();
-        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, _, produced) = decompress(state, input, output, 0, flags);
-        match status {
-            TINFLStatus::Done => Ok((true, produced)),
-            TINFLStatus::HasMoreOutput => Ok((false, produced)),
-            _ => Err(Fault::Corrupt),
+            .get_or_insert_with(|| Box::new(inflate::Inflate::new()));
+        inflate.reset();
+        let output = Output {
+            at: 0,
+            end: output.len(),
+            memory: output,
+            past: Past::NONE,
+        };
+        let stretch = inflate.run(input, output);
+        match stretch.status {
+            Status::End => Ok((true, stretch.end)),
+            Status::Input | Status::Output => Ok((false, stretch.end)),
+            Status::Corrupt => Err(Fault::Corrupt),
         }
     }
 }

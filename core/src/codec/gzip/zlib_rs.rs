@@ -2,12 +2,13 @@
 
 use core::ffi::c_ulong;
 
-use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
+use ::zlib_rs::{Inflate, InflateError, InflateFlush, Status};
 
-use super::step::{InflateStatus, InflateStep};
+use super::library::{Library, LibraryStep};
+use super::step::InflateStatus;
 
 /// The library's state, about 48 KiB on the heap, window included.
-pub(super) struct Fast {
+pub(super) struct ZlibRs {
     /// Made at the first use, so that making a decoder allocates nothing.
     inflate: Option<Inflate>,
     /// How many bytes of the stream the library can still count. It counts what it consumed in
@@ -24,7 +25,7 @@ pub(super) struct Fast {
 )]
 const COUNTABLE: u64 = c_ulong::MAX as u64;
 
-impl Fast {
+impl ZlibRs {
     pub(super) const fn new() -> Self {
         Self {
             inflate: None,
@@ -32,8 +33,10 @@ impl Fast {
             most: COUNTABLE,
         }
     }
+}
 
-    pub(super) fn start(&mut self) {
+impl Library for ZlibRs {
+    fn start(&mut self) {
         match &mut self.inflate {
             Some(inflate) => inflate.reset(false),
             // Raw deflate with the largest window, 2^15 bytes.
@@ -42,12 +45,12 @@ impl Fast {
         self.countable = self.most;
     }
 
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> InflateStep {
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> LibraryStep {
         let Some(inflate) = &mut self.inflate else {
-            return InflateStep {
+            return LibraryStep {
                 consumed: 0,
                 produced: 0,
-                status: InflateStatus::Corrupt,
+                status: Some(InflateStatus::Corrupt),
             };
         };
         let countable = usize::try_from(self.countable).unwrap_or(usize::MAX);
@@ -61,23 +64,23 @@ impl Fast {
         let consumed = moved(inflate.total_in(), before_in);
         let produced = moved(inflate.total_out(), before_out);
         self.countable = self.countable.saturating_sub(consumed as u64);
-        InflateStep {
+        LibraryStep {
             consumed,
             produced,
             status: match result {
-                Ok(Status::StreamEnd) => InflateStatus::End,
+                Ok(Status::StreamEnd) => Some(InflateStatus::End),
                 Ok(Status::Ok | Status::BufError)
                     if self.countable == 0 && consumed < input.len() && produced < output.len() =>
                 {
-                    InflateStatus::Counter
+                    Some(InflateStatus::Counter)
                 }
-                Ok(Status::Ok | Status::BufError) => InflateStatus::Slices,
+                Ok(Status::Ok | Status::BufError) => None,
                 Err(
                     InflateError::DataError
                     | InflateError::NeedDict { .. }
                     | InflateError::StreamError
                     | InflateError::MemError,
-                ) => InflateStatus::Corrupt,
+                ) => Some(InflateStatus::Corrupt),
             },
         }
     }
@@ -85,7 +88,8 @@ impl Fast {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inflate::{Backend, Inflater};
+    use super::super::inflater::{Backend, Inflater};
+    use super::super::library::Asked;
     use super::super::{Decoder, Gzip};
     use super::*;
     use crate::{At, Code, Limits};
@@ -99,10 +103,10 @@ mod tests {
 
     fn counting_to(most: u64) -> Gzip {
         let mut gzip = Gzip::with_backend(Backend::ZlibRs, &Limits::DEFAULT);
-        gzip.inflater = Inflater::ZlibRs(Fast {
+        gzip.inflater = Inflater::ZlibRs(Asked::new(ZlibRs {
             most,
-            ..Fast::new()
-        });
+            ..ZlibRs::new()
+        }));
         gzip
     }
 

@@ -6,7 +6,8 @@ use miniz_oxide::inflate::core::inflate_flags::{
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, TINFL_LZ_DICT_SIZE, decompress_with_limit};
 
-use super::step::{InflateStatus, InflateStep};
+use super::library::{Library, LibraryStep};
+use super::step::InflateStatus;
 use crate::bytes;
 
 /// The window of deflate, 32 KiB, as a ring that the library writes and this copies from.
@@ -32,13 +33,10 @@ impl Miniz {
             wrapped: false,
         }
     }
+}
 
-    #[cfg(feature = "fast-gzip")]
-    pub(super) fn on_heap() -> alloc::boxed::Box<Self> {
-        alloc::boxed::Box::new(Self::new())
-    }
-
-    pub(super) fn start(&mut self) {
+impl Library for Miniz {
+    fn start(&mut self) {
         if let Some(state) = &mut self.state {
             state.init();
         }
@@ -46,12 +44,12 @@ impl Miniz {
         self.wrapped = false;
     }
 
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> InflateStep {
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> LibraryStep {
         let state = self.state.get_or_insert_with(DecompressorOxide::new);
-        let mut step = InflateStep {
+        let mut step = LibraryStep {
             consumed: 0,
             produced: 0,
-            status: InflateStatus::Slices,
+            status: None,
         };
         loop {
             let rest = input.get(step.consumed..).unwrap_or(&[]);
@@ -82,14 +80,14 @@ impl Miniz {
             step.consumed = step.consumed.saturating_add(consumed);
             step.produced = step.produced.saturating_add(produced);
             step.status = match status {
-                TINFLStatus::Done => InflateStatus::End,
-                TINFLStatus::NeedsMoreInput => InflateStatus::Slices,
+                TINFLStatus::Done => Some(InflateStatus::End),
+                TINFLStatus::NeedsMoreInput => None,
                 // Only the end of the ring was reached: on at its start.
                 TINFLStatus::HasMoreOutput if step.produced < output.len() && produced > 0 => {
                     continue;
                 }
-                TINFLStatus::HasMoreOutput => InflateStatus::Slices,
-                _ => InflateStatus::Corrupt,
+                TINFLStatus::HasMoreOutput => None,
+                _ => Some(InflateStatus::Corrupt),
             };
             return step;
         }
