@@ -20,9 +20,8 @@ use zstd_frames::{MOST, bend};
 
 /// The back ends that are not our own.
 const OTHERS: &[ZstdBackend] = &[
+    #[cfg(feature = "ruzstd")]
     ZstdBackend::Ruzstd,
-    #[cfg(feature = "fast-zstd")]
-    ZstdBackend::Structured,
 ];
 
 fn limits() -> Limits {
