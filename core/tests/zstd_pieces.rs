@@ -13,7 +13,7 @@ use erofs_unpack_core::unpack::{Expectations, Outcome, Unpacker};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use zstd_support::{BACKENDS, Chunks, Lists, decode, run, sample, wide};
+use zstd_support::{BACKENDS, Chunks, Lists, Numbers, Phases, decode, run, sample, wide};
 
 /// What is done to a stream that was whole.
 #[derive(Clone, Debug)]
@@ -110,6 +110,38 @@ fn a_refused_end_stays_refused() {
     }
 }
 
+/// Tables that were described many batches before are there where they are wanted: of whole frames and
+/// of damaged ones the phases make the same as one decoder.
+#[test]
+fn phases_of_frames_of_every_sort() {
+    let plain = sample(3_000_000, 6);
+    let mut numbers = Numbers(7);
+    for (level, piece) in [(1, 0), (3, 0), (3, 2000), (9, 0), (19, 0), (-5, 1400)] {
+        let mut encoder = zstd::Encoder::new(Vec::new(), level).unwrap();
+        encoder.include_checksum(true).unwrap();
+        let pieces = if piece == 0 { plain.len() } else { piece };
+        for piece in plain.chunks(pieces) {
+            // Small blocks take tables from those before them.
+            encoder.write_all(piece).unwrap();
+            encoder.flush().unwrap();
+        }
+        let blob = encoder.finish().unwrap();
+        for batches in [1, 3] {
+            let phases = Phases::new(&wide(), batches, 1 << 20).run(&blob, (1 << 16, 0));
+            assert_eq!(phases.end, Ok(()), "{level} {piece}");
+            assert!(phases.content == plain, "{level} {piece}");
+        }
+        for _ in 0..20 {
+            let mut wrong = blob.clone();
+            let at = 5 + numbers.below(wrong.len() - 5);
+            wrong[at] ^= 1 << numbers.below(8);
+            let whole = decode(ZstdBackend::Own, &wrong);
+            let phases = Phases::new(&wide(), 2, 1 << 20).run(&wrong, (1 << 16, 0));
+            assert!(phases == whole, "{at}: {:?}, {:?}", phases.end, whole.end);
+        }
+    }
+}
+
 /// Memory that is lent is enough at the stated size, and one byte less is too little.
 #[test]
 fn memory_that_is_lent() {
@@ -167,6 +199,9 @@ proptest! {
         let whole = decode(ZstdBackend::Own, &blob);
         let pieces = run(Chunks::new(&wide(), more), &blob, Lists::new(&input, &output));
         prop_assert!(pieces == whole, "flat: {:?}, {:?}", pieces.end, whole.end);
+        let batches = 1 + more % 5;
+        let phases = Phases::new(&wide(), batches, more).run(&blob, Lists::new(&input, &output));
+        prop_assert!(phases == whole, "phases: {:?}, {:?}", phases.end, whole.end);
         // A damaged header may ask for more.
         let mut limits = wide();
         limits.zstd_window = 8 << 20;

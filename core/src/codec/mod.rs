@@ -11,7 +11,7 @@ pub use any::AnyDecoder;
 pub use gzip::{Backend, Gzip, GzipFlat};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]
-pub use zstd::{Backend as ZstdBackend, Zstd, ZstdFlat};
+pub use zstd::{Backend as ZstdBackend, Zstd, ZstdFlat, phases};
 pub use zstd::{WINDOW as ZSTD_WINDOW, ZstdIn};
 
 use crate::Error;

@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use erofs_unpack_core::codec::phases::{Batch, Entropy, Execution, Scan};
 use erofs_unpack_core::codec::{Decoder, Status, Step, Zstd, ZstdBackend, ZstdFlat};
 use erofs_unpack_core::{Error, Limits};
 
@@ -185,6 +186,98 @@ impl Decoder for Chunks {
     fn finish(&mut self) -> Result<(), Error> {
         assert_eq!(self.start, self.end, "all was given out");
         self.decoder.finish()
+    }
+}
+
+/// The phases, run one after another for several batches at a time.
+#[derive(Debug)]
+pub struct Phases {
+    scan: Scan,
+    batches: Vec<Batch>,
+    /// The batch that is filled.
+    filling: usize,
+    workers: [Entropy; 2],
+    execution: Execution,
+    memory: Vec<u8>,
+    more: usize,
+    end: usize,
+}
+
+impl Phases {
+    /// With so many batches, and so much memory beside what is needed.
+    pub fn new(limits: &Limits, batches: usize, more: usize) -> Self {
+        Self {
+            scan: Scan::new(limits),
+            batches: (0..batches).map(|_| Batch::new()).collect(),
+            filling: 0,
+            workers: [Entropy::new(), Entropy::new()],
+            execution: Execution::new(),
+            memory: Vec::new(),
+            more,
+            end: 0,
+        }
+    }
+
+    /// All of the content, as far as it goes, and how the stream ends.
+    pub fn run(mut self, blob: &[u8], mut cut: impl Cut) -> Outcome {
+        let mut content = Vec::new();
+        let mut rest = blob;
+        loop {
+            let input = &rest[..cut.input().min(rest.len())];
+            let taken = self.scan.scan(input, &mut self.batches[self.filling]);
+            rest = &rest[taken..];
+            if rest.is_empty() && !self.batches[self.filling].is_full() {
+                self.scan.finish(&mut self.batches[self.filling]);
+            }
+            let last = self.batches[self.filling].is_last();
+            if self.batches[self.filling].is_full() {
+                self.filling += 1;
+            }
+            if last || self.filling == self.batches.len() {
+                // The last one first: they do not depend on each other.
+                for (number, batch) in self.batches[..self.filling].iter_mut().enumerate().rev() {
+                    self.workers[number % 2].decode(batch);
+                }
+                for number in 0..self.filling {
+                    match self.execute(number, &mut content) {
+                        Ok(Status::NeedInput) => self.batches[number].clear(),
+                        Ok(_) => {
+                            return Outcome {
+                                content,
+                                end: Ok(()),
+                            };
+                        }
+                        Err(error) => {
+                            return Outcome {
+                                content,
+                                end: Err(error),
+                            };
+                        }
+                    }
+                }
+                self.filling = 0;
+            }
+        }
+    }
+
+    fn execute(&mut self, number: usize, content: &mut Vec<u8>) -> Result<Status, Error> {
+        loop {
+            let batch = &mut self.batches[number];
+            let step = self.execution.run(batch, &mut self.memory, self.end)?;
+            content.extend_from_slice(&self.memory[self.end..self.end + step.produced]);
+            self.end += step.produced;
+            match step.status {
+                Status::NeedOutput if step.produced == 0 => {
+                    let keep = self.execution.keep();
+                    let mut memory = vec![0xEE; keep + self.execution.room() + self.more];
+                    memory[..keep].copy_from_slice(&self.memory[self.end - keep..self.end]);
+                    self.memory = memory;
+                    self.end = keep;
+                }
+                Status::NeedOutput => {}
+                status => return Ok(status),
+            }
+        }
     }
 }
 

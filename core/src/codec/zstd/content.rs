@@ -7,6 +7,7 @@ use twox_hash::XxHash64;
 
 use super::frame::{Block, Frame};
 use super::framing::{Framing, Progress};
+use super::own::Room;
 use crate::{At, Code, Error, Value};
 
 /// Why a block was not decoded. In every case nothing of it can be read.
@@ -16,6 +17,11 @@ pub(super) enum Fault {
     Corrupt,
     /// There is no memory.
     Memory,
+}
+
+/// There is no memory for what a frame asks for that begins at this offset.
+pub(super) fn no_memory(frame: &Frame, start: u64) -> Error {
+    Error::new(Code::ZstdMemory, At::Blob(start)).found(Value::Number(frame.window))
 }
 
 /// The content of one frame after another.
@@ -99,7 +105,17 @@ impl Content {
 
     /// There is no memory for what the frame asks for.
     pub(super) fn no_memory(&self) -> Error {
-        Error::new(Code::ZstdMemory, At::Blob(self.start)).found(Value::Number(self.frame.window))
+        no_memory(&self.frame, self.start)
+    }
+
+    /// Where in the memory the block goes that is next, when it starts there.
+    pub(super) fn room(&self, start: usize) -> Room {
+        Room {
+            start,
+            end: start.saturating_add(self.frame.block_maximum()),
+            history: self.reach(),
+            window: usize::try_from(self.frame.window).unwrap_or(usize::MAX),
+        }
     }
 
     /// What the declared size has left; endless where there is none.

@@ -185,12 +185,7 @@ impl Flat {
         if self.content.is_first() {
             self.blocks.reset();
         }
-        let room = Room {
-            start: *end,
-            end: end.saturating_add(maximum),
-            history: self.content.reach(),
-            window: usize::try_from(self.content.frame().window).unwrap_or(usize::MAX),
-        };
+        let room = self.content.room(*end);
         let decoded = decode(&mut self.blocks, block, body, scratch, memory, room);
         let size = self.content.decoded(block, at, decoded)?;
         self.begun = false;
@@ -292,6 +287,16 @@ fn decode(
             .map(|end| end.saturating_sub(room.start))
             .map_err(|_| Fault::Corrupt);
     }
+    plain(block, body, output, room)
+}
+
+/// As [`decode`], for a block that is not compressed.
+pub(super) fn plain(
+    block: Block,
+    body: &[u8],
+    output: &mut [u8],
+    room: Room,
+) -> Result<usize, Fault> {
     let end = room.start.saturating_add(block.size);
     let place = output.get_mut(room.start..end).ok_or(Fault::Corrupt)?;
     match block.kind {

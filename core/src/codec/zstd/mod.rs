@@ -29,6 +29,8 @@ mod flat;
 mod frame;
 mod framing;
 mod own;
+#[cfg(feature = "alloc")]
+pub mod phases;
 #[cfg(feature = "ruzstd")]
 mod ruzstd;
 mod windowed;

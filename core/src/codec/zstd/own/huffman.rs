@@ -13,6 +13,21 @@ use super::fse::Distribution;
 const BITS: u32 = 11;
 /// What a code is looked up with is one of so many.
 const ENTRIES: usize = 1 << BITS;
+/// The longest description of a tree, in bytes.
+#[cfg(feature = "alloc")]
+pub(super) const DESCRIPTION: usize = 128;
+
+/// How long the description of a tree is that `data` starts with, in bytes (section 4.2.1).
+#[cfg(feature = "alloc")]
+pub(super) fn description_size(data: &[u8]) -> Option<usize> {
+    let header = usize::from(*data.first()?);
+    let rest = match header.checked_sub(127) {
+        Some(stated @ 1..) => stated.div_ceil(2),
+        _ => header,
+    };
+    rest.checked_add(1)
+}
+
 /// Codes that are read before the stream is refilled: 55 bits.
 const ROUND: usize = 5;
 /// The weights that there can be, and one more.

@@ -136,6 +136,14 @@ impl Literals {
         Ok(Found { size, raw, rest })
     }
 
+    /// Makes the tree that `data` starts with the description of, and says how long that is.
+    pub(super) fn plant(&mut self, data: &[u8]) -> Result<usize, Corrupt> {
+        self.planted = false;
+        let taken = self.tree.read(data)?;
+        self.planted = true;
+        Ok(taken)
+    }
+
     /// Huffman-coded literals, section 3.1.1.3.1.3 to 3.1.1.3.1.6.
     fn compressed(
         &mut self,
@@ -145,9 +153,7 @@ impl Literals {
         output: &mut [u8],
     ) -> Result<(), Corrupt> {
         if kind == 2 {
-            self.planted = false;
-            let taken = self.tree.read(data)?;
-            self.planted = true;
+            let taken = self.plant(data)?;
             data = data.get(taken..).ok_or(Corrupt)?;
         } else if !self.planted {
             return Err(Corrupt);

@@ -7,14 +7,13 @@
 //! streams of literals that do not (1.5.7 with its fast loops).
 
 mod bits;
+#[cfg(feature = "alloc")]
+pub(super) mod carried;
 mod copy;
 mod fse;
 mod huffman;
 mod literals;
-#[allow(
-    dead_code,
-    reason = "one thread has no use for them; the pipeline of the hosts does"
-)]
+#[cfg(feature = "alloc")]
 pub(super) mod phases;
 mod sequences;
 mod tables;

@@ -1,18 +1,16 @@
-//! The work on a block in phases, for hosts with several processors: a scan for block headers,
-//! entropy decoding into memory of the caller, and execution in order.
+//! The work on a block in phases: entropy decoding into memory of the caller, and execution in
+//! order.
 //!
 //! Entropy decoding of a block needs nothing of the blocks before but their tables, where it
-//! repeats them. So blocks go to workers in groups, none of which takes a table from another
-//! ([`Uses`] says where they may be cut), and for each the worker's [`Entropy`] is reset. Repeat
-//! offsets are resolved in the execution, which is done for one block after another.
-//! What comes out, and what is refused, is the same as of [`super::Blocks`].
+//! repeats them ([`Uses`]); `carried` brings those along. Repeat offsets are resolved in the
+//! execution, which is done for one block after another. What comes out, and what is refused, is
+//! the same as of [`super::Blocks`].
 
 use super::copy::{self, SHORT};
 use super::literals::{Header, Literals};
 use super::sequences::{self, Decoded, Decoder, Repeats};
 use super::tables::{self, Modes, Tables};
 use super::{Corrupt, Room, SLACK};
-use crate::codec::zstd::frame::{Block, BlockType, Refusal};
 
 /// Some of the tables that blocks share: the tree of literals, and those of the three codes of
 /// sequences.
@@ -22,6 +20,27 @@ pub(in crate::codec::zstd) struct Shared(u8);
 impl Shared {
     /// None.
     pub(in crate::codec::zstd) const NONE: Self = Self(0);
+
+    /// These and others.
+    pub(in crate::codec::zstd) const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// These and those that a block makes.
+    pub(in crate::codec::zstd) const fn and(self, block: Uses) -> Self {
+        self.with(block.makes)
+    }
+
+    /// Whether the tree is one of them.
+    pub(super) const fn has_tree(self) -> bool {
+        self.0 & Self::TREE != 0
+    }
+
+    /// Whether a table of sequences is.
+    pub(super) const fn has_codes(self) -> bool {
+        self.0 & !Self::TREE != 0
+    }
+
     const TREE: u8 = 1;
     const LITERALS: u8 = 2;
     const OFFSETS: u8 = 4;
@@ -80,58 +99,10 @@ impl Uses {
         })
     }
 
-    /// Whether it makes all tables anew: then no block from here on takes one from before, and
-    /// it can begin a group, whatever follows.
-    pub(in crate::codec::zstd) const fn makes_all(self) -> bool {
-        self.makes.0 == Shared::TREE | Shared::LITERALS | Shared::OFFSETS | Shared::MATCHES
+    /// What it takes from before blocks that have made these tables.
+    pub(in crate::codec::zstd) const fn needs_beside(self, made: Shared) -> Shared {
+        Shared(self.needs.0 & !made.0)
     }
-
-    /// What this block and those behind it take from blocks before it, where those behind it take
-    /// `behind` from it and from before. Where that is none, it can begin a group: from the last
-    /// block to the first this finds all places.
-    #[must_use]
-    pub(in crate::codec::zstd) const fn with(self, behind: Shared) -> Shared {
-        Shared(behind.0 & !self.makes.0 | self.needs.0)
-    }
-}
-
-/// A block that was found.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::codec::zstd) struct Scanned<'a> {
-    /// What its header says.
-    pub(in crate::codec::zstd) block: Block,
-    /// What is behind the header.
-    pub(in crate::codec::zstd) body: &'a [u8],
-    /// What it does with tables. Of one whose headers are wrong it says nothing; entropy
-    /// decoding refuses it.
-    pub(in crate::codec::zstd) uses: Uses,
-}
-
-/// Takes a block off the front of `data`, which starts with a block's header; `None`, and nothing
-/// taken, when there is not all of one. `maximum` is the most that a block of the frame may
-/// decode to, in bytes.
-///
-/// # Errors
-///
-/// When the block's header is not what the specification says.
-pub(in crate::codec::zstd) fn scan<'a>(
-    data: &mut &'a [u8],
-    maximum: usize,
-) -> Result<Option<Scanned<'a>>, Refusal> {
-    let Some((header, rest)) = data.split_first_chunk::<3>() else {
-        return Ok(None);
-    };
-    let block = Block::read(*header, maximum)?;
-    let Some((body, rest)) = rest.split_at_checked(block.wire_size()) else {
-        return Ok(None);
-    };
-    *data = rest;
-    let uses = if block.kind == BlockType::Compressed {
-        Uses::of(body).unwrap_or_default()
-    } else {
-        Uses::default()
-    };
-    Ok(Some(Scanned { block, body, uses }))
 }
 
 /// A sequence between the phases, as the specification names its parts (section 3.1.1.3.2.1).
@@ -179,6 +150,16 @@ impl Entropy {
     pub(in crate::codec::zstd) const fn reset(&mut self) {
         self.literals.reset();
         self.tables.reset();
+    }
+
+    /// Makes the tree that is described.
+    pub(super) fn plant(&mut self, description: &[u8]) -> Result<(), Corrupt> {
+        self.literals.plant(description).map(|_| ())
+    }
+
+    /// Makes the tables of sequences.
+    pub(super) fn set(&mut self, modes: Modes, mut descriptions: &[u8]) -> Result<(), Corrupt> {
+        self.tables.set(modes, &mut descriptions)
     }
 
     /// Decodes a block into its literals and its sequences, and says how many there are.
@@ -345,8 +326,9 @@ impl Execution {
 #[cfg(test)]
 mod tests {
     use super::super::Blocks;
+    use super::super::carried::Carried;
     use super::*;
-    use crate::codec::zstd::frame::{BLOCK, Descriptor, Frame};
+    use crate::codec::zstd::frame::{BLOCK, Block, BlockType, Descriptor, Frame};
     use std::vec;
     use std::vec::Vec;
 
@@ -393,6 +375,22 @@ mod tests {
         encoder.compress(content).unwrap()
     }
 
+    /// A block that was found.
+    #[derive(Clone, Copy)]
+    struct Scanned<'a> {
+        block: Block,
+        body: &'a [u8],
+    }
+
+    /// Takes a block off the front of `data`, if there is one.
+    fn scan<'a>(data: &mut &'a [u8], maximum: usize) -> Option<Scanned<'a>> {
+        let (header, rest) = data.split_first_chunk::<3>()?;
+        let block = Block::read(*header, maximum).ok()?;
+        let (body, rest) = rest.split_at_checked(block.wire_size())?;
+        *data = rest;
+        Some(Scanned { block, body })
+    }
+
     /// Decodes the compressed blocks with what is given, all others plainly, into memory of this
     /// size and of so much more.
     fn decoded(
@@ -408,7 +406,7 @@ mod tests {
         let mut output = vec![0; size + more];
         let mut at = 0;
         loop {
-            let scanned = scan(&mut rest, frame.block_maximum()).ok()??;
+            let scanned = scan(&mut rest, frame.block_maximum())?;
             let room = Room {
                 start: at,
                 end: (at + frame.block_maximum()).min(size),
@@ -463,14 +461,10 @@ mod tests {
             })
         }
 
-        /// With a new group at each block that can begin one.
         fn phases(&mut self, frame: &[u8], size: usize, more: usize) -> Option<Vec<u8>> {
             self.entropy.reset();
             self.execution.reset();
             decoded(frame, size, more, |scanned, output, room| {
-                if scanned.uses.makes_all() {
-                    self.entropy.reset();
-                }
                 let parts =
                     self.entropy
                         .decode(scanned.body, &mut self.scratch, &mut self.sequences)?;
@@ -532,80 +526,28 @@ mod tests {
         assert!(taken > 100 && refused > 1000, "{taken} {refused}");
     }
 
+    /// Each block by a decoder of its own, with what the blocks before it carried along.
     #[test]
-    fn groups_need_nothing_of_each_other() {
+    fn blocks_that_take_tables_from_others() {
         let content = content(900_000, 3);
         let mut both = Both::new();
         for level in [1, 3, 12, 19] {
             let frame = compressed(&content, level, 20);
-            // The blocks, and from the last to the first where groups may begin.
-            let mut uses = Vec::new();
-            both.blocks.reset();
-            let whole = decoded(&frame, content.len(), 0, |scanned, output, room| {
-                uses.push(scanned.uses);
-                both.blocks
-                    .decode(scanned.body, &mut both.scratch, output, room)
-            });
-            assert!(whole.as_ref() == Some(&content));
-            let mut behind = Shared::NONE;
-            let mut begins: Vec<bool> = uses
-                .iter()
-                .rev()
-                .map(|uses| {
-                    behind = uses.with(behind);
-                    behind == Shared::NONE
-                })
-                .collect();
-            begins.reverse();
-            assert!(begins[0]);
-            for (begins, uses) in begins.iter().zip(&uses) {
-                assert!(*begins || !uses.makes_all());
-            }
-            let mut begins = begins.iter();
-            both.entropy.reset();
+            let (mut carried, mut needed) = (Carried::new(), 0);
             both.execution.reset();
             let phases = decoded(&frame, content.len(), 0, |scanned, output, room| {
-                if *begins.next().unwrap() {
-                    both.entropy.reset();
-                }
-                let parts =
-                    both.entropy
-                        .decode(scanned.body, &mut both.scratch, &mut both.sequences)?;
+                let mut entropy = Entropy::new();
+                let before = carried.clone();
+                let uses = carried.note(scanned.body)?;
+                entropy.load(&before, uses.needs)?;
+                needed += usize::from(uses.needs != Shared::NONE);
+                let parts = entropy.decode(scanned.body, &mut both.scratch, &mut both.sequences)?;
                 both.execution
                     .run(parts, &both.scratch, &both.sequences, output, room)
             });
             assert!(phases.as_ref() == Some(&content));
-            for uses in uses {
-                assert_eq!(uses.with(Shared::NONE), uses.needs);
-            }
+            assert!(needed > 0 || level < 12, "{level}");
         }
-    }
-
-    #[test]
-    fn a_scan_waits_for_the_whole_block() {
-        let frame = compressed(&content(300_000, 5), 3, 17);
-        let start = 4 + Descriptor(frame[4]).header_length();
-        let mut whole = &frame[start..];
-        let mut blocks = 0;
-        loop {
-            let before = whole;
-            let scanned = scan(&mut whole, BLOCK).unwrap().unwrap();
-            blocks += 1;
-            let size = before.len() - whole.len();
-            assert_eq!(size, 3 + scanned.block.wire_size());
-            for there in [0, 1, 2, 3, size / 2, size - 1] {
-                let mut part = &before[..there];
-                assert!(scan(&mut part, BLOCK).unwrap().is_none());
-                assert_eq!(part.len(), there);
-            }
-            if scanned.block.last {
-                break;
-            }
-        }
-        assert!(whole.is_empty());
-        assert!(blocks >= 3);
-        // The reserved type.
-        assert!(scan(&mut &[7, 0, 0, 0][..], BLOCK).is_err());
     }
 
     #[test]
@@ -613,7 +555,7 @@ mod tests {
         // Raw literals, none; one sequence; modes.
         let uses = |modes| Uses::of(&[0, 1, modes]).unwrap();
         assert_eq!(uses(0).needs, Shared::NONE);
-        assert!(!uses(0).makes_all());
+        assert_eq!(uses(0).makes.0, 14);
         assert_eq!(uses(0xFC).needs.0, 14);
         assert_eq!(uses(0xC0).needs.0, Shared::LITERALS);
         assert_eq!(uses(0x30).needs.0, Shared::OFFSETS);
@@ -625,15 +567,12 @@ mod tests {
         // With a tree of two bytes, and no sequence; with one and all tables; with the tree
         // before.
         assert_eq!(Uses::of(&[0x12, 0x80, 0, 9, 9, 0]).unwrap().makes.0, 1);
-        assert!(
-            Uses::of(&[0x12, 0x80, 0, 9, 9, 1, 0x54])
-                .unwrap()
-                .makes_all()
-        );
+        let all = Uses::of(&[0x12, 0x80, 0, 9, 9, 1, 0x54]).unwrap();
+        assert_eq!((all.needs, all.makes.0), (Shared::NONE, 15));
         let treeless = Uses::of(&[0x13, 0x80, 0, 9, 9, 1, 0x54]).unwrap();
         assert_eq!(treeless.needs.0, Shared::TREE);
-        assert_eq!(treeless.with(Shared(14)).0, Shared::TREE);
-        assert_eq!(uses(0).with(Shared(15)).0, Shared::TREE);
+        assert_eq!(treeless.needs_beside(Shared(1)), Shared::NONE);
+        assert_eq!(treeless.needs_beside(Shared(14)).0, Shared::TREE);
     }
 
     #[test]
@@ -641,7 +580,7 @@ mod tests {
         let content = content(20_000, 1);
         let frame = compressed(&content, 3, 17);
         let mut data = &frame[4 + Descriptor(frame[4]).header_length()..];
-        let body = scan(&mut data, BLOCK).unwrap().unwrap().body;
+        let body = scan(&mut data, BLOCK).unwrap().body;
         let mut both = Both::new();
         let parts = both
             .entropy

@@ -9,7 +9,7 @@ use super::bits::{Reverse, low_byte};
 use super::fse::Distribution;
 
 /// One of the three alphabets.
-struct Alphabet {
+pub(super) struct Alphabet {
     /// For each code what is added to the extra bits, and their number.
     codes: &'static [(u32, u8)],
     /// The largest accuracy of its tables.
@@ -19,6 +19,18 @@ struct Alphabet {
     /// The accuracy of that.
     predefined_log: u32,
 }
+
+#[cfg(feature = "alloc")]
+impl Alphabet {
+    /// How many codes there are, and the largest accuracy of its tables.
+    pub(super) const fn bounds(&self) -> (usize, u32) {
+        (self.codes.len(), self.log)
+    }
+}
+
+/// Those of literals lengths, offsets and match lengths.
+#[cfg(feature = "alloc")]
+pub(super) const ALPHABETS: [&Alphabet; 3] = [&LITERALS, &OFFSETS, &MATCHES];
 
 /// No alphabet has as many codes.
 const CODES: usize = 64;
@@ -238,6 +250,12 @@ impl Tables {
             return Ok(0);
         }
         let modes = Modes::read(data)?;
+        self.set(modes, data)?;
+        Ok(count)
+    }
+
+    /// Makes the tables that these modes ask for, and takes what describes them.
+    pub(super) fn set(&mut self, modes: Modes, data: &mut &[u8]) -> Result<(), Corrupt> {
         let repeatable = self.repeatable;
         self.literals
             .read(modes.literals, data, &LITERALS, repeatable)?;
@@ -246,7 +264,7 @@ impl Tables {
         self.matches
             .read(modes.matches, data, &MATCHES, repeatable)?;
         self.repeatable = true;
-        Ok(count)
+        Ok(())
     }
 
     /// The first states: of literals lengths, offsets and match lengths.
