@@ -37,6 +37,8 @@ pub struct Walk<'a, R> {
     start: Option<Inode>,
     /// A directory that was just given, and is to be read next.
     pending: Option<Inode>,
+    /// Whether of that one directories alone are wanted.
+    skip_files: bool,
     /// The directories on the way down, and behind `depth` those whose memory is free.
     levels: Vec<Level>,
     /// How many of the levels are in use.
@@ -53,6 +55,8 @@ struct Level {
     path: usize,
     /// How many entries `.` and `..` it had so far.
     dots: u8,
+    /// Whether what its entries call something else than a directory is left out.
+    skip_files: bool,
 }
 
 /// What a step came upon; the path is the walk's.
@@ -105,6 +109,15 @@ impl<R: ReadAt> Walk<'_, R> {
         self.pending = None;
     }
 
+    /// Leaves out what the directory holds that was given last, and its entries call something
+    /// else than a directory: for who has looked at them already, and seen that they say what
+    /// the inodes do. It counts for [`Limits::inodes`] all the same.
+    ///
+    /// [`Limits::inodes`]: crate::Limits::inodes
+    pub const fn skip_files(&mut self) {
+        self.skip_files = true;
+    }
+
     /// The path of what was given last; after an error, of what could not be read.
     #[must_use]
     pub fn path(&self) -> &[u8] {
@@ -149,6 +162,11 @@ impl<R: ReadAt> Walk<'_, R> {
                 continue;
             }
             let (nid, entry_type, name_length) = (entry.nid, entry.file_type, entry.name.len());
+            let is_file = entry_type.is_some_and(|entry| entry != FileType::Directory);
+            if level.skip_files && is_file {
+                self.count(nid)?;
+                continue;
+            }
             self.path
                 .try_reserve(name_length.saturating_add(1))
                 .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
@@ -177,6 +195,7 @@ impl<R: ReadAt> Walk<'_, R> {
     fn found(&mut self, inode: Inode, entry_type: Option<FileType>, name_length: usize) -> Step {
         if inode.file_type == FileType::Directory {
             self.pending = Some(inode);
+            self.skip_files = false;
         }
         Step {
             inode,
@@ -201,6 +220,7 @@ impl<R: ReadAt> Walk<'_, R> {
             level.cursor.restart(dir)?;
             level.path = path;
             level.dots = 0;
+            level.skip_files = self.skip_files;
         } else {
             let cursor = Cursor::new(dir)?;
             self.levels
@@ -210,6 +230,7 @@ impl<R: ReadAt> Walk<'_, R> {
                 cursor,
                 path,
                 dots: 0,
+                skip_files: self.skip_files,
             });
         }
         self.depth = self.depth.saturating_add(1);
@@ -233,6 +254,7 @@ impl<R: ReadAt> Image<R> {
             image: self,
             start: Some(start),
             pending: None,
+            skip_files: false,
             levels: Vec::new(),
             depth: 0,
             path: Vec::new(),

@@ -113,13 +113,13 @@ fn a_name_is_found_in_few_reads() {
     let root = image.root().unwrap();
     source.reads.set(0);
     assert!(image.lookup(&root, &all[12_345]).unwrap().is_some());
-    // 1400 blocks are halved 11 times; a line of the cache holds 32 of them.
+    // 1400 blocks are halved 11 times; a line of the cache holds 8 of them.
     assert!(source.reads.get() <= 12, "{}", source.reads.get());
     // And a walk reads each line once, however small the cache.
     source.reads.set(0);
     let mut entries = image.entries(&root).unwrap();
     while entries.next().unwrap().is_some() {}
-    assert!(source.reads.get() <= build.bytes.len() / 16384 + 1);
+    assert!(source.reads.get() <= build.bytes.len() / 4096 + 1);
 }
 
 #[test]

@@ -39,13 +39,31 @@ impl Date {
         }
     }
 
-    /// The date with hours and minutes, as `ls --time-style=long-iso` shows it.
-    #[must_use]
-    pub fn to_minute(self) -> String {
-        let text = self.to_string();
-        text.get(..text.len().saturating_sub(3))
-            .unwrap_or(&text)
-            .to_owned()
+    /// Writes the date with hours and minutes behind what there is, as
+    /// `ls --time-style=long-iso` shows it.
+    pub fn append_minute_to(self, line: &mut Vec<u8>) {
+        let (Ok(year @ 0..=9999), Ok(month), Ok(day), Ok(second)) = (
+            u32::try_from(self.year),
+            u32::try_from(self.month),
+            u32::try_from(self.day),
+            u32::try_from(self.second),
+        ) else {
+            let text = self.to_string();
+            let minute = text.len().saturating_sub(3);
+            line.extend_from_slice(text.as_bytes().get(..minute).unwrap_or_default());
+            return;
+        };
+        let mut pair = |number: u32, behind: &[u8]| {
+            let digit = |number: u32| b"0123456789"[(number % 10) as usize];
+            line.extend_from_slice(&[digit(number / 10), digit(number)]);
+            line.extend_from_slice(behind);
+        };
+        pair(year / 100, b"");
+        pair(year, b"-");
+        pair(month, b"-");
+        pair(day, b" ");
+        pair(second / 3600, b":");
+        pair(second / 60 % 60, b"");
     }
 }
 
@@ -82,10 +100,17 @@ mod tests {
         ] {
             assert_eq!(Date::of(seconds).to_string(), date);
         }
-        assert_eq!(Date::of(0).to_minute(), "1970-01-01 00:00");
         // Whatever an image says.
-        for seconds in [i64::MIN, i64::MAX] {
-            assert!(Date::of(seconds).to_minute().contains('-'));
+        let years = [i64::MIN, -62_167_219_201, -62_167_219_200, 0, 951_827_696];
+        for seconds in years
+            .into_iter()
+            .chain([253_402_300_799, 253_402_300_800, i64::MAX])
+        {
+            let date = Date::of(seconds);
+            let mut line = b"at ".to_vec();
+            date.append_minute_to(&mut line);
+            let whole = format!("at {date}");
+            assert_eq!(line, whole.as_bytes()[..whole.len() - 3], "{seconds}");
         }
     }
 }

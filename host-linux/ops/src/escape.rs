@@ -38,6 +38,26 @@ impl<'a> Escaped<'a> {
             double: false,
         }
     }
+
+    /// The bytes as they are where nothing in them has to be escaped, which can be seen at once:
+    /// printable ASCII. `None` for all else, which may need no escape either.
+    #[must_use]
+    pub fn plain(&self) -> Option<&'a str> {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & !(self.double & (byte == b'\\'));
+        let all = self
+            .bytes
+            .iter()
+            .fold(true, |all, byte| all & is_plain(*byte));
+        core::str::from_utf8(self.bytes).ok().filter(|_| all)
+    }
+
+    /// Writes what is displayed behind what there is.
+    pub fn append_to(&self, line: &mut Vec<u8>) {
+        match self.plain() {
+            Some(plain) => line.extend_from_slice(plain.as_bytes()),
+            None => line.extend_from_slice(self.to_string().as_bytes()),
+        }
+    }
 }
 
 /// Whether a character could break the line or make it read as what it is not.
@@ -54,6 +74,9 @@ const fn steers(character: char) -> bool {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(plain) = self.plain() {
+            return f.write_str(plain);
+        }
         for chunk in self.bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
                 match character {
@@ -92,6 +115,20 @@ mod tests {
         }
         assert_eq!(Escaped::name("\u{202e}é").to_string(), "\\u{202e}é");
         assert_eq!(Escaped::text("a\u{1b}\\").to_string(), "a\\x1b\\");
+    }
+
+    #[test]
+    fn a_plain_name_is_written_as_it_is() {
+        for byte in 0..=255 {
+            let name = [b'a', byte, b'z'];
+            let name = Escaped::name(&name);
+            let mut line = b"> ".to_vec();
+            name.append_to(&mut line);
+            assert_eq!(line, format!("> {name}").as_bytes(), "{byte}");
+            let is_plain = (b' '..0x7f).contains(&byte) && byte != b'\\';
+            assert_eq!(name.plain().is_some(), is_plain, "{byte}");
+        }
+        assert_eq!(Escaped::text(r"a\b").plain(), Some(r"a\b"));
     }
 
     #[test]

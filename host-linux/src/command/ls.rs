@@ -30,6 +30,8 @@ pub(crate) fn run(args: &Ls) -> u8 {
             // Headings tell several directories apart.
             headings: args.recursive || paths.len() > 1,
             is_first: true,
+            kept: Kept::default(),
+            line: Vec::new(),
         };
         for path in paths {
             if let Err(error) = listing.path(path, out) {
@@ -57,6 +59,56 @@ struct Listing<'a> {
     reader: &'a Reader,
     headings: bool,
     is_first: bool,
+    kept: Kept,
+    /// The line that is being written.
+    line: Vec<u8>,
+}
+
+/// Most entries of a directory that are kept.
+const KEPT: usize = 4096;
+
+/// The entries of a directory, from the pass that finds the widths of its columns to the one that
+/// prints them. Those of a large directory are read a second time.
+#[derive(Default)]
+struct Kept {
+    names: Vec<u8>,
+    /// Each with where its name ends, and whether it has an access control list.
+    entries: Vec<(Inode, usize, bool)>,
+    /// Whether there are more of them.
+    is_full: bool,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.names.clear();
+        self.entries.clear();
+        self.is_full = false;
+    }
+
+    fn add(&mut self, name: &[u8], inode: &Inode, has_acl: bool) {
+        if self.entries.len() >= KEPT {
+            self.is_full = true;
+            return;
+        }
+        self.names.extend_from_slice(name);
+        self.entries.push((*inode, self.names.len(), has_acl));
+    }
+}
+
+/// Where an entry is: the path of its directory, or nothing for what the user named, and its name.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    dir: &'a [u8],
+    name: &'a [u8],
+}
+
+impl At<'_> {
+    fn path(&self) -> Vec<u8> {
+        match self.dir {
+            b"" => self.name.to_vec(),
+            dir => join(dir, self.name),
+        }
+    }
 }
 
 impl Listing<'_> {
@@ -65,14 +117,18 @@ impl Listing<'_> {
         let Found { inode, path } = self.reader.find(path, Last::Link)?;
         let path = path.as_slice();
         if inode.file_type != FileType::Directory || self.args.directory {
+            let at = At {
+                dir: b"",
+                name: path,
+            };
             let mut widths = Widths::default();
-            let has_acl = self.has_acl(path, &inode)?;
+            let has_acl = has_acl(self.args, self.reader, at, &inode)?;
             widths.add(&inode, has_acl);
             self.is_first = false;
-            return self.entry(path, path, &inode, &widths, out);
+            return self.entry(at, &inode, has_acl, &widths, out);
         }
         if !self.args.recursive {
-            return self.directory(path, &inode, out);
+            return self.directory(path, &inode, out).map(|_| ());
         }
         let mut walk = self.reader.image().walk_from(inode);
         loop {
@@ -81,107 +137,154 @@ impl Listing<'_> {
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.reader.failed(&join(path, walk.path()), error)),
             };
-            if visit.inode.file_type == FileType::Directory {
-                self.directory(&join(path, visit.path), &visit.inode, out)?;
+            if visit.inode.file_type == FileType::Directory
+                && self.directory(&join(path, visit.path), &visit.inode, out)?
+            {
+                walk.skip_files();
             }
         }
     }
 
-    /// The entries of a directory, in the order in which they lie, which is that of bytes.
-    fn directory(&mut self, path: &[u8], dir: &Inode, out: &mut Out) -> Result<(), HostError> {
+    /// The entries of a directory, in the order in which they lie, which is that of bytes. Says
+    /// whether all of them state the type that the inode has, or none.
+    fn directory(&mut self, path: &[u8], dir: &Inode, out: &mut Out) -> Result<bool, HostError> {
         if self.headings {
             let gap = if self.is_first { "" } else { "\n" };
             out.text(format_args!("{gap}{}:\n", Escaped::name(path)))?;
         }
         self.is_first = false;
+        let (args, reader) = (self.args, self.reader);
         let mut widths = Widths::default();
-        // The widths need a pass of their own, so that no list of entries is kept.
-        if self.args.long && !out.is_json() {
-            self.each(path, dir, |listing, name, inode| {
-                let has_acl = listing.has_acl(&join(path, name), inode)?;
+        // The widths need a pass of their own.
+        if args.long && !out.is_json() {
+            let mut kept = core::mem::take(&mut self.kept);
+            kept.clear();
+            let agree = each(reader, path, dir, |at, inode| {
+                let has_acl = has_acl(args, reader, at, inode)?;
                 widths.add(inode, has_acl);
+                kept.add(at.name, inode, has_acl);
                 Ok(())
             })?;
-        }
-        self.each(path, dir, |listing, name, inode| {
-            listing.entry(&join(path, name), name, inode, &widths, out)
-        })
-    }
-
-    /// Goes through the entries of a directory, without `.` and `..`.
-    fn each(
-        &self,
-        path: &[u8],
-        dir: &Inode,
-        mut take: impl FnMut(&Self, &[u8], &Inode) -> Result<(), HostError>,
-    ) -> Result<(), HostError> {
-        let failed = |error| self.reader.failed(path, error);
-        let mut entries = self.reader.image().entries(dir).map_err(failed)?;
-        while let Some(entry) = entries.next().map_err(failed)? {
-            if matches!(entry.name, b"." | b"..") {
-                continue;
+            if !kept.is_full {
+                let mut start = 0;
+                for (inode, end, has_acl) in &kept.entries {
+                    let name = kept.names.get(start..*end).unwrap_or_default();
+                    start = *end;
+                    self.entry(At { dir: path, name }, inode, *has_acl, &widths, out)?;
+                }
+                self.kept = kept;
+                return Ok(agree);
             }
-            let inode = self.reader.image().inode(entry.nid);
-            let inode =
-                inode.map_err(|error| self.reader.failed(&join(path, entry.name), error))?;
-            take(self, entry.name, &inode)?;
+            self.kept = kept;
         }
-        Ok(())
+        each(reader, path, dir, |at, inode| {
+            let has_acl = !out.is_json() && has_acl(args, reader, at, inode)?;
+            self.entry(at, inode, has_acl, &widths, out)
+        })
     }
 
     /// One file.
     fn entry(
-        &self,
-        path: &[u8],
-        name: &[u8],
+        &mut self,
+        at: At<'_>,
         inode: &Inode,
+        has_acl: bool,
         widths: &Widths,
         out: &mut Out,
     ) -> Result<(), HostError> {
-        let name = Escaped::name(name);
-        if !self.args.long && !out.is_json() {
-            return out.text(format_args!("{name}\n"));
-        }
-        let target = self.reader.target(path, inode)?;
+        let target = if self.args.long || out.is_json() {
+            self.target(at, inode)?
+        } else {
+            None
+        };
         if out.is_json() {
+            let path = at.path();
             let report = EntryReport {
-                path: Escaped::name(&join(b"/", path)).to_string(),
+                path: Escaped::name(&join(b"/", &path)).to_string(),
                 file: FileReport::of(inode, target.as_deref()),
-                metacopy: self.reader.metacopy(path, inode)?,
+                metacopy: self.reader.metacopy(&path, inode)?,
             };
             return out.json(|json| json.value(&report));
         }
-        let row = row(inode, self.has_acl(path, inode)?, widths);
-        if let Some(metacopy) = self.reader.metacopy(path, inode)? {
-            let place = metacopy.redirect.as_deref();
-            let place = place.unwrap_or("the same path below");
-            return out.text(format_args!("{row} {name} (content at {place})\n"));
+        self.line.clear();
+        if self.args.long {
+            row(&mut self.line, inode, has_acl, widths);
         }
-        match target {
-            None => out.text(format_args!("{row} {name}\n")),
-            Some(target) => {
-                let target = Escaped::name(&target);
-                out.text(format_args!("{row} {name} -> {target}\n"))
+        Escaped::name(at.name).append_to(&mut self.line);
+        if self.args.long {
+            // Without xattrs there is none.
+            let metacopy = match inode.xattr_count {
+                0 => None,
+                _ => self.reader.metacopy(&at.path(), inode)?,
+            };
+            if let Some(metacopy) = metacopy {
+                let place = metacopy.redirect.as_deref();
+                let place = place.unwrap_or("the same path below");
+                self.line
+                    .extend_from_slice(format!(" (content at {place})").as_bytes());
+            }
+            if let Some(target) = target {
+                self.line.extend_from_slice(b" -> ");
+                Escaped::name(&target).append_to(&mut self.line);
             }
         }
+        self.line.push(b'\n');
+        out.bytes(&self.line)
     }
 
-    /// Whether a file has more of an access control list than its mode.
-    fn has_acl(&self, path: &[u8], inode: &Inode) -> Result<bool, HostError> {
-        if !self.args.long || inode.xattr_count == 0 {
-            return Ok(false);
+    /// The target of a symbolic link.
+    fn target(&self, at: At<'_>, inode: &Inode) -> Result<Option<Vec<u8>>, HostError> {
+        match inode.file_type {
+            FileType::Symlink => self.reader.target(&at.path(), inode),
+            _ => Ok(None),
         }
-        for name in ["system.posix_acl_access", "system.posix_acl_default"] {
-            let found = self.reader.image().xattr(inode, name.as_bytes());
-            if found
-                .map_err(|error| self.reader.failed(path, error))?
-                .is_some()
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
+}
+
+/// Goes through the entries of a directory, without `.` and `..`. Says whether all of them state
+/// the type that the inode has, or none.
+fn each(
+    reader: &Reader,
+    path: &[u8],
+    dir: &Inode,
+    mut take: impl FnMut(At<'_>, &Inode) -> Result<(), HostError>,
+) -> Result<bool, HostError> {
+    let failed = |error| reader.failed(path, error);
+    let mut entries = reader.image().entries(dir).map_err(failed)?;
+    let mut agree = true;
+    while let Some(entry) = entries.next().map_err(failed)? {
+        if matches!(entry.name, b"." | b"..") {
+            continue;
+        }
+        let at = At {
+            dir: path,
+            name: entry.name,
+        };
+        let inode = reader.image().inode(entry.nid);
+        let inode = inode.map_err(|error| reader.failed(&at.path(), error))?;
+        agree &= entry
+            .file_type
+            .is_none_or(|stated| stated == inode.file_type);
+        take(at, &inode)?;
+    }
+    Ok(agree)
+}
+
+/// Whether a file has more of an access control list than its mode.
+fn has_acl(args: &Ls, reader: &Reader, at: At<'_>, inode: &Inode) -> Result<bool, HostError> {
+    if !args.long || inode.xattr_count == 0 {
+        return Ok(false);
+    }
+    for name in ["system.posix_acl_access", "system.posix_acl_default"] {
+        let found = reader.image().xattr(inode, name.as_bytes());
+        if found
+            .map_err(|error| reader.failed(&at.path(), error))?
+            .is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A path and what is below it.

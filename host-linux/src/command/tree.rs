@@ -25,6 +25,8 @@ pub(crate) fn run(args: &Tree) -> u8 {
             levels: Vec::new(),
             path,
             counts: Counts::default(),
+            line: Vec::new(),
+            spare: Vec::new(),
         };
         out.json(|json| json.name("tree"))?;
         drawing.draw(&inode, out)?;
@@ -73,6 +75,10 @@ struct Drawing<'a> {
     levels: Vec<Level<'a>>,
     path: Vec<u8>,
     counts: Counts,
+    /// The line that is being written.
+    line: Vec<u8>,
+    /// Memory for the name of an entry.
+    spare: Vec<u8>,
 }
 
 impl Drawing<'_> {
@@ -90,7 +96,7 @@ impl Drawing<'_> {
                 continue;
             };
             self.path.truncate(level.path);
-            level.next = next(self.reader, &self.path, &mut level.entries)?;
+            level.next = next(self.reader, &self.path, &mut level.entries, &mut self.spare)?;
             let is_last = level.next.is_none();
             if !self.path.is_empty() && !self.path.ends_with(b"/") {
                 self.path.push(b'/');
@@ -102,6 +108,7 @@ impl Drawing<'_> {
             let branch = if is_last { "└── " } else { "├── " };
             self.show(branch, &entry.name, &inode, out)?;
             self.enter(&inode, is_last, out)?;
+            self.spare = entry.name;
         }
         Ok(())
     }
@@ -123,7 +130,7 @@ impl Drawing<'_> {
 
     /// One line, or the start of an object.
     fn show(
-        &self,
+        &mut self,
         branch: &str,
         name: &[u8],
         inode: &Inode,
@@ -139,17 +146,19 @@ impl Drawing<'_> {
                 json.members(&FileReport::of(inode, target.as_deref()))
             });
         }
+        self.line.clear();
         for level in self.levels.get(1..).unwrap_or_default() {
             let trunk = if level.is_last { "    " } else { "│   " };
-            out.text(format_args!("{trunk}"))?;
+            self.line.extend_from_slice(trunk.as_bytes());
         }
-        match target {
-            None => out.text(format_args!("{branch}{name}\n")),
-            Some(target) => {
-                let target = Escaped::name(&target);
-                out.text(format_args!("{branch}{name} -> {target}\n"))
-            }
+        self.line.extend_from_slice(branch.as_bytes());
+        name.append_to(&mut self.line);
+        if let Some(target) = target {
+            self.line.extend_from_slice(b" -> ");
+            Escaped::name(&target).append_to(&mut self.line);
         }
+        self.line.push(b'\n');
+        out.bytes(&self.line)
     }
 
     /// Goes down into a directory; of all else, ends the object.
@@ -169,7 +178,7 @@ impl Drawing<'_> {
         }
         let entries = self.reader.image().entries(inode);
         let mut entries = entries.map_err(|error| self.reader.failed(&self.path, error))?;
-        let next = next(self.reader, &self.path, &mut entries)?;
+        let next = next(self.reader, &self.path, &mut entries, &mut self.spare)?;
         out.json(|json| {
             json.name("contents")?;
             json.list()
@@ -189,20 +198,26 @@ impl Drawing<'_> {
     }
 }
 
-/// The next entry that is neither `.` nor `..`.
+/// The next entry that is neither `.` nor `..`. Its name takes the memory of `spare`.
 fn next(
     reader: &Reader,
     path: &[u8],
     entries: &mut Entries<'_, FileAt>,
+    spare: &mut Vec<u8>,
 ) -> Result<Option<Kept>, HostError> {
     loop {
         let entry = entries.next().map_err(|error| reader.failed(path, error))?;
         match entry {
             Some(entry) if matches!(entry.name, b"." | b"..") => {}
             entry => {
-                return Ok(entry.map(|entry| Kept {
-                    name: entry.name.to_vec(),
-                    nid: entry.nid,
+                return Ok(entry.map(|entry| {
+                    let mut name = core::mem::take(spare);
+                    name.clear();
+                    name.extend_from_slice(entry.name);
+                    Kept {
+                        name,
+                        nid: entry.nid,
+                    }
                 }));
             }
         }

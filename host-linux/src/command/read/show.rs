@@ -6,37 +6,39 @@ use erofs_unpack_ops::reader::device;
 
 /// Type and permissions in ten letters, as `ls -l` has them.
 pub(in crate::command) fn mode_text(inode: &Inode) -> String {
+    mode_letters(inode).map(char::from).iter().collect()
+}
+
+fn mode_letters(inode: &Inode) -> [u8; 10] {
     let kind = match inode.file_type {
-        FileType::Regular => '-',
-        FileType::Directory => 'd',
-        FileType::CharDevice => 'c',
-        FileType::BlockDevice => 'b',
-        FileType::Fifo => 'p',
-        FileType::Socket => 's',
-        FileType::Symlink => 'l',
+        FileType::Regular => b'-',
+        FileType::Directory => b'd',
+        FileType::CharDevice => b'c',
+        FileType::BlockDevice => b'b',
+        FileType::Fifo => b'p',
+        FileType::Socket => b's',
+        FileType::Symlink => b'l',
     };
     let mode = inode.mode;
-    let bit = |bit: u16, letter: char| if mode & bit == 0 { '-' } else { letter };
-    let execute = |bit: u16, special: u16, letter: char| match (mode & bit != 0, mode & special) {
-        (true, 0) => 'x',
-        (false, 0) => '-',
+    let bit = |bit: u16, letter: u8| if mode & bit == 0 { b'-' } else { letter };
+    let execute = |bit: u16, special: u16, letter: u8| match (mode & bit != 0, mode & special) {
+        (true, 0) => b'x',
+        (false, 0) => b'-',
         (true, _) => letter,
         (false, _) => letter.to_ascii_uppercase(),
     };
     [
         kind,
-        bit(0o400, 'r'),
-        bit(0o200, 'w'),
-        execute(0o100, 0o4000, 's'),
-        bit(0o040, 'r'),
-        bit(0o020, 'w'),
-        execute(0o010, 0o2000, 's'),
-        bit(0o004, 'r'),
-        bit(0o002, 'w'),
-        execute(0o001, 0o1000, 't'),
+        bit(0o400, b'r'),
+        bit(0o200, b'w'),
+        execute(0o100, 0o4000, b's'),
+        bit(0o040, b'r'),
+        bit(0o020, b'w'),
+        execute(0o010, 0o2000, b's'),
+        bit(0o004, b'r'),
+        bit(0o002, b'w'),
+        execute(0o001, 0o1000, b't'),
     ]
-    .iter()
-    .collect()
 }
 
 /// How wide the columns of a long listing are.
@@ -79,34 +81,70 @@ const fn digits(number: u64) -> usize {
     }
 }
 
-/// A line of a long listing up to the name, as `ls -ln --time-style=long-iso` has it with the
-/// time in UTC.
-pub(in crate::command) fn row(inode: &Inode, has_acl: bool, widths: &Widths) -> String {
-    let Widths {
-        nlink, uid, gid, ..
-    } = *widths;
-    let size = widths.size;
-    let acl = match (widths.has_acl, has_acl) {
-        (false, _) => "",
-        (true, false) => " ",
-        (true, true) => "+",
-    };
-    let bytes = match device(inode) {
-        None => format!("{:>size$}", inode.size),
+/// Writes a line of a long listing up to the name, as `ls -ln --time-style=long-iso` has it with
+/// the time in UTC, behind what there is.
+pub(in crate::command) fn row(line: &mut Vec<u8>, inode: &Inode, has_acl: bool, widths: &Widths) {
+    line.extend_from_slice(&mode_letters(inode));
+    if widths.has_acl {
+        line.push(if has_acl { b'+' } else { b' ' });
+    }
+    line.push(b' ');
+    right(line, inode.nlink.into(), widths.nlink);
+    line.push(b' ');
+    right(line, inode.uid.into(), widths.uid);
+    line.push(b' ');
+    right(line, inode.gid.into(), widths.gid);
+    line.push(b' ');
+    match device(inode) {
+        None => right(line, inode.size, widths.size),
         Some((major, minor)) => {
-            let major_width = size.saturating_sub(widths.minor + 2);
-            format!(
-                "{major:>major_width$}, {minor:>width$}",
-                width = widths.minor
-            )
+            let major_width = widths.size.saturating_sub(widths.minor + 2);
+            right(line, major.into(), major_width);
+            line.extend_from_slice(b", ");
+            right(line, minor.into(), widths.minor);
         }
-    };
-    format!(
-        "{}{acl} {:>nlink$} {:>uid$} {:>gid$} {bytes} {}",
-        mode_text(inode),
-        inode.nlink,
-        inode.uid,
-        inode.gid,
-        Date::of(inode.mtime).to_minute(),
-    )
+    }
+    line.push(b' ');
+    Date::of(inode.mtime).append_minute_to(line);
+    line.push(b' ');
+}
+
+/// Writes a number in a column of this width, to the right.
+fn right(line: &mut Vec<u8>, number: u64, width: usize) {
+    // As many as the largest number has.
+    let mut text = [b' '; 20];
+    let mut left = number;
+    let mut length = 0;
+    for letter in text.iter_mut().rev() {
+        *letter = b"0123456789"[(left % 10) as usize];
+        left /= 10;
+        length += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    line.resize(line.len() + width.saturating_sub(length), b' ');
+    line.extend_from_slice(&text[text.len() - length..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right() {
+        for (number, width) in [
+            (0, 0),
+            (0, 3),
+            (7, 1),
+            (10, 1),
+            (1234, 9),
+            (u64::MAX, 0),
+            (u64::MAX, 25),
+        ] {
+            let mut line = b"|".to_vec();
+            right(&mut line, number, width);
+            assert_eq!(line, format!("|{number:>width$}").as_bytes());
+        }
+    }
 }
