@@ -41,7 +41,7 @@ const MASKS: [u32; 256] = {
 pub(super) struct Reverse<'a> {
     data: &'a [u8],
     word: u64,
-    /// Bits of `word` that are left. After more were taken than there are it has wrapped, or is
+    /// Bits of `word` that are left. When more were taken than there are, it has wrapped or is
     /// less than `end`.
     left: u32,
     /// What `left` is at the start of the data.
@@ -78,10 +78,9 @@ impl<'a> Reverse<'a> {
         })
     }
 
-    /// Makes sure that 57 bits can be taken, where the stream has as many; an error when more
-    /// were taken than there were.
+    /// Makes sure that 57 bits can be taken, where the stream has as many.
     #[inline(always)]
-    pub(super) fn refill(&mut self) -> Result<(), Corrupt> {
+    pub(super) fn refill(&mut self) {
         let back = 64_u32.wrapping_sub(self.left) >> 3;
         let keep = self.data.len().wrapping_sub(back as usize);
         if let Some(data) = self.data.get(..keep)
@@ -90,14 +89,14 @@ impl<'a> Reverse<'a> {
             self.data = data;
             self.word = u64::from_le_bytes(*word);
             self.left = self.left.wrapping_add(back << 3);
-            return Ok(());
+        } else {
+            self.refill_at_start();
         }
-        self.refill_at_start()
     }
 
     /// As [`Self::refill`], where fewer bytes are left than were used.
     #[cold]
-    fn refill_at_start(&mut self) -> Result<(), Corrupt> {
+    fn refill_at_start(&mut self) {
         if let Some((word, more)) = self.data.split_first_chunk()
             && self.left <= 64
         {
@@ -107,10 +106,12 @@ impl<'a> Reverse<'a> {
             self.word = u64::from_le_bytes(*word);
             self.left = self.left.wrapping_add(bits);
         }
-        if self.left > 64 || self.left < self.end {
-            return Err(Corrupt);
-        }
-        Ok(())
+    }
+
+    /// Whether more was taken than there was. It stays so: no stream is so long that `left` could
+    /// come round.
+    pub(super) const fn is_overdrawn(&self) -> bool {
+        self.left > 64 || self.left < self.end
     }
 
     /// Whether everything was taken, and no more. Asked after a [`Self::refill`].
@@ -141,15 +142,15 @@ impl<'a> Reverse<'a> {
     }
 
     /// The same stream for many reads of few bits; `None` where that does not pay.
-    pub(super) fn lane(&mut self) -> Result<Option<Lane<'a>>, Corrupt> {
-        self.refill()?;
-        if self.data.len() < 16 {
-            return Ok(None);
+    pub(super) fn lane(&mut self) -> Option<Lane<'a>> {
+        self.refill();
+        if self.is_overdrawn() || self.data.len() < 16 {
+            return None;
         }
-        Ok(Some(Lane {
+        Some(Lane {
             data: self.data,
             bits: (self.word | 1).wrapping_shl(64_u32.wrapping_sub(self.left)),
-        }))
+        })
     }
 }
 
@@ -282,14 +283,16 @@ mod tests {
                 let data = written(&numbers);
                 let mut stream = Reverse::new(&data).unwrap();
                 for (value, size) in &numbers {
-                    stream.refill().unwrap();
+                    stream.refill();
                     assert!(*size == 0 || !stream.is_finished());
                     assert_eq!(stream.take(low_byte(*size)), *value, "{count} of {size}");
                 }
-                stream.refill().unwrap();
+                stream.refill();
                 assert!(stream.is_finished(), "{count} of {size}");
                 stream.skip(1);
-                assert_eq!(stream.refill(), Err(Corrupt), "{count} of {size}");
+                stream.refill();
+                assert!(stream.is_overdrawn(), "{count} of {size}");
+                assert!(!stream.is_finished(), "{count} of {size}");
             }
         }
     }
@@ -300,7 +303,7 @@ mod tests {
         let data = written(&numbers);
         let mut stream = Reverse::new(&data).unwrap();
         let mut numbers = numbers.iter();
-        while let Some(mut lane) = stream.lane().unwrap()
+        while let Some(mut lane) = stream.lane()
             && lane.rounds() > 0
         {
             for (value, size) in numbers.by_ref().take(5) {
@@ -311,10 +314,10 @@ mod tests {
             stream = lane.stream();
         }
         for (value, size) in numbers {
-            stream.refill().unwrap();
+            stream.refill();
             assert_eq!(stream.take(low_byte(*size)), *value);
         }
-        stream.refill().unwrap();
+        stream.refill();
         assert!(stream.is_finished());
     }
 

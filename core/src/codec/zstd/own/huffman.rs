@@ -199,7 +199,7 @@ impl Table {
         };
         let [a, b, c] = sizes;
         let mut streams = [next(Some(a))?, next(Some(b))?, next(Some(c))?, next(None)?];
-        self.together(&mut streams)?;
+        self.together(&mut streams);
         for (stream, output) in &mut streams {
             self.finish(stream, output)?;
         }
@@ -209,12 +209,12 @@ impl Table {
     /// Decodes from four streams at once while each has so much left that it need not be looked
     /// at.
     #[inline(never)]
-    fn together(&self, streams: &mut [(Reverse<'_>, &mut [u8]); 4]) -> Result<(), Corrupt> {
+    fn together(&self, streams: &mut [(Reverse<'_>, &mut [u8]); 4]) {
         let [a, b, c, d] = streams;
         let (Some(mut lane_a), Some(mut lane_b), Some(mut lane_c), Some(mut lane_d)) =
-            (a.0.lane()?, b.0.lane()?, c.0.lane()?, d.0.lane()?)
+            (a.0.lane(), b.0.lane(), c.0.lane(), d.0.lane())
         else {
-            return Ok(());
+            return;
         };
         loop {
             let rounds = [&lane_a, &lane_b, &lane_c, &lane_d].map(Lane::rounds);
@@ -243,23 +243,22 @@ impl Table {
         }
         (a.0, b.0) = (lane_a.stream(), lane_b.stream());
         (c.0, d.0) = (lane_c.stream(), lane_d.stream());
-        Ok(())
     }
 
     /// Decodes what is left of a stream, which must end with its output.
     fn finish(&self, stream: &mut Reverse<'_>, output: &mut [u8]) -> Result<(), Corrupt> {
         let mut rounds = output.chunks_exact_mut(ROUND);
         for round in &mut rounds {
-            stream.refill()?;
+            stream.refill();
             for place in round {
                 *place = self.next(stream);
             }
         }
-        stream.refill()?;
+        stream.refill();
         for place in rounds.into_remainder() {
             *place = self.next(stream);
         }
-        stream.refill()?;
+        stream.refill();
         if stream.is_finished() {
             Ok(())
         } else {
@@ -289,10 +288,10 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
     distribution.fill(&mut states, |weight, bits, base| (weight, bits, base));
     let entry = |state: u32| states.get(state as usize).copied().unwrap_or_default();
     let mut stream = Reverse::new(data.get(taken..).ok_or(Corrupt)?)?;
-    stream.refill()?;
+    stream.refill();
     let mut state = stream.take(low_byte(distribution.log()));
     let mut other = stream.take(low_byte(distribution.log()));
-    stream.refill()?;
+    stream.refill();
     let mut stated = 0_usize;
     // The last weight of all is not stated.
     let mut places = weights.iter_mut().take(255);
@@ -305,7 +304,8 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
         let (weight, bits, base) = entry(state);
         put(weight)?;
         let value = stream.take(bits);
-        if stream.refill().is_err() {
+        stream.refill();
+        if stream.is_overdrawn() {
             // The bits do not suffice for another state: the other one is the last.
             let (weight, ..) = entry(other);
             put(weight)?;

@@ -79,7 +79,7 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     pub(super) fn new(tables: &'a Tables, count: u32, data: &'a [u8]) -> Result<Self, Corrupt> {
         let mut stream = Reverse::new(data)?;
-        stream.refill()?;
+        stream.refill();
         let [literal, offset, matched] = tables.start(&mut stream);
         Ok(Self {
             tables,
@@ -104,7 +104,7 @@ impl<'a> Decoder<'a> {
         } = self;
         // Section 3.1.1.3.2.1.2: the extra bits of offset, match and literals, then the bits
         // for the next states: at most 31, 16, 16 and 26.
-        stream.refill()?;
+        stream.refill();
         let mut decoded = Decoded {
             code: offset.extra,
             value: offset.base.wrapping_add(stream.take(offset.extra)),
@@ -114,7 +114,7 @@ impl<'a> Decoder<'a> {
         if literal.extra | matched.extra != 0 {
             let more = stream.take(matched.extra);
             decoded.matched = decoded.matched.wrapping_add(more);
-            stream.refill()?;
+            stream.refill();
             let more = stream.take(literal.extra);
             decoded.literals = decoded.literals.wrapping_add(more);
         }
@@ -139,7 +139,7 @@ impl<'a> Decoder<'a> {
     /// Must be the end of the stream.
     #[inline(always)]
     pub(super) fn finish(mut self) -> Result<(), Corrupt> {
-        self.stream.refill()?;
+        self.stream.refill();
         if self.stream.is_finished() {
             Ok(())
         } else {
