@@ -1,4 +1,4 @@
-//! zstd: however a blob is cut, a decoder says the same; and the two decoders against each other.
+//! zstd: however a blob is cut, a decoder says the same; and the decoders against each other.
 //!
 //! Of a stream that is cut off, ruzstd gives out less: it holds back what a later block could still
 //! refer to. ruzstd takes some frames that are corrupt; libzstd is the judge. What our own decoder

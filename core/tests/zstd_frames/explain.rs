@@ -11,6 +11,20 @@ use super::sequences::{self, LITERALS, MATCHES, PREDEFINED};
 /// What is wrong.
 pub type Why = &'static str;
 
+/// What libzstd takes; our own decoder refuses it.
+pub const NAMED: &[Why] = &[
+    WIDE,
+    PLAIN_SIZE,
+    BLOCK_CONTENT,
+    WINDOW,
+    STREAM_END,
+    NEAR,
+    TWELVE,
+    WEIGHTS,
+    CUT_OFF,
+    EMPTY,
+];
+
 /// libzstd asks for no limit of the window where the whole stream is in memory.
 pub const WIDE: Why = "a window over the limit";
 /// Nor does it hold those blocks against the largest size there.
@@ -23,9 +37,10 @@ pub const WINDOW: Why = "a match from before the window";
 /// missing, nor at their start for the mark.
 pub const STREAM_END: Why =
     "one of four streams of literals, each of 8 bytes or more, does not end with its last symbol";
-/// Where it decodes two symbols at a time it looks at the last symbol together with what would
-/// follow, and lets bits be missing then.
-pub const LAST_BITS: Why = "a stream of literals whose last symbol is not there as a whole";
+/// Where it decodes two symbols at a time it takes the last one together with what would follow, as
+/// far as there are bits.
+pub const NEAR: Why =
+    "a stream of literals ends with one symbol less or more, or inside of one of these";
 /// Its tables have room for them.
 pub const TWELVE: Why = "codes of 12 bits";
 /// It has room for those of an accuracy of 5, and refuses those of 6.
@@ -396,7 +411,7 @@ fn literals(frame: &mut Frame, body: &mut &[u8]) -> Result<Vec<u8>, Why> {
     if format == 0 {
         return match symbols(tree, data, size, &mut literals)? {
             End::Exact => Ok(literals),
-            End::Short => Err(LAST_BITS),
+            End::Near => Err(NEAR),
             End::Other => Err("the stream of literals does not end with its last symbol"),
         };
     }
@@ -423,7 +438,7 @@ fn literals(frame: &mut Frame, body: &mut &[u8]) -> Result<Vec<u8>, Why> {
     Err(match worst {
         End::Exact => return Ok(literals),
         _ if streams.iter().all(|stream| stream.len() >= 8) && last > 0 => STREAM_END,
-        End::Short => LAST_BITS,
+        End::Near => NEAR,
         End::Other => "one of four streams of literals does not end with its last symbol",
     })
 }
@@ -433,8 +448,8 @@ fn literals(frame: &mut Frame, body: &mut &[u8]) -> Result<Vec<u8>, Why> {
 enum End {
     /// With its last symbol.
     Exact,
-    /// Inside of its last symbol.
-    Short,
+    /// Before its last symbol or inside of it, or with one symbol more.
+    Near,
     /// Anywhere else.
     Other,
 }
@@ -444,22 +459,34 @@ fn symbols(tree: &Tree, data: &[u8], count: usize, to: &mut Vec<u8>) -> Result<E
     let mut stream = Back::new(data)?;
     let mut before = 0;
     for _ in 0..count {
-        let (mut code, mut length) = (0, 0);
         before = stream.left;
-        let symbol = loop {
-            code = code << 1 | stream.read(1) as u16;
-            length += 1;
-            if let Some(symbol) = tree.symbol(code, length) {
-                break symbol;
-            }
-        };
-        to.push(symbol);
+        to.push(symbol(tree, &mut stream));
+    }
+    if stream.left > 0 && count > 0 {
+        symbol(tree, &mut stream);
+        return Ok(if stream.left <= 0 {
+            End::Near
+        } else {
+            End::Other
+        });
     }
     Ok(match stream.left {
         0 => End::Exact,
-        ..0 if before > 0 => End::Short,
+        _ if before >= 0 => End::Near,
         _ => End::Other,
     })
+}
+
+/// The next symbol.
+fn symbol(tree: &Tree, stream: &mut Back<'_>) -> u8 {
+    let (mut code, mut length) = (0, 0);
+    loop {
+        code = code << 1 | stream.read(1) as u16;
+        length += 1;
+        if let Some(symbol) = tree.symbol(code, length) {
+            return symbol;
+        }
+    }
 }
 
 /// A tree description.
