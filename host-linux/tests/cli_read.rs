@@ -168,6 +168,44 @@ fn tool(name: &str, dir: &Path, arguments: &[&str]) -> String {
 
 // --- ls -----------------------------------------------------------------------------------------
 
+/// The columns are as wide as the widest of all entries, of however many.
+#[test]
+fn ls_of_a_large_directory() {
+    if !has("mkfs.erofs") {
+        return skip::<()>("mkfs.erofs").unwrap_or_default();
+    }
+    let dir = Dir::new();
+    let tree = dir.path("tree");
+    fs::create_dir(&tree).unwrap();
+    let mut names: Vec<String> = (0..4500)
+        .map(|number| format!("file-{number:04}"))
+        .collect();
+    for name in &names {
+        fs::write(tree.join(name), "").unwrap();
+    }
+    fs::write(tree.join("last"), text(12_345)).unwrap();
+    names.push("last".to_owned());
+    let image = dir.path("image.erofs");
+    let made = Command::new("mkfs.erofs")
+        .env("PATH", path_with_sbin())
+        .args(["--quiet", "-T1700000000", "--all-root"])
+        .args([&image, &tree])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    for options in ["-l", "-lR"] {
+        let told = run(args!["ls", options, image]);
+        let lines = told.done().lines().filter(|line| *line != "/:");
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), names.len());
+        for (line, name) in lines.iter().zip(&names) {
+            let size = if name == "last" { "12345" } else { "    0" };
+            let end = format!(" 1 0 0 {size} 2023-11-14 22:13 {name}");
+            assert!(line.ends_with(&end), "{line}");
+        }
+    }
+}
+
 #[test]
 fn ls_is_that_of_the_system() {
     let Some(fixture) = Fixture::new(&["-zlz4"]) else {

@@ -40,8 +40,10 @@ impl Dirent {
         self.name as usize
     }
 
+    #[inline]
     fn parse(bytes: &[u8], index: usize) -> Option<Self> {
-        let rest = &mut bytes.get(index.checked_mul(DIRENT_SIZE)?..)?;
+        let record = bytes.get(index.checked_mul(DIRENT_SIZE)?..)?;
+        let rest = &mut record.first_chunk::<DIRENT_SIZE>()?.as_slice();
         Some(Self {
             nid: le_u64(rest)?,
             name: le_u16(rest)?,
@@ -129,10 +131,28 @@ impl<'a> DirBlock<'a> {
 /// Whether a name can be one component of a path: the kernel shows no other
 /// (`verify_dirent_name` in `fs/readdir.c`), and a NUL would end it early.
 pub(crate) fn is_name(name: &[u8]) -> bool {
-    let ends = name
-        .iter()
-        .fold(false, |ends, byte| ends | (*byte == 0) | (*byte == b'/'));
-    !ends && !name.is_empty() && name.len() <= NAME_MAX
+    !name.is_empty() && name.len() <= NAME_MAX && !has_end(name)
+}
+
+/// Whether a NUL or a slash is among these bytes.
+fn has_end(name: &[u8]) -> bool {
+    // Eight bytes at once: names are short, and there are many of them.
+    let (eights, rest) = name.as_chunks::<8>();
+    let whole = eights.iter().fold(0, |ends, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        ends | zeros(eight) | zeros(eight ^ SLASHES)
+    });
+    let rest = rest.iter().any(|byte| (*byte == 0) | (*byte == b'/'));
+    whole != 0 || rest
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+const SLASHES: u64 = u64::from_le_bytes([b'/'; 8]);
+
+/// Not zero where one of the bytes is.
+const fn zeros(eight: u64) -> u64 {
+    eight.wrapping_sub(ONES) & !eight & HIGHS
 }
 
 #[cfg(test)]
@@ -228,6 +248,16 @@ mod tests {
         assert!(is_name(b"a\n\xff"));
         for wrong in [&b""[..], b"a/b", b"a\0", b"/", &[b'n'; 256]] {
             assert!(!is_name(wrong));
+        }
+        for length in 1..40 {
+            for place in 0..length {
+                for byte in 0..=255 {
+                    let mut name = vec![0x80 | byte; length];
+                    name[place] = byte;
+                    let ends = name.contains(&0) || name.contains(&b'/');
+                    assert_eq!(is_name(&name), !ends, "{name:?}");
+                }
+            }
         }
     }
 }

@@ -197,6 +197,52 @@ fn a_walk_goes_down_before_it_goes_on() {
 }
 
 #[test]
+fn a_walk_can_leave_out_files() {
+    let mut entries = dir_block(&[(b"a", 48), (b"b", 64), (b"c", 56), (b"d", 64)]);
+    // What `a` is called counts, what `b` is, and `c` states no type; `d` leads to a file.
+    for (place, stated) in [(0, 2), (1, 1), (2, 0), (3, 1)] {
+        entries[place * 12 + 10] = stated;
+    }
+    let mut build = Build::new(12, 4);
+    build
+        .inline(ROOT, DIR, &entries)
+        .dir(48, &[(b"x", 64)])
+        .dir(56, &[(b"y", 64)])
+        .inode(64, Record::new(0, FILE, 0, 0));
+    let seen = |limits: &Limits, skipped: &[&[u8]]| {
+        let image = build.open_with(limits).unwrap();
+        let mut walk = image.walk().unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match walk.next() {
+                Ok(Some(visit)) => {
+                    let path = visit.path.to_vec();
+                    if skipped.contains(&visit.path) {
+                        walk.skip_files();
+                    }
+                    seen.push(String::from_utf8(path).unwrap());
+                }
+                Ok(None) => return seen,
+                Err(error) => seen.push(format!("{:?}", code::<(), _>(Err(error)).0)),
+            }
+        }
+    };
+    let all = &Limits::DEFAULT;
+    assert_eq!(seen(all, &[]), ["", "a", "a/x", "b", "c", "c/y", "d"]);
+    // Of that directory alone.
+    assert_eq!(seen(all, &[b""]), ["", "a", "a/x", "c", "c/y"]);
+    assert_eq!(seen(all, &[b"", b"a"]), ["", "a", "c", "c/y"]);
+    assert_eq!(seen(all, &[b"c"]), ["", "a", "a/x", "b", "c", "d"]);
+    // What is left out is counted.
+    let mut limits = Limits::DEFAULT;
+    limits.inodes = 5;
+    assert_eq!(
+        seen(&limits, &[b"", b"a", b"c"]),
+        ["", "a", "c", "InodeLimit"]
+    );
+}
+
+#[test]
 fn a_walk_goes_on_behind_what_is_damaged() {
     let mut build = Build::new(12, 4);
     build

@@ -39,23 +39,21 @@ impl<'a> Escaped<'a> {
         }
     }
 
-    /// The bytes as they are where nothing in them has to be escaped, which can be seen at once:
-    /// printable ASCII. `None` for all else, which may need no escape either.
-    #[must_use]
-    pub fn plain(&self) -> Option<&'a str> {
+    /// Whether nothing in the bytes has to be escaped, as far as that can be seen at once: whether
+    /// they are printable ASCII.
+    fn is_plain(&self) -> bool {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & !(self.double & (byte == b'\\'));
-        let all = self
-            .bytes
+        self.bytes
             .iter()
-            .fold(true, |all, byte| all & is_plain(*byte));
-        core::str::from_utf8(self.bytes).ok().filter(|_| all)
+            .fold(true, |all, byte| all & is_plain(*byte))
     }
 
     /// Writes what is displayed behind what there is.
     pub fn append_to(&self, line: &mut Vec<u8>) {
-        match self.plain() {
-            Some(plain) => line.extend_from_slice(plain.as_bytes()),
-            None => line.extend_from_slice(self.to_string().as_bytes()),
+        if self.is_plain() {
+            line.extend_from_slice(self.bytes);
+        } else {
+            line.extend_from_slice(self.to_string().as_bytes());
         }
     }
 }
@@ -74,7 +72,9 @@ const fn steers(character: char) -> bool {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(plain) = self.plain() {
+        if self.is_plain()
+            && let Ok(plain) = core::str::from_utf8(self.bytes)
+        {
             return f.write_str(plain);
         }
         for chunk in self.bytes.utf8_chunks() {
@@ -126,9 +126,9 @@ mod tests {
             name.append_to(&mut line);
             assert_eq!(line, format!("> {name}").as_bytes(), "{byte}");
             let is_plain = (b' '..0x7f).contains(&byte) && byte != b'\\';
-            assert_eq!(name.plain().is_some(), is_plain, "{byte}");
+            assert_eq!(name.is_plain(), is_plain, "{byte}");
         }
-        assert_eq!(Escaped::text(r"a\b").plain(), Some(r"a\b"));
+        assert!(Escaped::text(r"a\b").is_plain());
     }
 
     #[test]

@@ -43,11 +43,10 @@ impl Decoders {
     ) -> Result<(), Fault> {
         let skip_zeros = task.zero_padding || task.encoding != Encoding::Lz4;
         let data = if skip_zeros {
-            let start = input
-                .iter()
-                .take(task.padding)
-                .position(|byte| *byte != 0)
-                .ok_or(Fault::Corrupt)?;
+            let start = zeros(input);
+            if start >= task.padding.min(input.len()) {
+                return Err(Fault::Corrupt);
+            }
             input.get_mut(start..).unwrap_or_default()
         } else {
             input
@@ -62,6 +61,37 @@ impl Decoders {
             #[cfg(not(feature = "lzma"))]
             Encoding::Lzma => Err(Fault::Unavailable),
             Encoding::Shifted | Encoding::Interlaced => Err(Fault::Corrupt),
+        }
+    }
+}
+
+/// How many zeros some bytes start with.
+fn zeros(input: &[u8]) -> usize {
+    // There may be as many as a block has.
+    let (pieces, _) = input.as_chunks::<16>();
+    let whole = pieces
+        .iter()
+        .take_while(|piece| u128::from_le_bytes(**piece) == 0);
+    let start = whole.count().saturating_mul(16);
+    let rest = input.get(start..).unwrap_or_default();
+    let more = rest.iter().take_while(|byte| **byte == 0).count();
+    start.saturating_add(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn zeros_are_counted_to_the_first_other_byte() {
+        for length in 0..70 {
+            let mut input = vec![0; length];
+            assert_eq!(zeros(&input), length);
+            for place in (0..length).rev() {
+                input[place] = 1 << (place % 8);
+                assert_eq!(zeros(&input), place);
+            }
         }
     }
 }

@@ -34,6 +34,8 @@ const MANY_LITERALS: u8 = 0xF0;
 /// # Errors
 ///
 /// When it has not, or is no block.
+// By itself the compiler keeps all of it in registers.
+#[inline(never)]
 pub(super) fn decode(input: &[u8], output: &mut [u8]) -> Result<(), Corrupt> {
     let size = output.len();
     let last_match = size.saturating_sub(LAST_MATCH);
