@@ -136,9 +136,13 @@ impl<'a> Reverse<'a> {
     #[inline(always)]
     pub(super) fn take(&mut self, bits: u8) -> u32 {
         self.left = self.left.wrapping_sub(u32::from(bits));
-        let value = low_half(self.word.wrapping_shr(self.left));
+        let value = self.word.wrapping_shr(self.left);
+        if cfg!(target_family = "wasm") {
+            // What makes machine code of it knows instructions for this.
+            return low_half(value & !u64::MAX.wrapping_shl(bits.into()));
+        }
         // Always there.
-        value & MASKS.get(usize::from(bits)).copied().unwrap_or(0)
+        low_half(value) & MASKS.get(usize::from(bits)).copied().unwrap_or(0)
     }
 
     /// The same stream for many reads of few bits; `None` where that does not pay.
