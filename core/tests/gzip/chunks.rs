@@ -1,6 +1,6 @@
 //! How input and output are cut never changes what comes out, nor how it ends.
 
-use erofs_unpack_core::codec::{Backend, Decoder, Gzip, Raw, Status, Step};
+use erofs_unpack_core::codec::{Backend, Decoder, Gzip, GzipFlat, Raw, Status, Step};
 use erofs_unpack_core::{Error, Limits};
 use proptest::prelude::*;
 
@@ -49,8 +49,47 @@ impl Decoder for CrcOfUser {
     }
 }
 
+/// The flat decoder, in memory that holds no more than it must, unless it is called too often for
+/// that.
+struct Flat {
+    gzip: GzipFlat,
+    memory: Vec<u8>,
+}
+
+impl Flat {
+    fn new() -> Self {
+        Self {
+            gzip: GzipFlat::new(&Limits::DEFAULT),
+            memory: Vec::new(),
+        }
+    }
+}
+
+impl Decoder for Flat {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        if output.len() > 300 || self.memory.len() > 200_000 {
+            let needless = self.memory.len() - self.gzip.keep();
+            self.memory.drain(..needless);
+        }
+        let filled = self.memory.len();
+        self.memory.resize(filled + output.len(), 0x5a);
+        let step = self.gzip.decode(input, &mut self.memory, filled)?;
+        self.memory.truncate(filled + step.produced);
+        output[..step.produced].copy_from_slice(&self.memory[filled..]);
+        Ok(step)
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.gzip.finish()
+    }
+}
+
 fn same_in_all_pieces(blob: &[u8]) {
     let whole = decode_all(blob);
+    for (give, take) in [(1, 1), (1, 9000), (9000, 1), (999, 999), (9000, 40_000)] {
+        let pieces = decode_in(&mut Flat::new(), blob, || (give, take));
+        assert!(pieces == whole, "flat {give} {take}");
+    }
     for backend in Backend::ALL {
         for (give, take) in [(1, 1), (1, 7), (7, 1), (7, 7), (1, 9000), (9000, 1), (3, 0)] {
             let mut turn = 0;
@@ -122,6 +161,13 @@ proptest! {
             prop_assert_eq!(whole.id(), "ok");
             prop_assert_eq!(whole.output.len(), length + length - length / 2);
         }
+        let mut turn = 0;
+        let cut = decode_in(&mut Flat::new(), &blob, || {
+            turn += 1;
+            let (give, take) = pieces[turn % pieces.len()];
+            if turn % 16 == 0 { (give + 1, take + 1) } else { (give, take) }
+        });
+        prop_assert!(cut == whole, "flat");
         for backend in Backend::ALL {
             let mut turn = 0;
             let mut gzip = Gzip::with_backend(*backend, &Limits::DEFAULT);
@@ -193,4 +239,49 @@ fn a_crc_of_the_user_counts_and_is_taken_only_when_it_is_awaited() {
         assert_eq!(end.map_or_else(|error| error.id(), |_| "ok"), id);
         assert_eq!(gzip.finish().map_or_else(|error| error.id(), |()| "ok"), id);
     }
+}
+
+#[test]
+fn the_flat_decoder_keeps_a_window_at_most() {
+    let content = content(4, 100_000);
+    let blob = compress(&content, 6).repeat(2);
+    let mut gzip = GzipFlat::new(&Limits::DEFAULT);
+    assert_eq!(gzip.keep(), 0);
+    let mut memory = vec![0; 300_000];
+    let mut filled = 0;
+    let mut rest = &blob[..];
+    loop {
+        let end = memory.len().min(filled + 1000);
+        let step = gzip.decode(rest, &mut memory[..end], filled).unwrap();
+        filled += step.produced;
+        rest = &rest[step.consumed..];
+        if step.status == Status::Done {
+            break;
+        }
+        let of_member = filled - if filled > 100_000 { 100_000 } else { 0 };
+        if filled != 100_000 {
+            assert_eq!(gzip.keep(), of_member.min(32 << 10), "{filled}");
+        }
+    }
+    assert_eq!((gzip.keep(), gzip.members()), (0, 2));
+    assert!(memory[..filled] == content.repeat(2));
+}
+
+#[test]
+fn a_flat_decoder_without_its_history_refuses_the_stream() {
+    let content = content(4, 100_000);
+    let blob = compress(&content, 6);
+    let mut gzip = GzipFlat::new(&Limits::DEFAULT);
+    let mut memory = vec![0; 50_000];
+    let step = gzip.decode(&blob, &mut memory, 0).unwrap();
+    let rest = &blob[step.consumed..];
+    let mut given = 0;
+    let error = loop {
+        match gzip.decode(rest, &mut memory[..40], 0) {
+            Ok(step) => given += step.produced,
+            Err(error) => break error,
+        }
+        assert!(given < 1000);
+    };
+    assert_eq!(error.id(), "gzip-deflate");
 }

@@ -7,25 +7,10 @@ pub(super) const fn low_half(word: u64) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// Words of as many low bits as their place says. A look at this table is quicker than what makes
-/// the mask on processors without an instruction for it.
-const MASKS: [u32; 32] = {
-    let mut masks = [0; 32];
-    let mut rest: &mut [u32] = &mut masks;
-    let mut mask = 0;
-    while let Some((first, others)) = rest.split_first_mut() {
-        *first = mask;
-        mask = mask << 1 | 1;
-        rest = others;
-    }
-    masks
-};
-
 /// The low `bits` bits, at most 31; of `bits` the low five bits count.
 #[inline(always)]
 pub(super) fn low_bits(word: u64, bits: u32) -> u32 {
-    // Always there.
-    low_half(word) & MASKS.get(bits as usize & 31).copied().unwrap_or(0)
+    low_half(word) & !u32::MAX.wrapping_shl(bits)
 }
 
 /// The bits that are left of a piece of input, after those that were kept of the piece before.

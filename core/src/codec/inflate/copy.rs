@@ -1,5 +1,7 @@
 //! Copies of matches, in pieces whose size the compiler knows.
 
+use super::bits::low_half;
+
 /// Bytes that are copied at once. Less than that is written over the end of what is wanted.
 pub(super) const PIECE: usize = 16;
 
@@ -29,48 +31,65 @@ pub(super) fn matched(data: &mut [u8], at: usize, distance: usize, length: usize
 }
 
 #[inline(always)]
-fn piece(data: &[u8], at: usize) -> Option<[u8; PIECE]> {
+fn piece<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
     data.get(at..)?.first_chunk().copied()
 }
 
 #[inline(always)]
-fn put(data: &mut [u8], at: usize, piece: [u8; PIECE]) -> Option<()> {
+fn put<const N: usize>(data: &mut [u8], at: usize, piece: [u8; N]) -> Option<()> {
     *data.get_mut(at..)?.first_chunk_mut()? = piece;
+    Some(())
+}
+
+/// Repeats from `distance` bytes back, which is not less than `N`.
+#[inline(always)]
+fn forward<const N: usize>(
+    data: &mut [u8],
+    at: usize,
+    distance: usize,
+    length: usize,
+) -> Option<()> {
+    let end = at.wrapping_add(length);
+    let mut at = at;
+    while at < end {
+        let next: [u8; N] = piece(data, at.wrapping_sub(distance))?;
+        put(data, at, next)?;
+        at = at.wrapping_add(N);
+    }
     Some(())
 }
 
 /// As [`matched`], for a match that is longer than its distance, which is not less than a piece.
 #[inline(never)]
 fn overlapping(data: &mut [u8], at: usize, distance: usize, length: usize) -> Option<()> {
-    let from = at.wrapping_sub(distance);
-    let mut done = 0_usize;
-    while done < length {
-        let next = piece(data, from.wrapping_add(done))?;
-        put(data, at.wrapping_add(done), next)?;
-        done = done.wrapping_add(PIECE);
-    }
-    Some(())
+    forward::<PIECE>(data, at, distance, length)
 }
 
 /// As [`matched`], for a distance of less than a piece.
 #[inline(never)]
 fn near(data: &mut [u8], at: usize, distance: usize, length: usize) -> Option<()> {
-    // The bytes of one period, over and over.
-    let bits = u32::try_from(distance).ok()?.wrapping_mul(8);
-    let start = u128::from_le_bytes(piece(data, at.wrapping_sub(distance))?);
-    let mut pattern = start & !u128::MAX.wrapping_shl(bits);
-    let mut width = bits;
-    while width < u128::BITS && width > 0 {
-        pattern |= pattern.wrapping_shl(width);
-        width = width.wrapping_mul(2);
+    if distance >= 8 {
+        return forward::<8>(data, at, distance, length);
     }
-    let pattern = pattern.to_le_bytes();
-    let over = PIECE.checked_rem(distance)?;
-    let step = PIECE.wrapping_sub(over);
-    let mut done = 0_usize;
-    while done < length {
-        put(data, at.wrapping_add(done), pattern)?;
-        done = done.wrapping_add(step);
+    // The bytes of one period, as often as they fit.
+    let start = u64::from_le_bytes(piece(data, at.wrapping_sub(distance))?);
+    let (ones, step): (u64, usize) = match distance {
+        1 => (0x0101_0101_0101_0101, 8),
+        2 => (0x0001_0001_0001_0001, 8),
+        3 => (0x0001_0000_0100_0001, 6),
+        4 => (0x0000_0001_0000_0001, 8),
+        5 => (0x0000_0100_0000_0001, 5),
+        6 => (0x0001_0000_0000_0001, 6),
+        7 => (0x0100_0000_0000_0001, 7),
+        _ => return None,
+    };
+    let period = start & !u64::MAX.wrapping_shl(low_half(distance as u64).wrapping_mul(8));
+    let pattern = period.wrapping_mul(ones).to_le_bytes();
+    let end = at.wrapping_add(length);
+    let mut at = at;
+    while at < end {
+        put(data, at, pattern)?;
+        at = at.wrapping_add(step);
     }
     Some(())
 }
@@ -88,4 +107,54 @@ pub(super) fn exact(data: &mut [u8], at: usize, distance: usize, end: usize) -> 
         }
     }
     end.saturating_sub(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_distance_and_length() {
+        let history: Vec<u8> = (0..100).collect();
+        for distance in 1..=100 {
+            for length in 1..=70 {
+                let mut wanted = history.clone();
+                for place in 0..length {
+                    wanted.push(wanted[100 - distance + place]);
+                }
+                let mut data = history.clone();
+                data.resize(100 + length, 0xAA);
+                assert_eq!(exact(&mut data, 100, distance, 100 + length), length);
+                assert_eq!(data, wanted, "{distance} {length}");
+                let mut data = history.clone();
+                data.resize(100 + length + 2 * PIECE, 0xAA);
+                assert_eq!(matched(&mut data, 100, distance, length), Some(()));
+                assert_eq!(data[..wanted.len()], wanted, "{distance} {length}");
+                let behind = wanted.len() + PIECE - 1;
+                assert!(data[behind..].iter().all(|byte| *byte == 0xAA));
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_copied() {
+        let mut data = [7; 40];
+        for (at, distance, length) in [
+            (20, 21, 4),
+            (30, 20, 4),
+            (41, 20, 4),
+            (38, 3, 4),
+            (20, 0, 4),
+        ] {
+            assert_eq!(
+                matched(&mut data, at, distance, length),
+                None,
+                "{at} {distance}"
+            );
+        }
+        assert_eq!(matched(&mut data, 20, 20, 17), None);
+        assert_eq!(exact(&mut data, 20, 21, 30), 0);
+        assert_eq!(data, [7; 40]);
+    }
 }

@@ -7,8 +7,8 @@ use super::{Corrupt, Output, Past, copy};
 /// The longest match, section 3.2.5.
 const LONGEST: usize = 258;
 
-/// What one round may write: literals, and a match.
-const ROUND: usize = 3 + LONGEST;
+/// What one round may write: literals, a match, and what is behind its end.
+const WRITE: usize = 3 + LONGEST + SLACK;
 
 /// Less than this is written behind the end of what is wanted.
 const SLACK: usize = copy::PIECE;
@@ -55,29 +55,27 @@ pub(super) fn run(
     };
     let past = output.past;
     let end = output.memory.len().saturating_sub(SLACK).min(output.end);
-    let memory = output.memory.get_mut(begin..).ok_or(Corrupt)?;
+    let memory = output
+        .memory
+        .get_mut(begin..end.saturating_add(SLACK))
+        .unwrap_or(&mut []);
     let mut at = output.at.saturating_sub(begin);
-    let Some(last) = end.saturating_sub(begin).checked_sub(ROUND) else {
-        return Ok(false);
-    };
     // What comes first reads too.
-    if at > last || rest.len() < READ + 7 {
+    if memory.len().saturating_sub(at) < WRITE || rest.len() < READ + 7 {
         return Ok(false);
     }
     let mut ended = false;
     refill!(rest, word, count);
     let mut entry = tables.first_literal(word);
     // What is said to be an error here is one of the stream, or cannot be.
-    loop {
+    while let Some(room) = room(memory, at)
+        && rest.len() >= READ
+    {
         // At most 11 bits for each of two literals; then 15 of a length, and 5 extra bits.
         let mut saved = word;
         skip!(entry, word, count);
         if let Some(byte) = entry.byte() {
-            let room: &mut [u8; 3] = memory
-                .get_mut(at..)
-                .and_then(<[u8]>::first_chunk_mut)
-                .ok_or(Corrupt)?;
-            let [first, second, third] = room;
+            let [first, second, third, ..] = room;
             *first = byte;
             at = at.wrapping_add(1);
             entry = tables.first_literal(word);
@@ -94,9 +92,6 @@ pub(super) fn run(
                     entry = tables.first_literal(word);
                     *third = byte;
                     at = at.wrapping_add(1);
-                    if at > last || rest.len() < READ {
-                        break;
-                    }
                     continue;
                 }
             }
@@ -111,9 +106,6 @@ pub(super) fn run(
                     entry = tables.first_literal(word);
                     *memory.get_mut(at).ok_or(Corrupt)? = byte;
                     at = at.wrapping_add(1);
-                    if at > last || rest.len() < READ {
-                        break;
-                    }
                     continue;
                 }
             }
@@ -157,13 +149,16 @@ pub(super) fn run(
             from_past(memory, at, past, distance, length);
         }
         at = at.wrapping_add(length);
-        if at > last || rest.len() < READ {
-            break;
-        }
     }
     bits.set(rest, word, count & 63);
     output.at = at.wrapping_add(begin);
     Ok(ended)
+}
+
+/// What one round may write to.
+#[inline(always)]
+fn room(memory: &mut [u8], at: usize) -> Option<&mut [u8; WRITE]> {
+    memory.get_mut(at..)?.first_chunk_mut()
 }
 
 /// Copies a match that begins before the memory.

@@ -75,3 +75,45 @@ fn last(part: &[u8], length: usize) -> &[u8] {
     let start = part.len().saturating_sub(length);
     part.get(start..).unwrap_or(&[])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_last_bytes_are_found_again() {
+        let content: Vec<u8> = (0..200_000_u32)
+            .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1])
+            .collect();
+        for piece in [1, 7, 1000, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW] {
+            let mut history = History::new();
+            let mut pushed = 0;
+            while pushed < content.len() {
+                let end = content.len().min(pushed + piece);
+                history.push(&content[pushed..end]);
+                pushed = end;
+                if piece < 1000 && pushed < content.len() - 10 {
+                    continue;
+                }
+                let past = history.past();
+                assert_eq!(past.len(), WINDOW);
+                for distance in [1, 2, 1000, WINDOW - 1, WINDOW] {
+                    if distance > pushed {
+                        continue;
+                    }
+                    let found = past.back(distance);
+                    let start = pushed - distance;
+                    assert!(!found.is_empty());
+                    assert!(*found == content[start..start + found.len()]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_past_nothing_is_found() {
+        assert!(Past::NONE.back(5).is_empty());
+        assert_eq!(Past::NONE.len(), 0);
+    }
+}

@@ -468,3 +468,93 @@ fn next(code: u32, length: u32) -> u32 {
         None => code,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn lengths_and_distances_are_those_of_the_specification() {
+        let value = |entry: Entry, extra: u64| entry.value(extra) as usize;
+        let lengths: Vec<_> = LITERAL_CODES[257..286]
+            .iter()
+            .map(|code| value(*code, 0))
+            .collect();
+        assert_eq!(
+            lengths,
+            [
+                3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83,
+                99, 115, 131, 163, 195, 227, 258
+            ]
+        );
+        // The extra bits lead up to the next; the last but one may also say 258.
+        for pair in LITERAL_CODES[257..284].windows(2) {
+            assert_eq!(value(pair[0], u64::MAX) + 1, value(pair[1], 0));
+        }
+        assert_eq!(value(LITERAL_CODES[284], u64::MAX), 258);
+        assert_eq!(value(DISTANCE_CODES[0], 0), 1);
+        for pair in DISTANCE_CODES[..30].windows(2) {
+            assert_eq!(value(pair[0], u64::MAX) + 1, value(pair[1], 0));
+        }
+        assert_eq!(value(DISTANCE_CODES[29], u64::MAX), 32768);
+        assert!(DISTANCE_CODES[30].is_invalid() && LITERAL_CODES[286].is_invalid());
+        assert!(LITERAL_CODES[256].is_end());
+        assert_eq!(LITERAL_CODES[65].byte(), Some(65));
+    }
+
+    #[test]
+    fn codes_are_looked_up_however_long() {
+        // One code of each length, and two of the longest.
+        let mut lengths: Vec<u8> = (1..=15).collect();
+        lengths.push(15);
+        let mut literals = vec![0; 257];
+        literals[..16].copy_from_slice(&lengths);
+        let mut tables = Tables::new();
+        tables.dynamic(&literals, &lengths).unwrap();
+        for (place, length) in lengths.iter().enumerate() {
+            // So many ones, then a zero.
+            let word = u64::MAX >> (64 - place.max(1)) & !u64::from(place == 0);
+            let entry = tables.literal(word);
+            assert_eq!(entry.byte().map(usize::from), Some(place));
+            assert_eq!(entry.bits(), u32::from(*length));
+            let extra = DISTANCE_CODES[place].bits();
+            assert_eq!(tables.distance(word).bits(), u32::from(*length) + extra);
+        }
+    }
+
+    #[test]
+    fn codes_that_do_not_use_their_bits_up_are_refused() {
+        let mut tables = Tables::new();
+        let mut check = |lengths: &[u8]| {
+            let mut literals = vec![0; 257];
+            literals[..lengths.len()].copy_from_slice(lengths);
+            let literal = tables.dynamic(&literals, &[0]).is_ok();
+            literals.truncate(30);
+            let distance = tables.dynamic(&[1, 1], &literals).is_ok();
+            literals.truncate(19);
+            (literal, distance, tables.lengths(&literals).is_ok())
+        };
+        assert_eq!(check(&[1, 1]), (true, true, true));
+        assert_eq!(check(&[1, 2, 2]), (true, true, true));
+        // A single code, which leaves a bit unused; none at all.
+        assert_eq!(check(&[1]), (true, true, false));
+        assert_eq!(check(&[0]), (true, true, true));
+        assert_eq!(check(&[2]), (false, false, false));
+        assert_eq!(check(&[1, 2]), (false, false, false));
+        assert_eq!(check(&[1, 1, 1]), (false, false, false));
+        assert_eq!(check(&[1, 2, 2, 7]), (false, false, false));
+    }
+
+    #[test]
+    fn what_a_single_code_leaves_is_no_code() {
+        let mut tables = Tables::new();
+        tables.dynamic(&[1, 1], &[0, 1]).unwrap();
+        assert_eq!(tables.distance(0).value(0), 2);
+        assert!(tables.distance(1).is_invalid());
+        assert_eq!(tables.distance(1).bits(), 1);
+        tables.dynamic(&[1, 1], &[0]).unwrap();
+        assert!(tables.distance(0).is_invalid() && tables.distance(1).is_invalid());
+    }
+}
