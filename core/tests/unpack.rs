@@ -7,7 +7,8 @@ use common::{BLOCK, Image};
 use erofs_unpack_core::codec::{Compression, Raw};
 use erofs_unpack_core::oci::{Algorithm, Digest};
 use erofs_unpack_core::unpack::{
-    Content, Devices, Expectations, ImageCheck, Outcome, Stage, Unpacker, VerityTree,
+    BlobCheck, Content, Devices, Expectations, ImageCheck, Outcome, Stage, Unpacker, Verdict,
+    VerityTree,
 };
 use erofs_unpack_core::{At, Code, Error, Limits};
 use proptest::prelude::*;
@@ -372,6 +373,64 @@ fn other_bytes_are_only_counted_and_hashed() {
     assert_eq!(outcome.superblock, None);
     assert_eq!(outcome.diff_id, Algorithm::Sha256.digest(b"a device"));
     assert!(unpack(b"", &expectations).is_ok());
+}
+
+/// The blob's hasher may be elsewhere than its check, beside that of the image.
+#[test]
+fn hashing_beside_the_image_gives_the_same() {
+    let image = Image::new(3);
+    // Any bytes serve: no decoder is asked.
+    let blob: Vec<u8> = (0..7001_u32).map(|n| (n % 253) as u8).collect();
+    let mut expectations = Expectations::new(Compression::Zstd);
+    expectations.blob_digest = Some(Algorithm::Sha256.digest(&blob));
+    expectations.diff_id = Some(Algorithm::Sha256.digest(&image.0));
+    let apart = |image: &[u8], piece: usize| {
+        let mut check = BlobCheck::new(&expectations, &Limits::DEFAULT).unwrap();
+        let mut hasher = check.take_hasher().unwrap();
+        assert!(check.take_hasher().is_none());
+        let mut of_image = ImageCheck::new(&expectations, &Limits::DEFAULT);
+        let mut pieces = blob.chunks(piece);
+        let mut failed = None;
+        for bytes in image.chunks(piece + 61) {
+            let of_blob = pieces.next().unwrap_or_default();
+            check.update(of_blob);
+            let updated = of_image.update_beside(bytes, &mut hasher, of_blob);
+            failed = failed.or(updated.err());
+        }
+        for of_blob in pieces {
+            check.update(of_blob);
+            hasher.update(of_blob);
+        }
+        let report = check.finish_with(Some(hasher.finish()));
+        assert_eq!(report.digest, expectations.blob_digest);
+        assert_eq!(report.verdict, Verdict::new());
+        let of_image = of_image.finish();
+        let mut told = of_image.verdict;
+        told.add_result(failed.map_or(Ok(()), Err));
+        assert_eq!(told, of_image.verdict);
+        Outcome::new(&report, &of_image, Verdict::new())
+    };
+    for piece in [1, 64, 1000, 20000] {
+        let outcome = apart(&image.0, piece).unwrap();
+        assert_eq!(outcome.blob_size, blob.len() as u64);
+        assert_eq!(Some(outcome.diff_id), expectations.diff_id);
+        assert_eq!(outcome.superblock.unwrap().blocks, 3);
+        let mut wrong = image.0.clone();
+        wrong[5000] ^= 1;
+        assert_eq!(apart(&wrong, piece).unwrap_err().code(), Code::DiffId);
+        wrong[1024] ^= 1;
+        assert_eq!(
+            apart(&wrong, piece).unwrap_err().code(),
+            Code::SuperblockMagic
+        );
+    }
+    let mut check = BlobCheck::new(&expectations, &Limits::DEFAULT).unwrap();
+    assert!(check.take_hasher().is_some());
+    let report = check.finish_with(Some(Algorithm::Sha256.digest(b"else")));
+    assert_eq!(
+        report.verdict.failure().unwrap().error.code(),
+        Code::BlobDigest
+    );
 }
 
 #[test]

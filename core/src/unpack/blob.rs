@@ -88,6 +88,13 @@ impl BlobCheck {
         }
     }
 
+    /// The hasher, if there is one, for a host that hashes elsewhere than where it reads. It is to
+    /// take the bytes that the check takes; [`Self::finish_with`] wants to know what came of it.
+    #[must_use]
+    pub const fn take_hasher(&mut self) -> Option<Hasher> {
+        self.hasher.take()
+    }
+
     /// Whether more came than the blob may have.
     #[must_use]
     pub const fn is_too_long(&self) -> bool {
@@ -102,7 +109,14 @@ impl BlobCheck {
 
     /// Says that the blob has ended.
     #[must_use]
-    pub fn finish(self) -> BlobReport {
+    pub fn finish(mut self) -> BlobReport {
+        let digest = self.hasher.take().map(Hasher::finish);
+        self.finish_with(digest)
+    }
+
+    /// As [`Self::finish`], with what came of the hasher that was taken.
+    #[must_use]
+    pub fn finish_with(self, digest: Option<Digest>) -> BlobReport {
         let mut verdict = Verdict::new();
         let mut wrong = |stage, error| {
             verdict.add(Failure {
@@ -132,7 +146,6 @@ impl BlobCheck {
             ),
             _ => {}
         }
-        let digest = self.hasher.map(Hasher::finish);
         if let (Some(found), Some(expected)) = (digest, self.expected_digest)
             && found != expected
         {

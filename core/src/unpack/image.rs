@@ -49,6 +49,27 @@ impl ImageCheck {
         Ok(())
     }
 
+    /// As [`Self::update`], with bytes of another content for another hasher, which takes them
+    /// whatever is found: [`Hasher::update_both`] is faster than one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::update`].
+    pub fn update_beside(
+        &mut self,
+        bytes: &[u8],
+        other: &mut Hasher,
+        of_other: &[u8],
+    ) -> Result<(), Failure> {
+        let result = self.bounds.update(bytes);
+        if result.is_ok() {
+            self.hasher.update_both(bytes, other, of_other);
+        } else {
+            other.update(of_other);
+        }
+        result
+    }
+
     /// How many bytes have been decoded so far.
     #[must_use]
     pub const fn size(&self) -> u64 {

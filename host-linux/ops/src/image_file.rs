@@ -415,6 +415,7 @@ fn unpack(
         &Terms {
             limits: &options.limits,
             sandbox: &options.sandbox,
+            threads: system::processors(),
         },
         &progress,
     )?;

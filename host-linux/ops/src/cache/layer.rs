@@ -80,6 +80,7 @@ pub fn put_layer(
         &Terms {
             limits: &how.limits,
             sandbox: how.sandbox,
+            threads: how.jobs,
         },
         progress,
     )?;

@@ -1,8 +1,11 @@
 //! One layer through all stages. What is valid is decided by the core's stages alone.
 
 mod alone;
-mod queue;
+mod chunk;
+mod decode;
+mod phases;
 mod threads;
+mod window;
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -145,6 +148,8 @@ pub struct Terms<'a> {
     pub limits: &'a Limits,
     /// Where it is decoded.
     pub sandbox: &'a Sandbox,
+    /// How many processors it may keep busy. It decides how the work is cut, and nothing else.
+    pub threads: usize,
 }
 
 impl<'a> From<&'a Limits> for Terms<'a> {
@@ -153,6 +158,7 @@ impl<'a> From<&'a Limits> for Terms<'a> {
         Self {
             limits,
             sandbox: &Sandbox::NONE,
+            threads: 1,
         }
     }
 }

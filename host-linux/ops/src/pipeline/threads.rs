@@ -1,22 +1,38 @@
-//! All stages of a layer, on threads joined by bounded queues of reused buffers.
+//! All stages of a layer, on threads that share chunks of bytes.
 //!
-//! One thread reads the blob and takes its digest, one decodes, one writes, one takes the diffID
-//! and looks at the superblock. A plain layer needs no decoding, and one pass of hashing serves
-//! both digests. Where no digest is taken, there is no thread for it.
+//! One thread reads the blob, one decodes, one writes, and one takes both digests and looks at the
+//! superblock. A plain layer needs no decoding, and one pass of hashing serves both digests. Where
+//! no digest is taken, there is no thread for it.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use super::queue::{Buffer, Draining, Filling, Gone, queue};
+use super::chunk::{Chunk, Gone, Pool};
+use super::decode::{Unwrap, decode};
+use super::phases;
 use super::{Progress, Sink, Stop, Terms};
-use erofs_unpack_core::codec::{Decoder, Status};
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::Superblock;
+use erofs_unpack_core::oci::{Digest, Hasher};
 use erofs_unpack_core::unpack::{
-    BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, SNIFF_SIZE,
-    StreamCheck, StreamForm, StreamReport, Streamed, Verdict,
+    BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, StreamCheck,
+    StreamForm, StreamReport, Streamed, Verdict,
 };
+
+/// How much of the blob is read at a time, in bytes, and into how many chunks.
+const READ: usize = 256 << 10;
+const READS: usize = 14;
+
+/// How many chunks of the blob wait at most to be hashed beside the image.
+const WAITING: usize = 8;
+
+/// How much is written at a time, in bytes.
+const WRITE: usize = 512 << 10;
 
 /// As [`super::run`].
 pub(super) fn run(
@@ -26,12 +42,11 @@ pub(super) fn run(
     terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
-    let Terms { limits, sandbox } = *terms;
-    let blob = BlobCheck::new(expectations, limits).map_err(Stop::Refused)?;
-    let image = ImageCheck::new(expectations, limits);
-    let decoder = sandbox.decoder(expectations.compression, limits);
-    let decoder = decoder.map_err(Stop::Refused)?;
-    let (blob, image, verdict) = stages(source, sink, blob, decoder, image, progress)?;
+    let blob = BlobCheck::new(expectations, terms.limits).map_err(Stop::Refused)?;
+    let image = ImageCheck::new(expectations, terms.limits);
+    let unwrap = Unwrap::new(expectations.compression, terms).map_err(Stop::Refused)?;
+    let unwrap = unwrap.map(|unwrap| (unwrap, Cut::of(expectations, terms)));
+    let (blob, image, verdict) = stages(source, sink, blob, unwrap, image, progress)?;
     Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
 }
 
@@ -48,47 +63,121 @@ pub fn run_stream(
     terms: &Terms<'_>,
     progress: &Progress,
 ) -> Result<Streamed, Stop> {
-    let Terms { limits, sandbox } = *terms;
-    let blob = BlobCheck::without_digest(expectations, limits).map_err(Stop::Refused)?;
-    let check = StreamCheck::new(expectations, form, limits);
-    let decoder = sandbox.decoder(expectations.compression, limits);
-    let decoder = decoder.map_err(Stop::Refused)?;
-    let (blob, stream, verdict) = stages_of_stream(source, sink, blob, decoder, check, progress)?;
+    let blob = BlobCheck::without_digest(expectations, terms.limits).map_err(Stop::Refused)?;
+    let check = StreamCheck::new(expectations, form, terms.limits);
+    let unwrap = Unwrap::new(expectations.compression, terms).map_err(Stop::Refused)?;
+    let unwrap = unwrap.map(|unwrap| (unwrap, Cut::of(expectations, terms)));
+    let (blob, stream, verdict) = stages_of_stream(source, sink, blob, unwrap, check, progress)?;
     Streamed::new(&blob, &stream, verdict).map_err(Stop::Refused)
 }
 
-/// What undoes a layer's compression.
-type BoxedDecoder = Box<dyn Decoder + Send>;
+/// How the work of decoding is cut.
+struct Cut<'a> {
+    /// Threads that decode literals and sequences beside the one that makes the content of them;
+    /// none where one thread decodes.
+    workers: usize,
+    limits: &'a Limits,
+}
+
+impl<'a> Cut<'a> {
+    /// On fewer than three processors threads beside those that hash and write only get in their
+    /// way; with two workers it is the others that are waited for.
+    fn of(expectations: &Expectations, terms: &Terms<'a>) -> Self {
+        let compression = expectations.compression;
+        let whole = compression != Compression::Zstd || terms.sandbox.holds(compression);
+        Self {
+            workers: match terms.threads {
+                _ if whole => 0,
+                0..=2 => 0,
+                3 => 1,
+                _ => 2,
+            },
+            limits: terms.limits,
+        }
+    }
+
+    /// Decodes everything that comes, and hands it on.
+    fn decode(
+        &self,
+        unwrap: Unwrap,
+        from: Receiver<Arc<Chunk>>,
+        to: impl Fn(Arc<Chunk>) -> Result<(), Gone>,
+    ) -> io::Result<Verdict> {
+        if self.workers == 0 {
+            return Ok(decode(unwrap, from, to));
+        }
+        phases::decode(self.workers, self.limits, from, to)
+    }
+}
+
+/// What the stage that hashes takes.
+enum Piece {
+    Blob(Arc<Chunk>),
+    Image(Arc<Chunk>),
+}
 
 /// Runs all stages, and gives what each has to say, the decoder's verdict last. Without a
 /// decoder the blob is the image.
 fn stages(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
-    blob: BlobCheck,
-    decoder: Option<BoxedDecoder>,
+    mut blob: BlobCheck,
+    unwrap: Option<(Unwrap, Cut<'_>)>,
     check: ImageCheck,
     progress: &Progress,
 ) -> Result<(BlobReport, ImageReport, Verdict), Stop> {
-    let (read_to, decode_from) = queue();
-    let (write_to, check_from) = queue();
-
+    let hasher = blob.take_hasher();
+    let takes_digest = hasher.is_some();
     let superblock = OnceLock::new();
     let superblock = &superblock;
-    let (read, verdict, written, report) = thread::scope(|scope| -> io::Result<_> {
-        // When a thread cannot be started, its ends of the queues are dropped with it, and so
-        // are those of the stages that did not come to be: the threads before it end.
-        let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
-        let checker = spawn(scope, move || {
-            check_decoded(check, &check_from, superblock, progress)
+    let (to_hash, hash_from) = channel();
+    let (to_write, write_from) = channel();
+    let to_hash_of_blob = to_hash.clone();
+    let hash_blob = move |chunk: &Arc<Chunk>| {
+        if takes_digest {
+            let piece = Piece::Blob(Arc::clone(chunk));
+            to_hash_of_blob.send(piece).map_err(|_| Gone)?;
+        }
+        Ok(())
+    };
+    let hand_on = move |chunk: Arc<Chunk>| {
+        let piece = Piece::Image(Arc::clone(&chunk));
+        to_hash.send(piece).map_err(|_| Gone)?;
+        to_write.send(chunk).map_err(|_| Gone)
+    };
+    let (read, verdict, written, (digest, report)) = thread::scope(|scope| -> io::Result<_> {
+        // Each end of a channel is moved into its stage, which drops it when it returns: that is
+        // how the neighbours learn of it, for better or worse. When a thread cannot be started,
+        // its ends are dropped with it, and so are those of the stages that did not come to be:
+        // the threads before it end.
+        let hashing = spawn(scope, move || {
+            hash(hasher, check, hash_from, superblock, progress)
         })?;
-        // Each end of a queue is moved into its stage, which drops it when it returns: that is
-        // how the neighbours learn of it, for better or worse.
-        let writer = move |from| write(sink, superblock, from, write_to);
-        let (verdict, written) = decode_and_write(scope, decoder, decode_from, writer)?;
-        Ok((join(reader), verdict, written, join(checker)))
+        let write = move || write(sink, superblock, write_from);
+        let Some((unwrap, cut)) = unwrap else {
+            let reading = spawn(scope, move || {
+                read_blob(source, blob, progress, |chunk| {
+                    hash_blob(&chunk)?;
+                    hand_on(chunk)
+                })
+            })?;
+            let written = write();
+            return Ok((join(reading), Verdict::new(), written, join(hashing)));
+        };
+        let (to_decode, decode_from) = channel();
+        let reading = spawn(scope, move || {
+            read_blob(source, blob, progress, |chunk| {
+                hash_blob(&chunk)?;
+                to_decode.send(chunk).map_err(|_| Gone)
+            })
+        })?;
+        let writing = spawn(scope, write)?;
+        let verdict = cut.decode(unwrap, decode_from, hand_on)?;
+        Ok((join(reading), verdict, join(writing), join(hashing)))
     })
     .map_err(Stop::Start)?;
+    let (blob, read) = read;
+    let read = (blob.finish_with(digest), read);
     let of_report = |report: &ImageReport| report.verdict;
     conclude(read, verdict, written, report, of_report, progress)
 }
@@ -99,39 +188,40 @@ fn stages_of_stream(
     source: &mut (dyn Read + Send),
     sink: &mut dyn Sink,
     blob: BlobCheck,
-    decoder: Option<BoxedDecoder>,
+    unwrap: Option<(Unwrap, Cut<'_>)>,
     check: StreamCheck,
     progress: &Progress,
 ) -> Result<(BlobReport, StreamReport, Verdict), Stop> {
-    let (read_to, decode_from) = queue();
+    let (to_write, write_from) = channel();
+    let hand_on = move |chunk| to_write.send(chunk).map_err(|_| Gone);
     let (read, verdict, (written, report)) = thread::scope(|scope| -> io::Result<_> {
-        let reader = spawn(scope, move || read_blob(source, blob, &read_to, progress))?;
-        let writer = move |from| check_and_write(check, sink, from, progress);
-        let (verdict, written) = decode_and_write(scope, decoder, decode_from, writer)?;
-        Ok((join(reader), verdict, written))
+        let write = move || check_and_write(check, sink, write_from, progress);
+        let Some((unwrap, cut)) = unwrap else {
+            let reading = spawn(scope, move || read_blob(source, blob, progress, hand_on))?;
+            let written = write();
+            return Ok((join(reading), Verdict::new(), written));
+        };
+        let (to_decode, decode_from) = channel();
+        let reading = spawn(scope, move || {
+            read_blob(source, blob, progress, |chunk| {
+                to_decode.send(chunk).map_err(|_| Gone)
+            })
+        })?;
+        let writing = spawn(scope, write)?;
+        let verdict = cut.decode(unwrap, decode_from, hand_on)?;
+        Ok((join(reading), verdict, join(writing)))
     })
     .map_err(Stop::Start)?;
+    let (blob, read) = read;
     let of_report = |report: &StreamReport| report.verdict;
-    conclude(read, verdict, written, report, of_report, progress)
-}
-
-/// Decodes here, and gives what is decoded to a thread that writes. Without a decoder what is
-/// read is written here, and there is neither that thread nor its queue.
-fn decode_and_write<'scope, T: Send + 'scope>(
-    scope: &'scope thread::Scope<'scope, '_>,
-    decoder: Option<BoxedDecoder>,
-    from: Draining,
-    writer: impl FnOnce(Draining) -> T + Send + 'scope,
-) -> io::Result<(Verdict, T)> {
-    let Some(decoder) = decoder else {
-        return Ok((Verdict::new(), writer(from)));
-    };
-    let (to, write_from) = queue();
-    let writer = spawn(scope, move || writer(write_from))?;
-    let verdict = decode(decoder, from, &to);
-    // Nothing more comes for the writer.
-    drop(to);
-    Ok((verdict, join(writer)))
+    conclude(
+        (blob.finish(), read),
+        verdict,
+        written,
+        report,
+        of_report,
+        progress,
+    )
 }
 
 /// What counts of what the stages came to.
@@ -177,171 +267,60 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 fn read_blob(
     source: &mut (dyn Read + Send),
     mut blob: BlobCheck,
-    to: &Filling,
     progress: &Progress,
-) -> (BlobReport, io::Result<()>) {
-    let mut result = Ok(());
-    while let Ok(mut buffer) = to.empty() {
-        if progress.is_cancelled() {
-            break;
-        }
-        let size = match source.read(&mut buffer.bytes) {
-            Ok(0) => break,
-            Ok(size) => size,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Err(error) => {
-                result = Err(error);
+    to: impl Fn(Arc<Chunk>) -> Result<(), Gone>,
+) -> (BlobCheck, io::Result<()>) {
+    let mut pool = Pool::new();
+    let mut read = || -> io::Result<()> {
+        while !progress.is_cancelled() && !blob.is_too_long() {
+            let mut memory = pool.take(READ, READS)?;
+            memory.resize(READ, 0);
+            let size = loop {
+                match source.read(&mut memory) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read?,
+                }
+            };
+            if size == 0 {
                 break;
             }
-        };
-        buffer.filled = blob.accepts(size);
-        blob.update(&buffer.bytes[..size]);
-        progress.read.fetch_add(size as u64, Ordering::Relaxed);
-        if to.send(buffer).is_err() || blob.is_too_long() {
-            break;
+            let accepted = blob.accepts(size);
+            blob.update(&memory[..size]);
+            progress.read.fetch_add(size as u64, Ordering::Relaxed);
+            if to(pool.chunk(memory, 0..accepted)).is_err() {
+                break;
+            }
         }
-    }
-    (blob.finish(), result)
-}
-
-/// Decodes everything that is read.
-fn decode(decoder: BoxedDecoder, from: Draining, to: &Filling) -> Verdict {
-    let mut decoding = Decoding {
-        decoder,
-        decoded: 0,
-        output: None,
-        sent: false,
+        Ok(())
     };
-    let mut verdict = Verdict::new();
-    while let Ok(buffer) = from.full.recv() {
-        // After a failure that waits for the verdict on the whole blob, the rest of the blob
-        // is only read and hashed.
-        if verdict.failure().is_none() {
-            match decoding.take(buffer.content(), to) {
-                Ok(Ok(())) => {}
-                Ok(Err(Gone)) => return verdict,
-                Err(failure) => {
-                    verdict.add(failure);
-                    if failure.stops() {
-                        break;
-                    }
-                }
-            }
-        }
-        from.recycle(buffer);
-    }
-    // Nothing more is wanted of the reader.
-    drop(from);
-    if verdict.failure().is_none()
-        && let Err(error) = decoding.decoder.finish()
-    {
-        verdict.add(Failure::codec(error, decoding.decoded));
-    }
-    // What was decoded before a failure may itself be refused, and that counts first.
-    let _ = decoding.flush(to);
-    verdict
+    let result = read();
+    (blob, result)
 }
 
-/// The decoder and the buffer that it fills.
-struct Decoding {
-    decoder: BoxedDecoder,
-    decoded: u64,
-    output: Option<Buffer>,
-    sent: bool,
-}
-
-impl Decoding {
-    /// Decodes all of `input`.
-    fn take(&mut self, mut input: &[u8], to: &Filling) -> Result<Result<(), Gone>, Failure> {
-        loop {
-            let mut buffer = match self.output.take().map_or_else(|| to.empty(), Ok) {
-                Ok(buffer) => buffer,
-                Err(gone) => return Ok(Err(gone)),
-            };
-            let step = self
-                .decoder
-                .decode(input, &mut buffer.bytes[buffer.filled..]);
-            let (step, failure) = match step {
-                Ok(step) => (Some(step), None),
-                Err(error) => (None, Some(Failure::codec(error, self.decoded))),
-            };
-            if let Some(step) = step {
-                input = &input[step.consumed..];
-                buffer.filled += step.produced;
-                self.decoded += step.produced as u64;
-            }
-            // The first bytes go on at once: they say whether this is an image at all.
-            let early = !self.sent && buffer.filled >= SNIFF_SIZE;
-            let full = buffer.filled == buffer.bytes.len();
-            self.output = Some(buffer);
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
-            if (early || full)
-                && let Err(gone) = self.flush(to)
-            {
-                return Ok(Err(gone));
-            }
-            let more = step.is_some_and(|step| step.status == Status::NeedOutput);
-            if input.is_empty() && !more {
-                return Ok(Ok(()));
-            }
-        }
-    }
-
-    /// Hands on what has been decoded.
-    fn flush(&mut self, to: &Filling) -> Result<(), Gone> {
-        match self.output.take() {
-            Some(buffer) if buffer.filled > 0 => {
-                self.sent = true;
-                to.send(buffer)
-            }
-            buffer => {
-                self.output = buffer;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Writes the image and hands it on to be looked at: what is written has no name yet.
-fn write(
-    sink: &mut dyn Sink,
-    superblock: &OnceLock<Superblock>,
-    from: Draining,
-    to: Filling,
-) -> io::Result<()> {
-    let mut announced = false;
-    while let Ok(mut buffer) = from.full.recv() {
-        if !announced && let Some(size) = superblock.get().and_then(Superblock::size) {
-            announced = true;
-            sink.expect(size)?;
-        }
-        sink.write(buffer.content())?;
-        // The two buffers change places, so that the bytes are not moved.
-        let Ok(mut other) = to.empty() else {
-            break;
-        };
-        core::mem::swap(&mut buffer, &mut other);
-        if to.send(other).is_err() {
-            break;
-        }
-        from.recycle(buffer);
-    }
-    // Nothing more is wanted of whoever fills the one queue, nor comes on the other.
-    drop((from, to));
-    Ok(())
-}
-
-/// Looks at the decoded bytes.
-fn check_decoded(
+/// Takes both digests, and looks at the decoded bytes. Without a hasher the blob has none of its
+/// own.
+fn hash(
+    mut hasher: Option<Hasher>,
     mut check: ImageCheck,
-    from: &Draining,
+    from: Receiver<Piece>,
     superblock: &OnceLock<Superblock>,
     progress: &Progress,
-) -> ImageReport {
-    while let Ok(buffer) = from.full.recv() {
-        if check.update(buffer.content()).is_err() {
+) -> (Option<Digest>, ImageReport) {
+    let mut blob = Waiting::default();
+    for piece in &from {
+        let chunk = match (piece, &mut hasher) {
+            (Piece::Image(chunk), _) => chunk,
+            (Piece::Blob(chunk), Some(hasher)) => {
+                blob.chunks.push_back(chunk);
+                if blob.chunks.len() > WAITING {
+                    hasher.update(blob.rest());
+                    blob.advance(usize::MAX);
+                }
+                continue;
+            }
+            (Piece::Blob(_), None) => continue,
+        };
+        if look(&mut check, chunk.content(), &mut hasher, &mut blob).is_err() {
             // The report holds the failure.
             break;
         }
@@ -352,41 +331,123 @@ fn check_decoded(
         }
         progress
             .decoded
-            .fetch_add(buffer.filled as u64, Ordering::Relaxed);
-        from.recycle(buffer);
+            .fetch_add(chunk.content().len() as u64, Ordering::Relaxed);
     }
-    check.finish()
+    // After a failure nothing more is wanted.
+    drop(from);
+    let digest = hasher.map(|mut hasher| {
+        while !blob.chunks.is_empty() {
+            hasher.update(blob.rest());
+            blob.advance(usize::MAX);
+        }
+        hasher.finish()
+    });
+    (digest, check.finish())
+}
+
+/// Chunks of the blob that have still to be hashed.
+#[derive(Default)]
+struct Waiting {
+    chunks: VecDeque<Arc<Chunk>>,
+    /// How much of the first is hashed already.
+    done: usize,
+}
+
+impl Waiting {
+    /// What is left of the first.
+    fn rest(&self) -> &[u8] {
+        self.chunks
+            .front()
+            .and_then(|chunk| chunk.content().get(self.done..))
+            .unwrap_or_default()
+    }
+
+    /// Says that so much more of the first is hashed.
+    fn advance(&mut self, hashed: usize) {
+        if hashed < self.rest().len() {
+            self.done += hashed;
+        } else {
+            self.chunks.pop_front();
+            self.done = 0;
+        }
+    }
+}
+
+/// Looks at decoded bytes, and hashes them together with what waits of the blob.
+fn look(
+    check: &mut ImageCheck,
+    mut bytes: &[u8],
+    hasher: &mut Option<Hasher>,
+    blob: &mut Waiting,
+) -> Result<(), Failure> {
+    while let Some(hasher) = hasher
+        && !blob.chunks.is_empty()
+        && !bytes.is_empty()
+    {
+        let length = bytes.len().min(blob.rest().len());
+        let (now, later) = bytes.split_at(length);
+        check.update_beside(now, hasher, &blob.rest()[..length])?;
+        blob.advance(length);
+        bytes = later;
+    }
+    check.update(bytes)
+}
+
+/// Writes the image: what is written has no name yet.
+fn write(
+    sink: &mut dyn Sink,
+    superblock: &OnceLock<Superblock>,
+    from: Receiver<Arc<Chunk>>,
+) -> io::Result<()> {
+    let mut announced = false;
+    for chunk in from {
+        for bytes in chunk.content().chunks(WRITE) {
+            if !announced && let Some(size) = superblock.get().and_then(Superblock::size) {
+                announced = true;
+                sink.expect(size)?;
+            }
+            sink.write(bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks at the decoded bytes and writes them.
 fn check_and_write(
     mut check: StreamCheck,
     sink: &mut dyn Sink,
-    from: Draining,
+    from: Receiver<Arc<Chunk>>,
     progress: &Progress,
 ) -> (io::Result<()>, StreamReport) {
     let mut announced = false;
-    let mut result = Ok(());
-    while let Ok(buffer) = from.full.recv() {
-        if check.update(buffer.content()).is_err() {
+    let mut take = |bytes: &[u8]| -> io::Result<bool> {
+        if check.update(bytes).is_err() {
             // The report holds the failure.
-            break;
+            return Ok(false);
         }
         let size = check.superblock().and_then(Superblock::size);
         if let (false, Some(size)) = (announced, size) {
             announced = true;
-            result = sink.expect(size);
+            sink.expect(size)?;
         }
-        result = result.and_then(|()| sink.write(buffer.content()));
-        if result.is_err() {
-            break;
-        }
+        sink.write(bytes)?;
         progress
             .decoded
-            .fetch_add(buffer.filled as u64, Ordering::Relaxed);
-        from.recycle(buffer);
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(true)
+    };
+    let mut result = Ok(());
+    'chunks: for chunk in from {
+        for bytes in chunk.content().chunks(WRITE) {
+            match take(bytes) {
+                Ok(true) => {}
+                Ok(false) => break 'chunks,
+                Err(error) => {
+                    result = Err(error);
+                    break 'chunks;
+                }
+            }
+        }
     }
-    // Nothing more is wanted of whoever fills the queue.
-    drop(from);
     (result, check.finish())
 }

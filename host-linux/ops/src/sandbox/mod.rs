@@ -123,6 +123,16 @@ impl Sandbox {
         self.guard.as_ref().filter(|_| self.all || inflates)
     }
 
+    /// Whether what undoes this compression runs in a guest.
+    pub(crate) const fn holds(&self, compression: Compression) -> bool {
+        #[cfg(feature = "sandbox")]
+        if self.guard.is_some() {
+            return self.all || Self::is_for(compression);
+        }
+        let _ = compression;
+        false
+    }
+
     /// What undoes this compression, in a guest of its own where that is meant; `None` where
     /// there is none.
     ///
@@ -139,7 +149,7 @@ impl Sandbox {
         }
         #[cfg(feature = "sandbox")]
         if let Some(guard) = &self.guard
-            && (self.all || Self::is_for(compression))
+            && self.holds(compression)
         {
             return guard.decoder(compression, limits).map(Some);
         }

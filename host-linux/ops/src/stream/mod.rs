@@ -128,6 +128,7 @@ pub fn stream(spool: Spool, options: &Options) -> Result<Report, HostError> {
         &Terms {
             limits: &options.limits,
             sandbox: &options.sandbox,
+            threads: processors(),
         },
         &Progress::default(),
     );

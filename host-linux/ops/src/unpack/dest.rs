@@ -129,7 +129,7 @@ pub(crate) struct How {
     pub(crate) sandbox: Sandbox,
     /// What images are checked for; `None` with `--no-check`.
     pub(crate) check: Option<check::Options>,
-    /// Threads of one check.
+    /// Processors for one layer: threads of its check, and what decodes it.
     pub(crate) jobs: usize,
     /// Whether all layers of an image are brought, so that one with devices is checked when
     /// those are there.
@@ -158,6 +158,7 @@ impl How {
         Terms {
             limits: &self.limits,
             sandbox: &self.sandbox,
+            threads: self.jobs,
         }
     }
 
