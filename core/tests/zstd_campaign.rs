@@ -1,22 +1,25 @@
 //! Our own zstd decoder against libzstd, over frames made by structure and bent ones: what libzstd
 //! refuses we refuse, and of what it takes we refuse what is named, and nothing else. The other
-//! back ends are asked now and then.
+//! back ends are asked now and then, and so are the other forms of our own decoder, which must say
+//! what it says.
 //!
 //! `campaign` is the long form: `ZSTD_CASES` is how many streams, `ZSTD_SEED` which ones.
 #![cfg(feature = "alloc")]
 
 mod zstd_frames;
+mod zstd_support;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use erofs_unpack_core::codec::{Decoder as _, Status, Zstd, ZstdBackend};
+use erofs_unpack_core::codec::{Decoder as _, Status, Zstd, ZstdBackend, ZstdIn};
 use erofs_unpack_core::{Code, Limits};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name};
 use zstd_frames::dice::Dice;
-use zstd_frames::explain::{NAMED, explain};
+use zstd_frames::explain::{NAMED, Why, explain};
 use zstd_frames::huffman::Tree;
 use zstd_frames::{MOST, bend};
+use zstd_support::{Chunks, Cut, Phases, run};
 
 /// The back ends that are not our own.
 const OTHERS: &[ZstdBackend] = &[
@@ -86,36 +89,20 @@ impl Ours {
             return Some(end.map(|()| size).map_err(|error| error.code()));
         }
     }
+}
 
-    /// The same in pieces, which must not change anything.
-    fn pieces(&mut self, blob: &[u8], dice: &mut Dice<'_>) -> Option<Result<usize, Code>> {
-        self.renew();
-        let mut size = 0;
-        let mut rest = blob;
-        loop {
-            let (give, take) = (dice.pick(&[3, 200]), dice.pick(&[3, 3000]));
-            let (give, take) = (dice.small(give).min(rest.len()), dice.small(take));
-            let end = (size + take).min(MOST);
-            match self
-                .decoder
-                .decode(&rest[..give], &mut self.output[size..end])
-            {
-                Ok(step) => {
-                    size += step.produced;
-                    rest = &rest[step.consumed..];
-                    if step.status == Status::NeedOutput {
-                        if size == MOST {
-                            return None;
-                        }
-                    } else if rest.is_empty() {
-                        break;
-                    }
-                }
-                Err(error) => return Some(Err(error.code())),
-            }
-        }
-        let end = self.decoder.finish();
-        Some(end.map(|()| size).map_err(|error| error.code()))
+/// Pieces of any sizes, mostly small.
+struct Pieces<'a, 'b>(&'a mut Dice<'b>);
+
+impl Cut for Pieces<'_, '_> {
+    fn input(&mut self) -> usize {
+        let most = self.0.pick(&[3, 200]);
+        self.0.small(most)
+    }
+
+    fn output(&mut self) -> usize {
+        let most = self.0.pick(&[3, 3000, 100_000]);
+        self.0.small(most)
     }
 }
 
@@ -132,8 +119,12 @@ struct Counts {
     /// We alone refuse it, with the code and the reason, and whether libzstd does too where it gets
     /// the stream in pieces.
     stricter: BTreeMap<String, u64>,
+    /// The shortest stream for each of these reasons.
+    shortest: BTreeMap<Why, String>,
     /// What the other back ends make of it, where that is something else.
     others: BTreeMap<String, u64>,
+    /// How often the other forms of ours were asked.
+    forms: BTreeMap<&'static str, u64>,
     /// More content than there is room for.
     large: u64,
 }
@@ -141,7 +132,8 @@ struct Counts {
 /// The decoders, side by side.
 struct Campaign {
     ours: Ours,
-    pieces: Ours,
+    /// Memory for windows of up to 8 MiB.
+    lent: Vec<u8>,
     others: Vec<Ours>,
     libzstd: DCtx<'static>,
     streaming: DCtx<'static>,
@@ -164,7 +156,7 @@ impl Campaign {
             others: OTHERS.iter().copied().map(Ours::new).collect(),
             streaming,
             ours: Ours::new(ZstdBackend::Own),
-            pieces: Ours::new(ZstdBackend::Own),
+            lent: vec![0; ZstdIn::memory(8 << 20)],
             libzstd: DCtx::create(),
             content: vec![0; MOST],
             counts: Counts::default(),
@@ -175,13 +167,8 @@ impl Campaign {
     fn case(&mut self, blob: &[u8], content: Option<&[u8]>, dice: &mut Dice<'_>) {
         self.counts.streams += 1;
         let ours = self.ours.decode(blob);
-        if dice.one_in(32) {
-            let pieces = self.pieces.pieces(blob, dice);
-            assert_eq!(pieces, ours, "in pieces: {}", hex(blob));
-            if let Some(Ok(size)) = ours {
-                let same = self.pieces.output[..size] == self.ours.output[..size];
-                assert!(same, "other content in pieces: {}", hex(blob));
-            }
+        if dice.one_in(16) {
+            self.forms(blob, ours, dice);
         }
         let Some(ours) = ours else {
             assert!(content.is_none());
@@ -236,6 +223,46 @@ impl Campaign {
         }
     }
 
+    /// The other forms of our decoder, and a stream in pieces: all say the same, errors and where
+    /// they lie among it.
+    fn forms(&mut self, blob: &[u8], ours: Option<Result<usize, Code>>, dice: &mut Dice<'_>) {
+        let Some(ours) = ours else {
+            return;
+        };
+        let limits = limits();
+        let whole = run(Zstd::new(&limits), blob, (usize::MAX, 1 << 16));
+        let said = match whole.end {
+            Ok(()) => Ok(whole.content.len()),
+            Err(error) => Err(error.code()),
+        };
+        assert_eq!(said, ours, "in a decoder of its own: {}", hex(blob));
+        let more = dice.pick(&[0, 1, 31, 1000, 200_000]);
+        let name;
+        let other = match dice.below(4) {
+            0 => {
+                name = "in pieces";
+                run(Zstd::new(&limits), blob, Pieces(dice))
+            }
+            1 => {
+                name = "flat";
+                run(Chunks::new(&limits, more), blob, Pieces(dice))
+            }
+            2 => {
+                name = "in phases";
+                let batches = dice.between(1, 4);
+                Phases::new(&limits, batches, more).run(blob, Pieces(dice))
+            }
+            _ => {
+                name = "lent";
+                run(ZstdIn::new(&limits, &mut self.lent), blob, Pieces(dice))
+            }
+        };
+        assert_eq!(other.end, whole.end, "{name}, {more}: {}", hex(blob));
+        let same = other.content == whole.content;
+        assert!(same, "other content {name}, {more}: {}", hex(blob));
+        *self.counts.forms.entry(name).or_default() += 1;
+    }
+
     /// Names why we refuse what libzstd takes.
     fn stricter(&mut self, blob: &[u8], code: Code) {
         let why = explain(blob, limits().zstd_window).unwrap_err();
@@ -247,6 +274,10 @@ impl Campaign {
         };
         let class = format!("{}: {why} ({streamed} in pieces)", code.id());
         *self.counts.stricter.entry(class).or_default() += 1;
+        let shortest = self.counts.shortest.entry(why).or_default();
+        if shortest.is_empty() || shortest.len() > blob.len() * 2 {
+            *shortest = hex(blob);
+        }
     }
 
     /// Whether libzstd takes a stream in pieces.
@@ -344,6 +375,19 @@ fn literals(tree: &Tree, description: &[u8], literals: &[u8]) -> Vec<u8> {
     frame.extend(&(block.len() << 3 | 2 << 1 | 1).to_le_bytes()[..3]);
     frame.extend(block);
     frame
+}
+
+/// Two states of weights that the bits do not suffice for: nothing follows, as after the last one.
+#[test]
+fn weights_without_bits() {
+    let blob = b"\x28\xb5\x2f\xfd\x20\x20\x1c\x00\x00\x09\x79\x00\xb5\x00\x00\
+        \x12\x01\x03\x06\xe1\x1d\xec\x15\x36\x01\x41\x41\x1d\x44\x01\
+        \x02\x00\xc0\xf0\x00\xc7\x06";
+    let why = explain(blob, limits().zstd_window);
+    assert_eq!(why, Err("the bits of the weights do not suffice"));
+    let mut campaign = Campaign::new();
+    campaign.case(blob, None, &mut Dice::new(1));
+    assert_eq!(campaign.counts.refused[Code::ZstdBlock.id()], 1);
 }
 
 /// A tree whose weights take 127 bytes is the longest of its form: the next number stands for the

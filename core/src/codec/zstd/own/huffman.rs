@@ -292,6 +292,10 @@ fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Cor
     let mut state = stream.take(low_byte(distribution.log()));
     let mut other = stream.take(low_byte(distribution.log()));
     stream.refill();
+    // There must be bits for two states at least.
+    if stream.is_overdrawn() {
+        return Err(Corrupt);
+    }
     let mut stated = 0_usize;
     // The last weight of all is not stated.
     let mut places = weights.iter_mut().take(255);
