@@ -72,7 +72,8 @@ pub struct Step {
 pub trait Decoder {
     /// Decodes as much of `input` into `output` as fits.
     ///
-    /// Goes on until the input is used up and all is delivered, or the output is full.
+    /// Goes on until the input is used up and all is delivered, or the output is full. What lies
+    /// in the output behind the bytes that were produced may have been overwritten.
     ///
     /// # Errors
     ///
