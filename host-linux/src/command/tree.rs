@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Tree) -> u8 {
             levels: Vec::new(),
             path,
             counts: Counts::default(),
+            trunks: Vec::new(),
             line: Vec::new(),
             spare: Vec::new(),
         };
@@ -64,8 +65,8 @@ struct Level<'a> {
     next: Option<Kept>,
     /// Length of the path of the directory.
     path: usize,
-    /// Whether the directory is the last entry of the one above.
-    is_last: bool,
+    /// Length of the trunks of the levels above.
+    trunks: usize,
 }
 
 struct Drawing<'a> {
@@ -75,6 +76,8 @@ struct Drawing<'a> {
     levels: Vec<Level<'a>>,
     path: Vec<u8>,
     counts: Counts,
+    /// What stands in front of the branch on a line: a trunk for each level but the first.
+    trunks: Vec<u8>,
     /// The line that is being written.
     line: Vec<u8>,
     /// Memory for the name of an entry.
@@ -88,6 +91,7 @@ impl Drawing<'_> {
         self.enter(start, true, out)?;
         while let Some(level) = self.levels.last_mut() {
             let Some(entry) = level.next.take() else {
+                self.trunks.truncate(level.trunks);
                 self.levels.pop();
                 out.json(|json| {
                     json.end()?;
@@ -147,10 +151,7 @@ impl Drawing<'_> {
             });
         }
         self.line.clear();
-        for level in self.levels.get(1..).unwrap_or_default() {
-            let trunk = if level.is_last { "    " } else { "│   " };
-            self.line.extend_from_slice(trunk.as_bytes());
-        }
+        self.line.extend_from_slice(&self.trunks);
         self.line.extend_from_slice(branch.as_bytes());
         name.append_to(&mut self.line);
         if let Some(target) = target {
@@ -183,12 +184,17 @@ impl Drawing<'_> {
             json.name("contents")?;
             json.list()
         })?;
+        let trunks = self.trunks.len();
+        if !self.levels.is_empty() {
+            let trunk = if is_last { "    " } else { "│   " };
+            self.trunks.extend_from_slice(trunk.as_bytes());
+        }
         self.levels.push(Level {
             nid: inode.nid,
             entries,
             next,
             path: self.path.len(),
-            is_last,
+            trunks,
         });
         Ok(())
     }
