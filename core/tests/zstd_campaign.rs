@@ -377,6 +377,39 @@ fn literals(tree: &Tree, description: &[u8], literals: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// What the forms once said differently.
+#[test]
+fn every_form_says_the_same() {
+    let limits = limits();
+    let same = |blob: &[u8]| {
+        let whole = run(Zstd::new(&limits), blob, (usize::MAX, 64));
+        for give in [1, usize::MAX] {
+            let cut = || (give, 64);
+            let mut lent = [0; ZstdIn::memory(1 << 10)];
+            let lent = run(ZstdIn::new(&limits, &mut lent), blob, cut());
+            assert_eq!(lent, whole, "lent, {}", hex(blob));
+            let flat = run(Chunks::new(&limits, 0), blob, cut());
+            assert_eq!(flat, whole, "flat, {}", hex(blob));
+            let phases = Phases::new(&limits, 2, 0).run(blob, cut());
+            assert_eq!(phases, whole, "in phases, {}", hex(blob));
+        }
+        whole.end.map_err(|error| error.code())
+    };
+    // A frame of no content: a block that repeats a byte no times, and the byte.
+    let none = b"\x28\xb5\x2f\xfd\x20\x00\x03\x00\x00\x07";
+    assert_eq!(same(none), Ok(()));
+    assert_eq!(same(&none[..9]), Err(Code::ZstdTruncated));
+    // One byte is declared: a raw block of it, and the header of another of two bytes.
+    let more = b"\x28\xb5\x2f\xfd\x00\x00\x08\x00\x00a\x11\x00\x00b";
+    assert_eq!(same(more), Err(Code::ZstdTruncated));
+    let mut more = more.to_vec();
+    more.splice(4..6, [0xA0, 1, 0, 0, 0]);
+    // Blocks are not larger than the window, which is the content.
+    assert_eq!(same(&more), Err(Code::ZstdBlockSize));
+    more.splice(4..9, [0x80, 0, 1, 0, 0, 0]);
+    assert_eq!(same(&more), Err(Code::ZstdContentSize));
+}
+
 /// Two states of weights that the bits do not suffice for: nothing follows, as after the last one.
 #[test]
 fn weights_without_bits() {

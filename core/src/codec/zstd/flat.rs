@@ -38,9 +38,11 @@ pub(super) enum Pace {
 }
 
 /// Bytes of working memory for blocks of up to this size: for the literals of a block, and for
-/// a block that arrives in pieces.
+/// a block that arrives in pieces, of which one of repeated bytes has a byte even where it decodes
+/// to none.
 pub(super) const fn work_size(block: usize) -> usize {
-    block.saturating_mul(2).saturating_add(SLACK)
+    let gather = if block == 0 { 1 } else { block };
+    block.saturating_add(SLACK).saturating_add(gather)
 }
 
 impl Flat {

@@ -54,6 +54,8 @@ enum Event {
         /// it is taken for corrupt.
         decoded: Result<Decoded, Fault>,
     },
+    /// The header of a block whose body is cut off: what it says may be wrong before that.
+    Opened(Block),
     /// The blocks of the frame have ended.
     Last,
     Checksum {
@@ -189,6 +191,9 @@ impl Scan {
             return;
         }
         self.ended = true;
+        if let Some(block) = self.framing.open_block() {
+            batch.events.push(Event::Opened(block));
+        }
         let end = if self.framing.complete() {
             Ok(())
         } else {
@@ -469,6 +474,7 @@ impl Execution {
                 self.content.hash(made.unwrap_or_default());
                 return Ok(size);
             }
+            Event::Opened(block) => self.content.admits(*block)?,
             Event::Last => self.content.ends()?,
             Event::Checksum { stated, start } => self.content.checksum(*stated, *start)?,
             Event::End(end) => self.ended = Some(*end),

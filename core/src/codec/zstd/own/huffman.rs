@@ -32,6 +32,8 @@ pub(super) fn description_size(data: &[u8]) -> Option<usize> {
 const ROUND: usize = 5;
 /// The weights that there can be, and one more.
 const WEIGHTS: usize = BITS as usize + 2;
+/// The weights that there can be: none, and up to as many as a code has bits.
+const STATED_WEIGHTS: usize = BITS as usize + 1;
 /// Entries of the table that are written at once.
 const RUN: usize = 8;
 
@@ -282,7 +284,7 @@ fn cut<'a>(output: &mut &'a mut [u8], rounds: usize) -> core::slice::ChunksExact
 #[inline(never)]
 fn compressed_weights(data: &[u8], weights: &mut [u8; 256]) -> Result<usize, Corrupt> {
     // libzstd too has no room for a distribution of weights that there cannot be.
-    let (distribution, taken) = Distribution::read(data, BITS as usize + 1, 6)?;
+    let (distribution, taken) = Distribution::read(data, STATED_WEIGHTS, 6)?;
     // Weight, bits, and what is added to them.
     let mut states = [(0, 0, 0); 64];
     distribution.fill(&mut states, |weight, bits, base| (weight, bits, base));
