@@ -5,6 +5,7 @@
 //!
 //! `campaign` is the long form: `ZSTD_CASES` is how many streams, `ZSTD_SEED` which ones.
 #![cfg(feature = "alloc")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests are std programs")]
 
 mod zstd_frames;
 mod zstd_support;

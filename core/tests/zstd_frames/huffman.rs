@@ -149,7 +149,7 @@ fn describe_compressed(weights: &[u8], weights_end: usize, dice: &mut Dice<'_>) 
     let odd: Vec<u8> = weights.iter().copied().skip(1).step_by(2).collect();
     let last_before = table.last(before, 1, dice)?;
     let last = table.last(last, 0, dice)?;
-    let (even_last, odd_last) = if weights.len() % 2 == 0 {
+    let (even_last, odd_last) = if weights.len().is_multiple_of(2) {
         (last_before, last)
     } else {
         (last, last_before)

@@ -3,6 +3,11 @@
 //! a few are not what they should be, and everything around them fits all the same.
 //!
 //! Written from RFC 8878 alone, apart from the decoders that are held against it.
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "tests are std programs"
+)]
 #![allow(dead_code, unreachable_pub, reason = "each user takes a part")]
 
 pub mod bend;

@@ -151,7 +151,7 @@ pub(super) fn decode(
             Ok(()) => {}
             Err(End::Gone) => return verdict,
             Err(End::Failed(failure)) => {
-                verdict.add(failure);
+                verdict.add(*failure);
                 if failure.stops() {
                     break;
                 }
@@ -174,7 +174,7 @@ pub(super) fn decode(
 pub(super) enum End {
     /// Nobody wants it.
     Gone,
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl From<Gone> for End {
@@ -234,7 +234,7 @@ impl<U: Fill, F: Fn(Arc<Chunk>) -> Result<(), Gone>> Decoding<U, F> {
     ) -> Result<Step, End> {
         self.make_room()?;
         let step = decode(&mut self.unwrap, &mut self.memory, self.content.end)
-            .map_err(|error| End::Failed(self.failure(error)))?;
+            .map_err(|error| End::Failed(Box::new(self.failure(error))))?;
         self.content.end += step.produced;
         // The first bytes go on at once: they say whether this is an image at all.
         let early = self.decoded == 0 && self.content.len() >= SNIFF_SIZE;
@@ -279,7 +279,7 @@ impl<U: Fill, F: Fn(Arc<Chunk>) -> Result<(), Gone>> Decoding<U, F> {
             self.hand_on()?;
             if self.begin().is_err() {
                 let error = Error::new(Code::ZstdMemory, At::Whole);
-                return Err(End::Failed(self.failure(error)));
+                return Err(End::Failed(Box::new(self.failure(error))));
             }
         }
         // Memory that was not used before costs time: so it is used a part at a time.
@@ -346,8 +346,7 @@ mod tests {
             let bound = content.len() as u64;
             let from = usize::try_from(next() % bound).unwrap();
             let length = usize::try_from(next() % 5000).unwrap();
-            let piece = &content[from..content.len().min(from + length)];
-            content.extend_from_slice(&piece.to_vec());
+            content.extend_from_within(from..content.len().min(from + length));
         }
         content
     }

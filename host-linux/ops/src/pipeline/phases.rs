@@ -185,7 +185,7 @@ fn execute(
     let mut decoding = Decoding::new(phases, to);
     let mut verdict = Verdict::new();
     let mut wanted = true;
-    for turn in &turns {
+    for turn in turns {
         // A worker that is gone has panicked; that goes on where it is joined.
         let Ok(mut batch) = turn.recv() else {
             break;
@@ -201,7 +201,7 @@ fn execute(
             Ok(()) => {}
             Err(End::Gone) => return (verdict, false),
             Err(End::Failed(failure)) => {
-                verdict.add(failure);
+                verdict.add(*failure);
                 wanted = !failure.stops();
                 break;
             }
