@@ -341,15 +341,6 @@ impl Framing {
         Some(Progressed::Body(body))
     }
 
-    /// The block whose header is there, and its body not as a whole.
-    #[cfg(feature = "alloc")]
-    pub(super) const fn open_block(&self) -> Option<Block> {
-        match self.state {
-            State::Block(block) => Some(block),
-            _ => None,
-        }
-    }
-
     fn end_frame(&mut self) {
         self.next(if self.single {
             State::End

@@ -191,7 +191,7 @@ impl Scan {
             return;
         }
         self.ended = true;
-        if let Some(block) = self.framing.open_block() {
+        if let Some(block) = self.framing.block() {
             batch.events.push(Event::Opened(block));
         }
         let end = if self.framing.complete() {
