@@ -55,19 +55,8 @@ pub(crate) const BLOB_DIGEST: u32 = 2;
 pub(crate) const DIFF_ID: u32 = 3;
 pub(crate) const VERSION_TEXT: u32 = 4;
 
-/// The module's version and its decoders.
-#[cfg(feature = "fast")]
-pub(crate) const VERSION: &str = concat!(
-    "erofs-unpack-wasm ",
-    env!("CARGO_PKG_VERSION"),
-    " (structured-zstd, zlib-rs)"
-);
-#[cfg(not(feature = "fast"))]
-pub(crate) const VERSION: &str = concat!(
-    "erofs-unpack-wasm ",
-    env!("CARGO_PKG_VERSION"),
-    " (ruzstd, miniz_oxide)"
-);
+/// The module's name and version.
+pub(crate) const VERSION: &str = concat!("erofs-unpack-wasm ", env!("CARGO_PKG_VERSION"));
 
 /// How many directory entries are looked at to find paths, if nothing else is said.
 const PATH_ENTRIES: u64 = 1 << 20;
