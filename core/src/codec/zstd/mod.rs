@@ -255,7 +255,7 @@ impl Decoder for ZstdIn<'_> {
 ///
 /// let frame = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
 /// let mut decoder = ZstdFlat::new(&Limits::DEFAULT)?;
-/// let mut memory = [0; 64];
+/// let mut memory = [0; 128];
 /// let step = decoder.decode(frame, &mut memory, 0)?;
 /// assert_eq!(step.status, Status::Done);
 /// assert_eq!(&memory[..step.produced], b"hello");

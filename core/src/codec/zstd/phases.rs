@@ -16,7 +16,7 @@
 //! assert_eq!(taken, frame.len());
 //! scan.finish(&mut batch);
 //! Entropy::new().decode(&mut batch);
-//! let (mut execution, mut memory) = (Execution::new(), [0; 64]);
+//! let (mut execution, mut memory) = (Execution::new(), [0; 128]);
 //! let step = execution.run(&mut batch, &mut memory, 0)?;
 //! assert_eq!((step.status, &memory[..step.produced]), (Status::Done, &b"hello"[..]));
 //! # Ok::<(), erofs_unpack_core::Error>(())
