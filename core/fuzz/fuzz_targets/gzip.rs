@@ -23,7 +23,9 @@ fuzz_target!(|blob: &[u8]| {
         Some(Err(error)) => Some(error.code()),
         _ => None,
     };
-    let corrupt = |outcome| matches!(code(outcome), Some(Code::GzipDeflate | Code::GzipTruncated));
+    let corrupt = |outcome: &pieces::Outcome| {
+        matches!(code(outcome), Some(Code::GzipDeflate | Code::GzipTruncated))
+    };
     for (number, backend) in (0..).zip(Backend::ALL) {
         let whole = pieces::whole(&mut decoder(*backend), blob);
         let known = *backend == Backend::Miniz
