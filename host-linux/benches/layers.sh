@@ -13,7 +13,6 @@
 #     --from DIR     what the layers are made of (default /usr)
 #     --runs N       timed runs of each command, at least 5 (default 7)
 #     --binary FILE  the program under test (default: built now, with cargo build --release)
-#     --decoder FILE the decoder crate alone (default: built now, examples/decode_alone.rs)
 #
 # mkfs.erofs makes the layers of the files of that folder. The commands of a comparison run
 # in turn, N times each, after one run that is not counted; the blob is in the page cache. The
@@ -33,7 +32,6 @@ rss='30 300 3000'
 runs=7
 from=/usr
 binary=
-decoder=
 
 
 while [ $# -gt 0 ]; do
@@ -46,7 +44,6 @@ while [ $# -gt 0 ]; do
     --from) from=$2 ;;
     --runs) runs=$2 ;;
     --binary) binary=$2 ;;
-    --decoder) decoder=$2 ;;
     *) die "unknown argument: $1" ;;
     esac
     shift 2
@@ -59,10 +56,6 @@ done
 if [ -z "$binary" ]; then
     (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack)
     binary=${CARGO_TARGET_DIR:-$project/target}/release/erofs-unpack
-fi
-if [ -z "$decoder" ]; then
-    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack --example decode_alone)
-    decoder=${CARGO_TARGET_DIR:-$project/target}/release/examples/decode_alone
 fi
 [ -x "$binary" ] || die "there is no program $binary"
 
@@ -123,10 +116,9 @@ layer() {
 
 ours() {
     "$binary" unpack "$blob" --media-type "$type" --digest "$blob_digest" \
-        --diff-id "$diff_id" -o "$out" --force --quiet --sandbox=none
+        --diff-id "$diff_id" -o "$out" --force --quiet
 }
 zstd_alone() { zstd -dqf "$blob" -o "$out"; }
-decoder_alone() { "$decoder" "$blob" >/dev/null; }
 zstd_piped() { zstd -dqc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
 gzip_piped() { gzip -dc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
 openssl_alone() { openssl dgst -sha256 "$blob" >/dev/null; }
@@ -135,7 +127,6 @@ openssl_piped() { tee "$out" <"$blob" | openssl dgst -sha256 >/dev/null; }
 words() {
     case $1 in
     zstd_alone) printf '%s' 'zstd -d BLOB -o OUT' ;;
-    decoder_alone) printf '%s' 'structured-zstd alone, no output' ;;
     zstd_piped) printf '%s' 'zstd -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
     gzip_piped) printf '%s' 'gzip -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
     openssl_alone) printf '%s' 'openssl dgst -sha256 BLOB' ;;
@@ -234,7 +225,7 @@ for kind in plain 'gzip -6' 'zstd -3' 'zstd -19'; do
         layer "$megabytes" "$kind"
         rm -f "$out"
         /usr/bin/time -f %M -o "$out_disk/rss" "$binary" unpack "$blob" --media-type "$type" \
-            --digest "$blob_digest" --diff-id "$diff_id" -o "$out" --force --quiet --jobs 1 --sandbox=none >&2
+            --digest "$blob_digest" --diff-id "$diff_id" -o "$out" --force --quiet --jobs 1 >&2
         printf ' %s |' "$(mib "$(($(tail -n1 "$out_disk/rss") * 1024))")"
         case $kind in
         zstd*) window=$(zstd -lv "$blob" 2>/dev/null | sed -n 's/^Window Size: *\([^(]*[^( ]\).*/\1/p') ;;
