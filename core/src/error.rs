@@ -149,6 +149,35 @@ codes! {
     ChunkIndexFirst = "chunk-index-first", Malformed, "image manifest", "the first layer is a chunk index";
     ChunkIndexTarget = "chunk-index-target", Mismatch, "chunk index layer", "org.erofs.chunk-index.target is not the digest of the layer before";
 
+    // Indexes of a layer's chunks
+    ChunkIndexRange = "chunk-index-range", Malformed, "chunk index", "does not lie at the end of its blob, where org.erofs.chunk-index.range must lead to";
+    ChunkIndexFrame = "chunk-index-frame", Malformed, "chunk index", "does not lie in a skippable frame of its size";
+    ChunkIndexDigest = "chunk-index-digest", Mismatch, "chunk index", "does not have the digest that org.erofs.chunk-index.digest states";
+    ChunkIndexMagic = "chunk-index-magic", Malformed, "chunk index", "does not have the magic of a chunk index";
+    ChunkIndexVersion = "chunk-index-version", Unsupported, "chunk index", "is of an unknown version";
+    ChunkIndexFlags = "chunk-index-flags", Unsupported, "chunk index", "sets unknown flags";
+    ChunkIndexCompression = "chunk-index-compression", Unsupported, "chunk index", "is of chunks of an unknown compression";
+    ChunkIndexHash = "chunk-index-hash", Unsupported, "chunk index", "has checksums of an unknown kind";
+    ChunkIndexHashSize = "chunk-index-hash-size", Malformed, "chunk index", "has checksums of a size that their kind does not have";
+    ChunkIndexReserved = "chunk-index-reserved", Malformed, "chunk index", "has reserved bytes that are not zero";
+    ChunkIndexLength = "chunk-index-length", Malformed, "chunk index", "does not have the length of its header and its entries";
+    ChunkIndexWrap = "chunk-index-wrap", Mismatch, "chunk index", "is of chunks that are compressed otherwise than the layer";
+    ChunkIndexOrder = "chunk-index-order", Malformed, "chunk index", "has an entry that does not follow the one before";
+    ChunkIndexBounds = "chunk-index-bounds", Malformed, "chunk index", "has an entry or a size that does not fit the layer";
+    ChunkIndexLimit = "chunk-index-limit", Limit, "chunk index", "is larger than the limit";
+    ChunkIndexMemory = "chunk-index-memory", Memory, "chunk index", "there is no memory for it";
+    ChunkIndexUnpinned = "chunk-index-unpinned", Mismatch, "chunk index", "has no digest that somebody vouches for";
+    ChunkIndexUnverified = "chunk-index-unverified", Mismatch, "chunk index", "has no checksums, so chunks cannot be verified one by one";
+    SeekTableReserved = "seek-table-reserved", Unsupported, "seek table", "sets reserved bits";
+    SeekTableFrame = "seek-table-frame", Malformed, "seek table", "does not lie in a skippable frame of its size";
+    SeekTableSize = "seek-table-size", Malformed, "seek table", "tells of frames that do not end where it begins";
+    ChunkChecksum = "chunk-checksum", Mismatch, "chunk", "does not have the checksum that the index states";
+    ChunkFrame = "chunk-frame", Malformed, "chunk", "is not one frame";
+    ChunkLength = "chunk-length", Mismatch, "chunk", "does not decode to the length that the index states";
+    ChunkLimit = "chunk-limit", Limit, "chunk", "is larger than the limit";
+    ChunkMemory = "chunk-memory", Memory, "chunk", "there is no memory for it";
+    ChunkBounds = "chunk-bounds", Usage, "chunk", "none lies there";
+
     // The blob
     BlobSize = "blob-size", Mismatch, "blob", "does not have the stated size";
     BlobDigest = "blob-digest", Mismatch, "blob", "does not have the stated digest";
@@ -365,6 +394,8 @@ pub enum At {
     File(u64, u64),
     /// A layer of a manifest, counted from 1.
     Layer(u32),
+    /// A byte of a chunk index, its header first.
+    Index(u64),
 }
 
 impl fmt::Display for At {
@@ -378,6 +409,7 @@ impl fmt::Display for At {
             Self::Nid(nid) => write!(f, "at nid {nid}"),
             Self::File(nid, offset) => write!(f, "at byte {offset} of nid {nid}"),
             Self::Layer(number) => write!(f, "in layer {number}"),
+            Self::Index(offset) => write!(f, "at byte {offset} of the index"),
         }
     }
 }

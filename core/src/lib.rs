@@ -10,6 +10,7 @@
 //! | [`codec`] | the wire forms of a layer: plain, gzip, zstd | nothing; `alloc` for zstd |
 //! | [`erofs`] | an EROFS image: its records, and a reader | nothing; `alloc` for the reader |
 //! | [`fsverity`] | the digest by which the kernel's fs-verity knows a file | nothing |
+//! | [`seekable`] | where the chunks of a layer lie, and an image that is read out of them | nothing; `alloc` for decoding |
 //! | [`check`] | all of an image, for breaches of the rules | `alloc` |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
 //!
@@ -59,6 +60,7 @@ mod field_path;
 pub mod fsverity;
 mod limits;
 pub mod oci;
+pub mod seekable;
 pub mod unpack;
 
 pub use error::{At, Code, Error, Kind, Value};

@@ -64,6 +64,14 @@ pub struct Limits {
     /// reading faster, less than one line of 4 KiB counts as one. An image with a metabox takes
     /// as much again for what lies in it.
     pub metadata_cache: u64,
+    /// Largest index of a layer's chunks, in bytes. Default 64 MiB.
+    pub chunk_index: u64,
+    /// Largest chunk that is taken into memory, in bytes, in the blob and in the image. Default 64
+    /// MiB. A layer with larger ones is read from its start to its end.
+    pub chunk: u64,
+    /// Memory for decoded chunks that may be asked for again, in bytes. Default 32 MiB; one chunk
+    /// is kept whatever its size.
+    pub chunk_cache: u64,
 }
 
 impl Limits {
@@ -87,6 +95,9 @@ impl Limits {
         check_memory: 512 * MIB,
         check_work: 64 * GIB,
         metadata_cache: 4 * MIB,
+        chunk_index: 64 * MIB,
+        chunk: 64 * MIB,
+        chunk_cache: 32 * MIB,
     };
 
     /// Whether an image may have this size, everything that follows it included. It is for a

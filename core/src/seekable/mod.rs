@@ -1,0 +1,55 @@
+//! Layers that can be read at random: where the chunks of an image lie in a blob.
+//!
+//! Two formats say that, and both are [`Chunks`]:
+//!
+//! | format | type | described by |
+//! |---|---|---|
+//! | the chunk index | [`ChunkIndex`] | EROFS image layer specification (draft), `spec.md` 3.4 |
+//! | the seek table | [`SeekTable`] | `contrib/seekable_format` of facebook/zstd, version 0.1.0 |
+//!
+//! [`Section`] finds a chunk index by its annotation, [`ChunkDecoder`] makes the bytes of one chunk
+//! out of those in the blob and verifies them, [`Seekable`] is an image that is read so. [`Trust`]
+//! says what an index may be used for: it decides what a reader gets to see, so it is worth what
+//! vouches for it.
+//!
+//! **What is corrupt and what is passed over.** An index that breaks its format makes the layer
+//! corrupt (draft, 3.4.3, 3.4.6). One that uses what this version of the format does not have is not
+//! read, and the layer is read from its start to its end as if there were none (3.4.6, 8.2 items 5
+//! and 6): [`is_passed_over`] tells the two apart.
+
+mod chunk;
+#[cfg(feature = "alloc")]
+mod decode;
+mod earlier;
+#[cfg(feature = "alloc")]
+mod image;
+mod index;
+mod section;
+#[cfg(feature = "alloc")]
+mod seek_table;
+mod trust;
+#[cfg(feature = "alloc")]
+mod write;
+
+pub use chunk::{Checksum, Chunk, Chunks, Span};
+#[cfg(feature = "alloc")]
+pub use decode::ChunkDecoder;
+pub use earlier::Earlier;
+#[cfg(feature = "alloc")]
+pub use image::{Cache, Reads, Seekable};
+pub use index::{ChunkIndex, HashAlgorithm, Header, Subject};
+pub use section::{Section, TAIL, tail};
+#[cfg(feature = "alloc")]
+pub use seek_table::{SeekTable, SeekTableFooter};
+pub use trust::{Pin, Trust};
+#[cfg(feature = "alloc")]
+pub use write::{ChunkIndexWriter, SeekTableWriter, skippable};
+
+use crate::{Error, Kind};
+
+/// Whether an index that is refused so is only passed over: it uses what is not known here, so the
+/// layer is read as if it had none. Any other refusal makes the layer corrupt.
+#[must_use]
+pub fn is_passed_over(error: &Error) -> bool {
+    error.kind() == Kind::Unsupported
+}
