@@ -156,6 +156,8 @@ pub enum Operation {
     Check(CheckInput),
     /// Read all that is in an image.
     Read(ReadInput),
+    /// Read the index of a layer's chunks, and the image at random by it.
+    Seek(SeekInput),
 }
 
 /// A text by itself.
@@ -329,6 +331,25 @@ pub struct ReadInput {
     pub limits: Limits,
 }
 
+/// A layer that is read at random.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeekInput {
+    /// The blob, as it lies in the registry.
+    pub blob: Blob,
+    /// Its stated media type.
+    pub media_type: String,
+    /// The annotations of its descriptor.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The blob of the chunk index that is a layer of its own, right behind this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Blob>,
+    /// Limits other than the defaults.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
 /// How far a check goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -398,6 +419,12 @@ pub struct Limits {
     /// Most metadata that a check looks at, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check_work: Option<u64>,
+    /// Largest chunk index or seek table in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_index: Option<u64>,
+    /// Largest chunk in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<u64>,
 }
 
 impl Limits {
@@ -461,6 +488,8 @@ pub enum Place {
     File(u64, u64),
     /// A layer, counted from 1.
     Layer(u64),
+    /// A byte of a chunk index, its header first.
+    Index(u64),
 }
 
 #[allow(

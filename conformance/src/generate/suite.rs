@@ -9,7 +9,7 @@ use super::{gzip, zstd};
 use crate::blob::{Blob, Content, Part, measure, sha256};
 use crate::manifest::{
     Case, CheckInput, Demand, DocumentInput, Expected, Level, Limits, MediaTypeInput, Operation,
-    PlanInput, Policy, ReadInput, Refusal, Text, UnpackInput,
+    PlanInput, Policy, ReadInput, Refusal, SeekInput, Text, UnpackInput,
 };
 use crate::native;
 
@@ -329,6 +329,20 @@ impl Draft {
         self
     }
 
+    /// Changes what is stated of a layer that is read at random.
+    ///
+    /// # Panics
+    ///
+    /// When it is no such case.
+    #[must_use]
+    pub fn seeking(mut self, change: impl FnOnce(&mut SeekInput)) -> Self {
+        match &mut self.case.operation {
+            Operation::Seek(input) => change(input),
+            other => panic!("{other:?}"),
+        }
+        self
+    }
+
     /// Changes what is asked of a check.
     ///
     /// # Panics
@@ -356,6 +370,7 @@ impl Draft {
             Operation::Layout(input) => &mut input.limits,
             Operation::Check(input) => &mut input.limits,
             Operation::Read(input) => &mut input.limits,
+            Operation::Seek(input) => &mut input.limits,
             Operation::LayoutMarker(input)
             | Operation::Document(input)
             | Operation::Config(input) => &mut input.limits,

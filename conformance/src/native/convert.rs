@@ -33,6 +33,7 @@ pub fn place(at: At) -> Option<Place> {
         At::Nid(nid) => Some(Place::Nid(nid)),
         At::File(nid, offset) => Some(Place::File(nid, offset)),
         At::Layer(number) => Some(Place::Layer(number.into())),
+        At::Index(offset) => Some(Place::Index(offset)),
         _ => None,
     }
 }
@@ -59,6 +60,8 @@ pub(crate) fn limits(set: &manifest::Limits) -> Limits {
     put(&mut limits.directory_entries, set.directory_entries);
     put(&mut limits.check_memory, set.check_memory);
     put(&mut limits.check_work, set.check_work);
+    put(&mut limits.chunk_index, set.chunk_index);
+    put(&mut limits.chunk, set.chunk);
     limits.expansion_ratio = set.expansion_ratio.or(limits.expansion_ratio);
     let put = |limit: &mut u32, set: Option<u32>| *limit = set.unwrap_or(*limit);
     put(&mut limits.json_depth, set.json_depth);

@@ -6,6 +6,7 @@ mod document;
 pub(crate) mod layer;
 mod layout;
 mod read;
+mod seek;
 
 use std::io;
 use std::path::Path;
@@ -103,6 +104,7 @@ impl Backend for Native {
             Operation::Layout(input) => self.layout(input, folder)?,
             Operation::Check(input) => return check::check(input, folder),
             Operation::Read(input) => read::read(input, folder)?,
+            Operation::Seek(input) => seek::seek(input, folder)?,
         };
         Ok(match result {
             Ok(outputs) => Answer::Valid(outputs),

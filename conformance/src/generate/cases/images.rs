@@ -327,13 +327,15 @@ fn appended(suite: &mut Suite, small: &Image) {
     let index = [
         &[0xcd, 0xe4, 0xec, 0x67, 1, 0, 0, 0][..],
         &SMALL.to_le_bytes(),
+        &[1, 0, 0, 0],
+        &[0; 12],
         &[0; 16],
     ]
     .concat();
     let image = small.followed_by(&index);
     let draft = suite.layer(
         "chunk-index/appended",
-        "A chunk index of no chunks follows a plain image, where its annotation says.",
+        "A chunk index of one chunk follows a plain image, where its annotation says.",
         Wire::Plain,
         &image,
     );

@@ -3,6 +3,7 @@
 mod blobs;
 mod bombs;
 mod check;
+mod chunks;
 mod contents;
 mod descriptors;
 mod documents;
@@ -41,7 +42,7 @@ pub(super) const ORIGINS: [(&str, &str); 5] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 28] = [
+pub(super) const GROUPS: [(&str, &str); 29] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -103,13 +104,21 @@ pub(super) const GROUPS: [(&str, &str); 28] = [
         "Platforms, and the choice among the entries of an index.",
     ),
     ("read", "Images whose tree is read to its end."),
+    (
+        "seek-table",
+        "Seek tables of the zstd project's seekable format.",
+    ),
     ("superblock", "The superblock of an image, field by field."),
     ("verity", "dm-verity trees behind an image."),
     ("zstd", "The zstd form of a layer."),
 ];
 
 /// What the flags mean.
-pub(super) const FLAGS: [(&str, &str); 5] = [
+pub(super) const FLAGS: [(&str, &str); 6] = [
+    (
+        "ambiguous",
+        "The specification says two things, or leaves open what is asked here: CHUNKS.md names the reading that is taken, and why.",
+    ),
     (
         "bomb",
         "Decoded to its end it has far more bytes than the blob: a decoder that does not stop needs minutes or much memory.",
@@ -231,6 +240,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     documents::add(&mut suite);
     plan::add(&mut suite);
     images::add(&mut suite, bases);
+    chunks::add(&mut suite, bases);
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);
     zstd::add(&mut suite, bases);
