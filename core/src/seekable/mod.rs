@@ -7,7 +7,7 @@
 //! | the chunk index | [`ChunkIndex`] | EROFS image layer specification (draft), `spec.md` 3.4 |
 //! | the seek table | [`SeekTable`] | `contrib/seekable_format` of facebook/zstd, version 0.1.0 |
 //!
-//! [`Section`] finds a chunk index by its annotation, [`ChunkDecoder`] makes the bytes of one chunk
+//! [`locate()`] says whether a layer has one, [`Section`] finds it by its annotation, [`ChunkDecoder`] makes the bytes of one chunk
 //! out of those in the blob and verifies them, [`Seekable`] is an image that is read so. [`Trust`]
 //! says what an index may be used for: it decides what a reader gets to see, so it is worth what
 //! vouches for it.
@@ -24,6 +24,8 @@ mod earlier;
 #[cfg(feature = "alloc")]
 mod image;
 mod index;
+#[cfg(feature = "alloc")]
+mod locate;
 mod section;
 #[cfg(feature = "alloc")]
 mod seek_table;
@@ -38,6 +40,8 @@ pub use earlier::Earlier;
 #[cfg(feature = "alloc")]
 pub use image::{Cache, Reads, Seekable};
 pub use index::{ChunkIndex, HashAlgorithm, Header, Subject};
+#[cfg(feature = "alloc")]
+pub use locate::{Located, locate};
 pub use section::{Section, TAIL, tail};
 #[cfg(feature = "alloc")]
 pub use seek_table::{SeekTable, SeekTableFooter};

@@ -82,6 +82,7 @@ mod hint;
 pub mod image;
 pub mod image_check;
 pub mod image_file;
+mod indexed;
 pub mod inspect;
 pub mod layer;
 mod limit_flag;

@@ -1,0 +1,261 @@
+//! The index of a layer's chunks, read and held against its digest; not what is done with it.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use erofs_unpack_core::codec::{Compression, Raw, Status};
+use erofs_unpack_core::erofs::ReadAt as _;
+use erofs_unpack_core::oci::{ByteRange, Digest, Layer};
+use erofs_unpack_core::seekable::{
+    Chunk, ChunkIndex, Chunks, Located, Pin, Section, SeekTable, SeekTableFooter, Subject, TAIL,
+    is_passed_over, locate, tail,
+};
+use erofs_unpack_core::unpack::Unpacker;
+use erofs_unpack_core::{At, Code, Error, Limits, Value};
+
+use crate::error::HostError;
+use crate::file_at::FileAt;
+use crate::source::BlobReader;
+
+/// How much of an index that is a layer is verified at a time, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// A blob whose chunks are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Indexed<'a> {
+    /// Its bytes.
+    pub(crate) blob: &'a FileAt,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// What to call it in messages.
+    pub(crate) place: &'a Path,
+    /// How it is wrapped.
+    pub(crate) compression: Compression,
+    /// What an index may ask for.
+    pub(crate) limits: &'a Limits,
+}
+
+/// What there is of an index.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// None.
+    Nothing,
+    /// One that uses what is not known here: the layer is read as if it had none.
+    PassedOver(Error),
+    /// This one.
+    Index(Opened),
+}
+
+/// An index whose form has passed.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The chunks that it tells of.
+    pub(crate) chunks: Index,
+    /// What vouches for it so far.
+    pub(crate) pin: Pin,
+    /// Where the chunks end in the blob. What follows is the index itself.
+    pub(crate) end: u64,
+}
+
+/// An index, of either format.
+#[derive(Debug)]
+pub(crate) enum Index {
+    /// The draft's.
+    Chunks(ChunkIndex<Vec<u8>>),
+    /// That of the zstd project.
+    Table(SeekTable),
+}
+
+impl Index {
+    /// What to call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Chunks(_) => "chunk index",
+            Self::Table(_) => "seek table",
+        }
+    }
+
+    fn chunks(&self) -> &dyn Chunks {
+        match self {
+            Self::Chunks(index) => index,
+            Self::Table(table) => table,
+        }
+    }
+}
+
+impl Chunks for Index {
+    fn count(&self) -> u32 {
+        self.chunks().count()
+    }
+
+    fn chunk(&self, number: u32) -> Option<Chunk> {
+        self.chunks().chunk(number)
+    }
+
+    fn image_size(&self) -> u64 {
+        self.chunks().image_size()
+    }
+
+    fn has_digests(&self) -> bool {
+        self.chunks().has_digests()
+    }
+}
+
+impl Indexed<'_> {
+    /// The index that the manifest leads to, of this layer; `next` is the layer behind it, and
+    /// `open` gives that one's blob where it is the index.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Refused`] when the index breaks its format or has not the digest that the
+    /// manifest states; [`HostError::Environment`] when it cannot be read.
+    pub(crate) fn of_layer(
+        &self,
+        layer: &Layer,
+        next: Option<&Layer>,
+        open: impl FnOnce(&Layer) -> Result<BlobReader, HostError>,
+    ) -> Result<Found, HostError> {
+        match (locate(layer, next), next) {
+            (Located::Embedded { range, digest }, _) => self.embedded(range, digest),
+            (Located::Standalone, Some(next)) => self.standalone(next, open(next)?),
+            _ => Ok(Found::Nothing),
+        }
+    }
+
+    /// The index that a blob has by itself, of which no manifest says anything: a seek table, or a
+    /// chunk index that the blob ends with. Nobody vouches for it, so what is wrong with it is no
+    /// error either.
+    pub(crate) fn of_blob(&self) -> Option<Opened> {
+        if self.compression != Compression::Zstd {
+            return None;
+        }
+        if let Some(table) = self.seek_table() {
+            return Some(table);
+        }
+        let length = self.size.min(TAIL as u64);
+        let end = self.read(self.size - length, length)?;
+        let range = tail(&end, self.size)?;
+        match self.embedded(range, None) {
+            Ok(Found::Index(opened)) => Some(opened),
+            _ => None,
+        }
+    }
+
+    fn embedded(&self, range: ByteRange, digest: Option<Digest>) -> Result<Found, HostError> {
+        let refused = |error| HostError::refused(self.place, error);
+        let section = Section::of(range, self.compression, self.size, self.limits);
+        let section = section.map_err(refused)?;
+        let length = usize::try_from(section.span.length());
+        let mut bytes = memory(length.unwrap_or(usize::MAX)).map_err(refused)?;
+        self.blob
+            .read_at(section.span.start, &mut bytes)
+            .map_err(|error| HostError::environment(self.place, "read", error))?;
+        let payload = section.unframed(&bytes).map_err(refused)?;
+        let pin = match &digest {
+            None => Pin::None,
+            Some(digest) => {
+                ChunkIndex::verify(payload, digest).map_err(refused)?;
+                Pin::Manifest
+            }
+        };
+        // Of a plain blob they are the same bytes.
+        let before = bytes.len() - payload.len();
+        bytes.drain(..before);
+        self.parsed(bytes, section.span.start, pin, self.place)
+    }
+
+    fn standalone(&self, layer: &Layer, mut blob: BlobReader) -> Result<Found, HostError> {
+        let place = blob.place().to_owned();
+        let refused = |error| HostError::refused(&place, error);
+        if layer.size > self.limits.chunk_index {
+            return Err(refused(
+                Error::new(Code::ChunkIndexLimit, At::Whole)
+                    .found(Value::Number(layer.size))
+                    .expected(Value::AtMost(self.limits.chunk_index)),
+            ));
+        }
+        let length = usize::try_from(layer.size).unwrap_or(usize::MAX);
+        let mut bytes = memory(length).map_err(refused)?;
+        bytes.clear();
+        // One byte too many is seen by there being one.
+        let mut source = (&mut blob).take(layer.size.saturating_add(1));
+        source
+            .read_to_end(&mut bytes)
+            .map_err(|error| HostError::environment(&place, "read", error))?;
+        verify(layer, &bytes, self.limits).map_err(refused)?;
+        self.parsed(bytes, self.size, Pin::Manifest, &place)
+    }
+
+    /// Header and entries, of chunks that end here.
+    fn parsed(
+        &self,
+        payload: Vec<u8>,
+        end: u64,
+        pin: Pin,
+        place: &Path,
+    ) -> Result<Found, HostError> {
+        let subject = Subject {
+            compression: self.compression,
+            end,
+        };
+        match ChunkIndex::parse(payload, &subject) {
+            Ok(index) => Ok(Found::Index(Opened {
+                chunks: Index::Chunks(index),
+                pin,
+                end,
+            })),
+            Err(error) if is_passed_over(&error) => Ok(Found::PassedOver(error)),
+            Err(error) => Err(HostError::refused(place, error)),
+        }
+    }
+
+    /// The seek table that the blob ends with.
+    fn seek_table(&self) -> Option<Opened> {
+        let size = SeekTableFooter::SIZE as u64;
+        let footer = self.read(self.size.checked_sub(size)?, size)?;
+        let footer = SeekTableFooter::parse(footer.first_chunk()?).ok()??;
+        let size = footer.frame_size();
+        if size > self.limits.chunk_index {
+            return None;
+        }
+        let start = self.size.checked_sub(size)?;
+        let frame = self.read(start, size)?;
+        let table = SeekTable::parse(&frame, &footer, self.size, self.limits).ok()?;
+        Some(Opened {
+            chunks: Index::Table(table),
+            pin: Pin::None,
+            end: start,
+        })
+    }
+
+    /// So many bytes of the blob, where there is memory for them and they can be read.
+    fn read(&self, start: u64, length: u64) -> Option<Vec<u8>> {
+        let mut bytes = memory(usize::try_from(length).ok()?).ok()?;
+        self.blob.read_at(start, &mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+/// Memory for an index of so many bytes, which a limit allows.
+fn memory(length: usize) -> Result<Vec<u8>, Error> {
+    let mut memory = Vec::new();
+    memory
+        .try_reserve_exact(length)
+        .map_err(|_| Error::new(Code::ChunkIndexMemory, At::Whole))?;
+    memory.resize(length, 0);
+    Ok(memory)
+}
+
+/// Holds the blob of a layer that is an index against its size and digest.
+fn verify(layer: &Layer, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+    let mut unpacker = Unpacker::new(Raw, &layer.expectations(), limits)?;
+    let mut output = vec![0; PIECE];
+    let mut rest = bytes;
+    loop {
+        let step = unpacker.push(rest, &mut output)?;
+        rest = &rest[step.consumed..];
+        if rest.is_empty() && step.status != Status::NeedOutput {
+            return unpacker.finish().map(|_| ());
+        }
+    }
+}
