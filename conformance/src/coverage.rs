@@ -16,8 +16,11 @@ const SANDBOX: &str = "of a sandbox, not of a layer";
 /// What is said of a file beside the image; the tests of the program reach it.
 const OBJECT: &str = "of a file outside of the image, which a reader was given";
 
+/// What is said of the use of an index, not of a layer; the tests of the program reach it.
+const INDEX: &str = "of what an index may be used for, which is no refusal of the layer";
+
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 20] = [
+pub const NOT_REACHED: [(Code, &str); 25] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
@@ -49,6 +52,14 @@ pub const NOT_REACHED: [(Code, &str); 20] = [
     (Code::PclusterMemory, MEMORY),
     (Code::JsonMemory, MEMORY),
     (Code::ZstdMemory, MEMORY),
+    (Code::ChunkIndexMemory, MEMORY),
+    (Code::ChunkMemory, MEMORY),
+    (Code::ChunkIndexUnpinned, INDEX),
+    (Code::ChunkIndexUnverified, INDEX),
+    (
+        Code::ChunkBounds,
+        "the caller's: needs one who asks for what is behind the end of an image",
+    ),
     (
         Code::GzipCounter,
         "needs a machine of 32 bits and a stream of 4 GiB",

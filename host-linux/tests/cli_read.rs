@@ -760,7 +760,7 @@ fn blobs_are_verified_first() {
     assert_eq!(run(args!["ls", tar]).code(), 1);
     let layout = Layout::of(fixture.dir.path("layout"), &three_layers());
     let told = run(args!["ls", layout.path]);
-    assert!(told.line(2).contains("is an OCI image layout"));
+    assert!(told.line(2).contains("choose one with --layer"));
     let told = run(args!["ls", fixture.dir.path("not-there")]);
     assert!(told.line(3).contains("No such file or directory"));
 }

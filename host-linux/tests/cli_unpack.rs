@@ -178,7 +178,7 @@ fn archives_that_are_compressed() {
             "{line}"
         );
         let listed = run(args!["ls", path, "/"]);
-        assert!(listed.line(2).contains("is an OCI image layout"));
+        assert!(listed.line(2).contains("choose one with --layer"));
     }
     // A tar layer is still told as what it is.
     let layer = [tar_member("etc/passwd", b"x"), vec![0; 1024]].concat();

@@ -153,7 +153,7 @@ fn resize(memory: &mut Vec<u8>, length: u64) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Code::ChunkLimit`] when it has more bytes than [`Limits::chunk`], in the blob or in the image.
-pub(super) fn admit(chunk: &Chunk, limits: &Limits) -> Result<(), Error> {
+pub fn admit(chunk: &Chunk, limits: &Limits) -> Result<(), Error> {
     let largest = chunk.blob.length().max(chunk.image.length());
     if largest <= limits.chunk {
         return Ok(());

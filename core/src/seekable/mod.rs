@@ -38,7 +38,7 @@ pub use chunk::{Checksum, Chunk, Chunks, Span};
 pub use decode::ChunkDecoder;
 pub use earlier::Earlier;
 #[cfg(feature = "alloc")]
-pub use image::{Cache, Reads, Seekable};
+pub use image::{Cache, Reads, Seekable, admit};
 pub use index::{ChunkIndex, HashAlgorithm, Header, Subject};
 #[cfg(feature = "alloc")]
 pub use locate::{Located, locate};

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use erofs_unpack_core::erofs::ReadAt;
 
+use crate::chunked::{Chunked, RandomReads};
 use crate::error::HostError;
 use crate::system::{File, FileExt as _};
 
-/// An open file that is read at any offset, without moving its position.
+/// An open file that is read at any offset, without moving its position; or an image in the chunks
+/// of a wrapped layer in one.
 ///
 /// Clones share the file and can be used by several threads.
 #[derive(Clone, Debug)]
 pub struct FileAt {
     pub(crate) file: Arc<File>,
     pub(crate) start: u64,
+    /// What is read out of the file; without it the file's own bytes.
+    chunked: Option<Arc<Chunked>>,
 }
 
 impl FileAt {
@@ -25,7 +29,21 @@ impl FileAt {
         Self {
             file: Arc::new(file),
             start: 0,
+            chunked: None,
         }
+    }
+
+    /// The image in the chunks of the blob that lies in this file.
+    pub(crate) fn chunked(&self, chunked: Chunked) -> Self {
+        Self {
+            chunked: Some(Arc::new(chunked)),
+            ..self.clone()
+        }
+    }
+
+    /// What was read so far of a blob whose chunks are read; `None` for a file as it is.
+    pub(crate) fn reads(&self) -> Option<RandomReads> {
+        self.chunked.as_ref().map(|chunked| chunked.reads())
     }
 
     /// Opens a regular file or a block device, and gives its size in bytes as it is now.
@@ -61,8 +79,12 @@ impl FileAt {
 impl ReadAt for FileAt {
     type Error = io::Error;
 
-    /// A file that has become shorter ends in [`io::ErrorKind::UnexpectedEof`].
+    /// A file that has become shorter ends in [`io::ErrorKind::UnexpectedEof`]; a chunk that is
+    /// refused in [`io::ErrorKind::InvalidData`].
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if let Some(chunked) = &self.chunked {
+            return chunked.read_at(offset, buf);
+        }
         self.file
             .read_exact_at(buf, self.start.saturating_add(offset))
     }

@@ -11,8 +11,11 @@ use erofs_unpack_core::unpack::{
 };
 use erofs_unpack_core::{Code, Limits};
 
+use crate::chunked::{RandomReads, refusal};
 use crate::error::HostError;
+use crate::image::Selection;
 use crate::layer::{self, Space};
+use crate::layer_file::{self, Way, Whole};
 use crate::pipeline::{Progress, Terms};
 use crate::place::inside;
 use crate::publish::scratch;
@@ -51,6 +54,13 @@ pub struct ImageFileOptions {
     /// The byte of the file where the image starts, for an image inside of a larger file. What
     /// comes before it is no part of it: sizes, places and digests count from there.
     pub offset: Option<u64>,
+    /// Which image of a layout, by name and platform; its digest is [`Self::digest`].
+    pub image: Selection,
+    /// Which layer of that image, counted from 1; not needed where only one is an EROFS image.
+    pub layer: Option<u32>,
+    /// Whether a compressed layer is read at random by an index that nobody vouches for, or whose
+    /// chunks cannot be verified one by one. Else it is unpacked whole.
+    pub allow_unpinned_index: bool,
     /// What it may ask for.
     pub limits: Limits,
     /// Where a layer is decoded.
@@ -61,6 +71,8 @@ pub struct ImageFileOptions {
 #[derive(Debug)]
 pub struct ImageFile {
     place: PathBuf,
+    /// Why a layer was read whole, where it was.
+    whole: Option<Whole>,
     source: FileAt,
     size: u64,
     devices: Vec<(FileAt, u64)>,
@@ -79,9 +91,13 @@ impl ImageFile {
     /// any layer. Then the blob may change without harm. An image in a file without a stated
     /// digest is read where it is.
     ///
+    /// Of an OCI image layout it is one layer. Where that has a chunk index which the manifest
+    /// vouches for, only the chunks are read that are asked for, each verified; else it is
+    /// unpacked and verified first too.
+    ///
     /// # Errors
     ///
-    /// [`HostError::Usage`] for an OCI layout, which has several layers, and for more devices
+    /// [`HostError::Usage`] for a layout when it is not said which layer, and for more devices
     /// than the image has; [`HostError::Refused`] when it is no EROFS image or is not what
     /// was stated; [`HostError::Environment`] when the system fails.
     pub fn open(path: &Path, options: &ImageFileOptions) -> Result<Self, HostError> {
@@ -92,11 +108,28 @@ impl ImageFile {
         let source = source.decoding(&options.sandbox, &options.limits);
         match Source::open(path, &source)? {
             Source::Blob(blob) => Self::of_blob(path, blob, options),
-            Source::Image(_) => Err(HostError::Usage(format!(
-                "{}: is an OCI image layout: expected an EROFS image or the blob of a layer",
-                path.display()
-            ))),
+            Source::Image(source) => {
+                let open = layer_file::open(path, &source, options)?;
+                Ok(Self {
+                    whole: open.whole,
+                    outcome: open.outcome,
+                    ..Self::of_layer(&open.place, open.content, open.devices, &options.limits)
+                })
+            }
         }
+    }
+
+    /// What was read so far of a layer that is read at random; `None` for other images.
+    #[must_use]
+    pub fn reads(&self) -> Option<RandomReads> {
+        self.source.reads()
+    }
+
+    /// Why a layer was read whole, though it could be compressed so that it need not be; `None` for
+    /// other images.
+    #[must_use]
+    pub fn read_whole(&self) -> Option<String> {
+        self.whole.as_ref().map(ToString::to_string)
     }
 
     /// As [`Self::open`], for a blob that is open already.
@@ -124,7 +157,16 @@ impl ImageFile {
         }
         let stated = options.digest.is_some() || options.diff_id.is_some();
         let in_place = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs && !stated);
-        let (source, size, outcome) = match in_place {
+        let at_random = match sniffed {
+            Sniffed::Compressed(compression) if options.allow_unpinned_index && !stated => {
+                match layer_file::way_of_blob(&blob, compression, &options.limits)? {
+                    Way::AtRandom(content) => Some(content),
+                    Way::Whole(_) => None,
+                }
+            }
+            _ => None,
+        };
+        let (source, size, outcome) = match in_place.or(at_random) {
             Some((source, size)) => {
                 admit(&blob, &options.limits)?;
                 (source, size, None)
@@ -136,6 +178,7 @@ impl ImageFile {
         };
         let mut file = Self {
             place: path.into(),
+            whole: None,
             source,
             size,
             devices,
@@ -177,6 +220,7 @@ impl ImageFile {
         let (source, size) = content;
         Self {
             place: place.into(),
+            whole: None,
             source,
             size,
             devices,
@@ -277,8 +321,16 @@ impl ImageFile {
     #[must_use]
     pub fn failed(&self, error: ReadError<io::Error>) -> HostError {
         match error {
-            ReadError::Source(error) => HostError::environment(&self.place, "read", error),
+            ReadError::Source(error) => self.unread(&self.place, error),
             ReadError::Refused(error) => HostError::refused(&self.place, error),
+        }
+    }
+
+    /// What the system says of reading, or the core of a chunk that was to be read.
+    fn unread(&self, place: &Path, error: io::Error) -> HostError {
+        match refusal(&error) {
+            Some(error) => HostError::refused(place, error),
+            None => HostError::environment(place, "read", error),
         }
     }
 
@@ -286,7 +338,7 @@ impl ImageFile {
     #[must_use]
     pub fn failed_at(&self, path: &[u8], error: ReadError<io::Error>) -> HostError {
         match error {
-            ReadError::Source(error) => HostError::environment(self.inside(path), "read", error),
+            ReadError::Source(error) => self.unread(&self.inside(path), error),
             ReadError::Refused(error) => HostError::refused(self.inside(path), error),
         }
     }
@@ -404,6 +456,15 @@ fn unpack(
     if let Ok(devices @ 1..) = u16::try_from(options.devices.len()) {
         expected.devices = Devices::Attached(devices);
     }
+    unpack_to_spool(blob, &expected, options)
+}
+
+/// Unpacks and verifies a blob of which this is expected, into a file that never gets a name.
+pub(crate) fn unpack_to_spool(
+    blob: &mut BlobReader,
+    expected: &Expectations,
+    options: &ImageFileOptions,
+) -> Result<(FileAt, Outcome), HostError> {
     // It needs a place that is not memory, and no name.
     let dir = system::temp_dir();
     let file = scratch(&dir)?;
@@ -411,7 +472,7 @@ fn unpack(
     let outcome = layer::unpack(
         blob,
         Some(Space::new(&file, dir)),
-        &expected,
+        expected,
         &Terms {
             limits: &options.limits,
             sandbox: &options.sandbox,

@@ -70,6 +70,7 @@
 pub mod cache;
 pub mod check;
 mod checked;
+mod chunked;
 #[cfg(target_os = "linux")]
 pub mod doctor;
 mod done;
@@ -85,6 +86,7 @@ pub mod image_file;
 mod indexed;
 pub mod inspect;
 pub mod layer;
+mod layer_file;
 mod limit_flag;
 pub mod mount;
 #[cfg(target_os = "linux")]
@@ -105,6 +107,7 @@ pub mod system;
 pub mod unpack;
 
 pub use check::check;
+pub use chunked::RandomReads;
 #[cfg(target_os = "linux")]
 pub use doctor::doctor;
 pub use done::{Done, Failure};

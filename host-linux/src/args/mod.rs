@@ -16,7 +16,7 @@ use erofs_unpack_cli::command::Command as Shared;
 pub(crate) use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub(crate) use doctor::Doctor;
 pub(crate) use extract::Extract;
-pub(crate) use read::{Cat, Dump, ImageArgs, Ls, ObjectArgs, Stat, Tree};
+pub(crate) use read::{Cat, Dump, ImageArgs, Ls, ObjectArgs, Stat, Tree, VerboseArgs};
 pub(crate) use rules::Rules;
 pub(crate) use stream::Stream;
 

@@ -5,16 +5,43 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, exit_codes, size};
-use erofs_unpack_core::oci::Digest;
+use erofs_unpack_core::Error;
+use erofs_unpack_core::oci::{Digest, Platform};
+use erofs_unpack_ops::image::Selection;
 use erofs_unpack_ops::image_file::ImageFileOptions;
 use erofs_unpack_ops::system::Openings;
 
 /// One EROFS image, and what is known of it.
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
-    /// An EROFS image, the blob of a layer (which is unpacked and verified first), or - for stdin
-    #[arg(value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    /// An EROFS image, the blob of a layer, an OCI image layout, or - for stdin
+    ///
+    /// What is compressed is unpacked and verified first, unless it is a layer of a layout with a
+    /// chunk index whose digest the manifest states: then only the chunks are read that are needed,
+    /// each verified.
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: PathBuf,
+
+    /// Layer of the image in a layout, counted from 1 [default: its only EROFS image]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) layer: Option<u32>,
+
+    /// Name of the image in a layout with several (org.opencontainers.image.ref.name or
+    /// io.containerd.image.name)
+    #[arg(long = "ref", value_name = "NAME")]
+    pub(crate) reference: Option<String>,
+
+    /// Platform that the image must have [default: the host's, where there is a choice]
+    #[arg(long, value_name = "OS[(+FEATURE)]/ARCH[/VARIANT]", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+
+    /// Read a compressed layer at random even if nobody vouches for its index, or its chunks
+    /// cannot be verified one by one
+    ///
+    /// Such an index decides what is shown: whoever made the blob can show one thing here, and
+    /// another where the layer is unpacked.
+    #[arg(long)]
+    pub(crate) allow_unpinned_index: bool,
 
     /// A file or block device with a device of the image, in the order of its device table; can
     /// be given several times
@@ -26,7 +53,7 @@ pub(crate) struct ImageArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) offset: Option<u64>,
 
-    /// Digest that the blob must have
+    /// Digest that the blob, or the manifest or an index of the layout, must have
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<Digest>,
 
@@ -47,7 +74,7 @@ impl ImageArgs {
     /// The files that opening it takes.
     pub(crate) fn openings(&self) -> Openings {
         let mut openings = Openings::new();
-        openings.read(&self.image);
+        openings.source(&self.image);
         self.devices.iter().for_each(|path| openings.read(path));
         // What is compressed, or has to have a digest, is unpacked there.
         openings.spool(&std::env::temp_dir());
@@ -62,10 +89,30 @@ impl ImageArgs {
             devices: self.devices.clone(),
             misplaced_devices: true,
             offset: self.offset,
+            image: Selection {
+                reference: self.reference.clone(),
+                platform: self.platform.clone(),
+                digest: None,
+            },
+            layer: self.layer,
+            allow_unpinned_index: self.allow_unpinned_index,
             limits: self.limits.limits(),
             ..ImageFileOptions::default()
         }
     }
+}
+
+/// A platform as containerd writes it.
+fn platform(text: &str) -> Result<Platform, Error> {
+    Platform::parse(text)
+}
+
+/// What is said on stderr besides errors.
+#[derive(Debug, Args)]
+pub(crate) struct VerboseArgs {
+    /// Say which protection is in force, and how much of a compressed layer was read
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 /// Where content is taken from that the image does not hold.
@@ -101,6 +148,10 @@ pub(crate) struct Ls {
     #[command(flatten)]
     pub(crate) image: ImageArgs,
 
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub(crate) talk: VerboseArgs,
+
     /// What to list [default: /]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
@@ -130,6 +181,10 @@ pub(crate) struct Tree {
     #[command(flatten)]
     pub(crate) image: ImageArgs,
 
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub(crate) talk: VerboseArgs,
+
     /// Where to start [default: /]
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<OsString>,
@@ -150,6 +205,10 @@ pub(crate) struct Stat {
     /// Which image, and what is known of it.
     #[command(flatten)]
     pub(crate) image: ImageArgs,
+
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub(crate) talk: VerboseArgs,
 
     /// The files
     #[arg(value_name = "PATH", required = true)]
@@ -172,6 +231,10 @@ pub(crate) struct Cat {
     #[command(flatten)]
     pub(crate) image: ImageArgs,
 
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub(crate) talk: VerboseArgs,
+
     /// The files; a symbolic link at the end of a path is followed too
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<OsString>,
@@ -188,6 +251,10 @@ pub(crate) struct Dump {
     /// Which image, and what is known of it.
     #[command(flatten)]
     pub(crate) image: ImageArgs,
+
+    /// What is said besides errors.
+    #[command(flatten)]
+    pub(crate) talk: VerboseArgs,
 
     /// The inode and the extents of the file at this path
     #[arg(long, value_name = "PATH", conflicts_with = "nid")]

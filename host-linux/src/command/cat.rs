@@ -17,15 +17,22 @@ const PIECE: usize = 1 << 18;
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Cat) -> u8 {
     let objects = args.objects.basedir.as_deref();
-    run_with("cat", &args.image, objects, false, true, |reader, out| {
-        let mut buffer = vec![0; PIECE];
-        for path in &args.paths {
-            if let Err(error) = cat(reader, path, &mut buffer, out) {
-                out.fail(error)?;
+    run_with(
+        "cat",
+        (&args.image, &args.talk),
+        objects,
+        false,
+        true,
+        |reader, out| {
+            let mut buffer = vec![0; PIECE];
+            for path in &args.paths {
+                if let Err(error) = cat(reader, path, &mut buffer, out) {
+                    out.fail(error)?;
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 fn cat(

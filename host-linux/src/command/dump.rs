@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Dump) -> u8 {
     // A wrong checksum is said and does not hide the rest.
     run_reader(
         "dump",
-        &args.image,
+        (&args.image, &args.talk),
         args.json,
         false,
         |reader, out| match (&args.path, args.nid) {

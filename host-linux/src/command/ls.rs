@@ -13,33 +13,39 @@ use crate::args::Ls;
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Ls) -> u8 {
-    run_reader("ls", &args.image, args.json, true, |reader, out| {
-        out.json(|json| {
-            json.name("entries")?;
-            json.list()
-        })?;
-        let root = [OsString::from("/")];
-        let paths = if args.paths.is_empty() {
-            &root[..]
-        } else {
-            &args.paths
-        };
-        let mut listing = Listing {
-            args,
-            reader,
-            // Headings tell several directories apart.
-            headings: args.recursive || paths.len() > 1,
-            is_first: true,
-            kept: Kept::default(),
-            line: Vec::new(),
-        };
-        for path in paths {
-            if let Err(error) = listing.path(path, out) {
-                out.fail(error)?;
+    run_reader(
+        "ls",
+        (&args.image, &args.talk),
+        args.json,
+        true,
+        |reader, out| {
+            out.json(|json| {
+                json.name("entries")?;
+                json.list()
+            })?;
+            let root = [OsString::from("/")];
+            let paths = if args.paths.is_empty() {
+                &root[..]
+            } else {
+                &args.paths
+            };
+            let mut listing = Listing {
+                args,
+                reader,
+                // Headings tell several directories apart.
+                headings: args.recursive || paths.len() > 1,
+                is_first: true,
+                kept: Kept::default(),
+                line: Vec::new(),
+            };
+            for path in paths {
+                if let Err(error) = listing.path(path, out) {
+                    out.fail(error)?;
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// An entry of the list in JSON.

@@ -16,22 +16,28 @@ pub(crate) fn run(args: &Stat) -> u8 {
     } else {
         Last::Link
     };
-    run_reader("stat", &args.image, args.json, true, |reader, out| {
-        out.json(|json| {
-            json.name("files")?;
-            json.list()
-        })?;
-        for path in &args.paths {
-            match reader.stat(path, last) {
-                Ok(report) => {
-                    out.text(format_args!("{}", text(&report)))?;
-                    out.json(|json| json.value(&report))?;
+    run_reader(
+        "stat",
+        (&args.image, &args.talk),
+        args.json,
+        true,
+        |reader, out| {
+            out.json(|json| {
+                json.name("files")?;
+                json.list()
+            })?;
+            for path in &args.paths {
+                match reader.stat(path, last) {
+                    Ok(report) => {
+                        out.text(format_args!("{}", text(&report)))?;
+                        out.json(|json| json.value(&report))?;
+                    }
+                    Err(error) => out.fail(error)?,
                 }
-                Err(error) => out.fail(error)?,
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// A file as `stat` shows it, with what only an image has.

@@ -16,32 +16,38 @@ use crate::json::JsonWriter;
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Tree) -> u8 {
-    run_reader("tree", &args.image, args.json, true, |reader, out| {
-        let path = args.path.as_deref().unwrap_or(OsStr::new("/"));
-        let Found { inode, path } = reader.find(path, Last::Link)?;
-        let mut drawing = Drawing {
-            reader,
-            most: args.level,
-            levels: Vec::new(),
-            path,
-            counts: Counts::default(),
-            trunks: Vec::new(),
-            line: Vec::new(),
-            spare: Vec::new(),
-        };
-        out.json(|json| json.name("tree"))?;
-        drawing.draw(&inode, out)?;
-        let Counts { directories, files } = drawing.counts;
-        let plural = |count: u64, one: &'static str, many: &'static str| {
-            if count == 1 { one } else { many }
-        };
-        out.text(format_args!(
-            "\n{directories} {}, {files} {}\n",
-            plural(directories, "directory", "directories"),
-            plural(files, "file", "files"),
-        ))?;
-        out.json(|json| json.members(&drawing.counts))
-    })
+    run_reader(
+        "tree",
+        (&args.image, &args.talk),
+        args.json,
+        true,
+        |reader, out| {
+            let path = args.path.as_deref().unwrap_or(OsStr::new("/"));
+            let Found { inode, path } = reader.find(path, Last::Link)?;
+            let mut drawing = Drawing {
+                reader,
+                most: args.level,
+                levels: Vec::new(),
+                path,
+                counts: Counts::default(),
+                trunks: Vec::new(),
+                line: Vec::new(),
+                spare: Vec::new(),
+            };
+            out.json(|json| json.name("tree"))?;
+            drawing.draw(&inode, out)?;
+            let Counts { directories, files } = drawing.counts;
+            let plural = |count: u64, one: &'static str, many: &'static str| {
+                if count == 1 { one } else { many }
+            };
+            out.text(format_args!(
+                "\n{directories} {}, {files} {}\n",
+                plural(directories, "directory", "directories"),
+                plural(files, "file", "files"),
+            ))?;
+            out.json(|json| json.members(&drawing.counts))
+        },
+    )
 }
 
 /// How many there are below the start.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "no test file uses all of it")]
 
 pub(crate) mod device;
+mod indexed;
 mod layout;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use erofs_unpack_core::oci::Algorithm;
 use serde_json::{Value, json};
 
+pub(crate) use indexed::*;
 pub(crate) use layout::*;
 
 pub(crate) const EROFS: &str = "application/vnd.erofs";

@@ -132,6 +132,7 @@ impl Answer {
             At::Nid(nid) => (5, nid, 0),
             At::File(nid, offset) => (6, nid, offset),
             At::Layer(number) => (7, number.into(), 0),
+            At::Index(offset) => (8, offset, 0),
             _ => (0, 0, 0),
         };
         let id = error.id().as_bytes();

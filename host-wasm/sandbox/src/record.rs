@@ -72,6 +72,7 @@ fn place(sort: u8, first: u64, second: u64) -> Option<At> {
         5 => At::Nid(first),
         6 => At::File(first, second),
         7 => At::Layer(u32::try_from(first).ok()?),
+        8 => At::Index(first),
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! Indexes of a layer's chunks: the draft's chunk index and zstd's seek table, and what lies.
 //!
 //! What each case follows from, and how the draft is read where it says two things, stands in
-//! `vectors/CHUNKS.md`.
+//! `vectors/DRAFT.md`.
 
 use std::collections::BTreeMap;
 

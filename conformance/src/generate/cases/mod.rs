@@ -117,7 +117,7 @@ pub(super) const GROUPS: [(&str, &str); 29] = [
 pub(super) const FLAGS: [(&str, &str); 6] = [
     (
         "ambiguous",
-        "The specification says two things, or leaves open what is asked here: CHUNKS.md names the reading that is taken, and why.",
+        "The specification says two things, or leaves open what is asked here: DRAFT.md names the reading that is taken, and why.",
     ),
     (
         "bomb",

@@ -38,6 +38,10 @@ impl From<LevelName> for Level {
 pub struct Check {
     /// An EROFS image, the blob of a layer (which is unpacked and verified first), an OCI image
     /// layout (of which every layer is checked), or - for stdin
+    ///
+    /// Layers of a layout are verified whole, unless the check looks at metadata only and the layer
+    /// has a chunk index whose digest the manifest states: then the chunks are read and verified
+    /// that hold the metadata, and the report says how many.
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub source: PathBuf,
 

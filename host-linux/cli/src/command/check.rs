@@ -119,6 +119,13 @@ fn describe_layer(text: &mut String, args: &Check, layer: &LayerReport) {
     let name = format!("layer {}", layer.number);
     if let Some(checked) = &layer.checked {
         verdict(text, args, &name, checked);
+        if let (Some(reads), false) = (layer.reads, args.talk.quiet) {
+            text.push_str(&format!(
+                "  {} of {} chunks were read, and verified ({} of {} bytes); --level full reads and \
+                 verifies all\n",
+                reads.chunks, reads.of_chunks, reads.bytes, reads.of_bytes
+            ));
+        }
         // Below the line of its layer, so that it is plain what belongs to which.
         for line in findings(checked, &args.talk).lines() {
             text.push_str(&format!("  {line}\n"));

@@ -2,13 +2,17 @@
 
 use std::ffi::OsStr;
 
-use erofs_unpack_core::check::Options;
+use erofs_unpack_core::check::{Level, Options};
 use erofs_unpack_core::oci::{Layer, LayerRole};
 
 use super::report::{LayerReport, Report};
 use super::{Checked, Task};
+use crate::chunked::RandomReads;
 use crate::error::HostError;
 use crate::image::Image;
+use crate::image_check::check_image;
+use crate::image_file::ImageFile;
+use crate::layer_file::{LayerOf, Way};
 use crate::pipeline::Progress;
 use crate::report::ImageReport;
 use crate::source::ImageSource;
@@ -56,7 +60,26 @@ impl Task<'_> {
         let layers: Vec<Layer> = plan.layers.iter().filter(is_read).copied().collect();
         let mut results = Vec::new();
         for layer in &layers {
-            let result = one((&image, source), &how, &layers, layer, &results);
+            let of = LayerOf {
+                image: &image,
+                source,
+                layer,
+                next: behind(&plan.layers, layer),
+            };
+            let some = match at_random(of, rules, &how) {
+                Ok(Some((checked, reads))) => {
+                    self.observer.checked(&checked);
+                    report.warn_of(layer.number, &checked, options.select.policy);
+                    let mut layer = LayerReport::new(layer, Some(checked), None);
+                    layer.reads = Some(reads);
+                    report.layers.push(layer);
+                    // Nothing that comes behind it reads in it: it is no device.
+                    results.push(Err(HostError::Cancelled));
+                    continue;
+                }
+                other => other.map(drop),
+            };
+            let result = some.and_then(|()| one((&image, source), &how, &layers, layer, &results));
             let (checked, error) = match &result {
                 Ok(passed) => (passed.checked.clone(), None),
                 Err(HostError::Check { checked, .. }) => (Some(Checked::clone(checked)), None),
@@ -72,6 +95,37 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
+
+/// The layer behind this one in the manifest.
+fn behind<'a>(all: &'a [Layer], layer: &Layer) -> Option<&'a Layer> {
+    let place = all.iter().position(|other| other.number == layer.number)?;
+    all.get(place.checked_add(1)?)
+}
+
+/// Checks the image of a layer by the chunks that hold its metadata, where its index allows that and
+/// the check does not look at everything. What is not read is not verified; all that is, is.
+fn at_random(
+    of: LayerOf<'_>,
+    rules: &Options,
+    how: &How,
+) -> Result<Option<(Checked, RandomReads)>, HostError> {
+    let layer = of.layer;
+    let is_image = matches!(layer.role, LayerRole::Lower | LayerRole::Data);
+    if !is_image || layer.devices > 0 || rules.level == Level::Full {
+        return Ok(None);
+    }
+    let blob = of.image.open_layer(of.source, layer)?;
+    let Way::AtRandom(content) = of.way(&blob, &how.limits, false)? else {
+        return Ok(None);
+    };
+    let mut rules = *rules;
+    // Only the gate over the whole image knows how long a tree may be that follows it.
+    rules.trailing &= layer.erofs.dmverity_hash_offset.is_none();
+    let image = ImageFile::of_layer(blob.place(), content, Vec::new(), &how.limits);
+    image.verify_checksum()?;
+    let checked = check_image(&image, &rules, 1, &how.sandbox)?;
+    Ok(image.reads().map(|reads| (checked, reads)))
 }
 
 /// Verifies and checks one layer; its devices come before it.

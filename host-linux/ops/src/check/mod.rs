@@ -106,6 +106,7 @@ impl Task<'_> {
             offset: options.offset,
             limits: options.limits,
             sandbox: options.sandbox.clone(),
+            ..ImageFileOptions::default()
         };
         let image = ImageFile::of_blob(self.path, blob, &file)?;
         check_image(&image, rules, self.jobs(), &options.sandbox)

@@ -7,6 +7,7 @@ use serde::Serialize;
 use erofs_unpack_core::oci::{Layer, Policy, Warning};
 
 use super::{Checked, Options};
+use crate::chunked::RandomReads;
 use crate::done::Conclude;
 use crate::error::HostError;
 use crate::report::{ErrorReport, FoundReport, ImageReport, VERSION, outcome_name, shown};
@@ -68,6 +69,10 @@ pub struct LayerReport {
     /// What was seen and found in it.
     #[serde(flatten)]
     pub found: Option<FoundReport>,
+    /// What was read of its blob, where that is only what the check looks at. Without it all of the
+    /// layer was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<RandomReads>,
     /// Why it was not checked to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -98,6 +103,7 @@ impl LayerReport {
                 _ => "failed",
             },
             found: checked.as_ref().map(FoundReport::of),
+            reads: None,
             error: error.map(ErrorReport::of),
             exit_code,
             checked,

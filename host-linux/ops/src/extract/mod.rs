@@ -38,6 +38,7 @@ pub use failed::FAILURES_MAX;
 
 use context::Context;
 
+use crate::chunked::RandomReads;
 use crate::done::{Conclude, Done, Failure};
 use crate::error::HostError;
 use crate::image_file::{ImageFile, ImageFileOptions};
@@ -114,6 +115,9 @@ pub struct Report {
     pub failures: Vec<ErrorReport>,
     /// What was left out, or is not as the image says.
     pub warnings: Vec<String>,
+    /// What was read of a layer that is read at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<RandomReads>,
     /// The error that the exit code stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -134,6 +138,7 @@ impl Report {
             failed: 0,
             failures: Vec::new(),
             warnings: Vec::new(),
+            reads: None,
             error: None,
         }
     }
@@ -214,6 +219,7 @@ pub fn extract(
         let report = &mut done.report;
         report.files = counter.entries();
         report.bytes = counter.bytes();
+        report.reads = file.reads();
         report.warnings = context.skipped.warnings();
         report.warnings.splice(..0, about_image);
         let kept = context.failed.into_kept();

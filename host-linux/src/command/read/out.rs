@@ -8,12 +8,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use erofs_unpack_cli::output::{exit_code_with_report, print_error};
-use erofs_unpack_ops::HostError;
+use erofs_unpack_ops::image_file::ImageFile;
 use erofs_unpack_ops::reader::Reader;
 use erofs_unpack_ops::report::{ErrorReport, VERSION, outcome_name, shown};
 use erofs_unpack_ops::system::{self, Purpose};
+use erofs_unpack_ops::{HostError, RandomReads};
 
-use crate::args::ImageArgs;
+use crate::args::{ImageArgs, VerboseArgs};
 use crate::json::JsonWriter;
 
 /// Room for output before it is written, in bytes.
@@ -49,6 +50,9 @@ struct Head {
 struct Tail {
     outcome: &'static str,
     exit_code: u8,
+    /// What was read of a layer that is read at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads: Option<RandomReads>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorReport>,
 }
@@ -59,18 +63,18 @@ struct Tail {
 /// first, as the kernel does at mount; without `verify` it is not.
 pub(in crate::command) fn run(
     command: &'static str,
-    args: &ImageArgs,
+    (args, talk): (&ImageArgs, &VerboseArgs),
     json: bool,
     verify: bool,
     work: impl FnOnce(&Reader, &mut Out) -> Result<(), HostError>,
 ) -> u8 {
-    run_with(command, args, None, json, verify, work)
+    run_with(command, (args, talk), None, json, verify, work)
 }
 
 /// The same, with a folder that content is taken from which the image does not hold.
 pub(in crate::command) fn run_with(
     command: &'static str,
-    args: &ImageArgs,
+    (args, talk): (&ImageArgs, &VerboseArgs),
     objects: Option<&Path>,
     json: bool,
     verify: bool,
@@ -92,11 +96,12 @@ pub(in crate::command) fn run_with(
         json.object()?;
         json.members(&head)
     });
+    let mut reads = None;
     let result = started.and_then(|()| {
         let mut openings = args.openings();
         objects.iter().for_each(|folder| openings.read(folder));
         args.confine
-            .confine(&openings, Purpose::Verify, false, || Ok(()))?;
+            .confine(&openings, Purpose::Verify, talk.verbose, || Ok(()))?;
         let mut reader = Reader::open(&args.image, &args.options(), verify)?;
         if let Some(warning) = reader.file().warning() {
             print_error(format_args!("warning: {warning}"));
@@ -104,9 +109,28 @@ pub(in crate::command) fn run_with(
         if let Some(folder) = objects {
             reader.take_objects_from(folder)?;
         }
-        work(&reader, &mut out)
+        let worked = work(&reader, &mut out);
+        reads = reader.file().reads();
+        if talk.verbose {
+            tell(reader.file(), reads);
+        }
+        worked
     });
-    out.end(result)
+    out.end(result, reads)
+}
+
+/// Says how much of a layer was read.
+fn tell(file: &ImageFile, reads: Option<RandomReads>) {
+    let place = shown(file.place());
+    if let Some(reads) = reads {
+        let (bytes, of_bytes) = (reads.bytes, reads.of_bytes);
+        let (chunks, of_chunks) = (reads.chunks, reads.of_chunks);
+        print_error(format_args!(
+            "{place}: read {bytes} of {of_bytes} bytes: {chunks} of {of_chunks} chunks, each verified"
+        ));
+    } else if let Some(why) = file.read_whole() {
+        print_error(format_args!("{place}: all of it was unpacked first: {why}"));
+    }
 }
 
 impl Out {
@@ -185,7 +209,7 @@ impl Out {
     }
 
     /// Ends the output, says why it ends early, and gives the exit code.
-    fn end(mut self, result: Result<(), HostError>) -> u8 {
+    fn end(mut self, result: Result<(), HostError>, reads: Option<RandomReads>) -> u8 {
         if let Err(error) = result {
             print_error(&error);
             self.errors.push(error);
@@ -202,6 +226,7 @@ impl Out {
         let tail = Tail {
             outcome: outcome_name(code),
             exit_code: code,
+            reads,
             error: error.map(ErrorReport::of),
         };
         let ended = match &mut self.form {
