@@ -135,19 +135,20 @@ impl Flat {
                 break Status::NeedOutput;
             }
             let progress = match self.framing.advance(&mut rest) {
-                Ok(Progress::Block(block)) => {
-                    let waits = match pace {
-                        #[cfg(feature = "alloc")]
-                        Pace::All => false,
-                        Pace::Block => end > filled || (self.content.is_first() && !self.begun),
-                    };
-                    if self.content.admits(block).is_ok()
-                        && (waits || memory.len().saturating_sub(end) < self.room())
-                    {
-                        break Status::NeedOutput;
+                Ok(Progress::Block(block)) => match self.content.admits(block) {
+                    Ok(()) => {
+                        let waits = match pace {
+                            #[cfg(feature = "alloc")]
+                            Pace::All => false,
+                            Pace::Block => end > filled || (self.content.is_first() && !self.begun),
+                        };
+                        if waits || memory.len().saturating_sub(end) < self.room() {
+                            break Status::NeedOutput;
+                        }
+                        self.block(block, &mut rest, work, memory, &mut end)
                     }
-                    self.block(block, &mut rest, work, memory, &mut end)
-                }
+                    Err(error) => Err(error),
+                },
                 Ok(progress) => self.content.pass(progress, &self.framing),
                 Err(error) => Err(error),
             };
@@ -165,7 +166,8 @@ impl Flat {
         })
     }
 
-    /// Decodes a block once all of it is there, and moves `end` behind it; whether it was.
+    /// Decodes a block that was admitted, once all of it is there, and moves `end` behind it;
+    /// whether it was.
     fn block(
         &mut self,
         block: Block,
@@ -174,7 +176,6 @@ impl Flat {
         memory: &mut [u8],
         end: &mut usize,
     ) -> Result<bool, Error> {
-        self.content.admits(block)?;
         let maximum = self.content.frame().block_maximum();
         let at = self.framing.start();
         let (scratch, gather) = work

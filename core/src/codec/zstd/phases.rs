@@ -417,14 +417,9 @@ impl Execution {
             let Some(event) = batch.events.get(batch.at) else {
                 break Status::NeedInput;
             };
-            if let Event::Block { block, .. } = event
-                && self.content.admits(*block).is_ok()
-                && memory.len().saturating_sub(end) < self.room()
-            {
-                break Status::NeedOutput;
-            }
             match self.event(event, batch, memory, end) {
-                Ok(size) => end = end.saturating_add(size),
+                Ok(Some(size)) => end = end.saturating_add(size),
+                Ok(None) => break Status::NeedOutput,
                 Err(error) => self.ended = Some(Err(error)),
             }
             batch.at = batch.at.saturating_add(1);
@@ -436,14 +431,14 @@ impl Execution {
         })
     }
 
-    /// How much content an event makes.
+    /// How much content an event makes; none where there is no room for it.
     fn event(
         &mut self,
         event: &Event,
         batch: &Batch,
         memory: &mut [u8],
         start: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<Option<usize>, Error> {
         match event {
             Event::Frame {
                 frame,
@@ -459,6 +454,9 @@ impl Execution {
                 decoded,
             } => {
                 self.content.admits(*block)?;
+                if memory.len().saturating_sub(start) < self.room() {
+                    return Ok(None);
+                }
                 let room = self.content.room(start);
                 let size = if block.kind == BlockType::Compressed {
                     decoded.and_then(|decoded| {
@@ -472,14 +470,14 @@ impl Execution {
                 let size = self.content.decoded(*block, *at, size)?;
                 let made = memory.get(start..start.saturating_add(size));
                 self.content.hash(made.unwrap_or_default());
-                return Ok(size);
+                return Ok(Some(size));
             }
             Event::Opened(block) => self.content.admits(*block)?,
             Event::Last => self.content.ends()?,
             Event::Checksum { stated, start } => self.content.checksum(*stated, *start)?,
             Event::End(end) => self.ended = Some(*end),
         }
-        Ok(0)
+        Ok(Some(0))
     }
 
     fn compressed(

@@ -60,26 +60,34 @@ impl Carried {
     pub(in crate::codec::zstd) fn note(&mut self, body: &[u8]) -> Result<Uses, Corrupt> {
         let header = Header::read(body)?;
         let mut data = body.get(header.length..).ok_or(Corrupt)?;
+        let mut uses = Uses::default();
         match header.kind {
-            0 => cut(&mut data, header.size)?,
-            1 => cut(&mut data, 1)?,
-            kind => {
-                let literals = cut(&mut data, header.compressed)?;
-                if kind == 2 {
-                    let size = huffman::description_size(literals).ok_or(Corrupt)?;
-                    bytes::copy(literals.get(..size).ok_or(Corrupt)?, &mut self.tree);
-                    self.tree_size = size;
-                }
-                literals
+            0 => {
+                cut(&mut data, header.size)?;
             }
-        };
+            1 => {
+                cut(&mut data, 1)?;
+            }
+            2 => {
+                let literals = cut(&mut data, header.compressed)?;
+                let size = huffman::description_size(literals).ok_or(Corrupt)?;
+                bytes::copy(literals.get(..size).ok_or(Corrupt)?, &mut self.tree);
+                self.tree_size = size;
+                uses.make(Shared::TREE);
+            }
+            _ => {
+                cut(&mut data, header.compressed)?;
+                uses.need(Shared::TREE);
+            }
+        }
         if tables::count(&mut data)? > 0 {
             let modes = Modes::read(&mut data)?;
             let modes = [modes.literals, modes.offsets, modes.matches];
-            for ((code, mode), alphabet) in self.codes.iter_mut().zip(modes).zip(ALPHABETS) {
-                match mode {
-                    0 => *code = Code::Predefined,
-                    1 => *code = Code::One(*cut(&mut data, 1)?.first().ok_or(Corrupt)?),
+            let codes = self.codes.iter_mut().zip(Shared::CODES);
+            for (((code, table), mode), alphabet) in codes.zip(modes).zip(ALPHABETS) {
+                *code = match mode {
+                    0 => Code::Predefined,
+                    1 => Code::One(*cut(&mut data, 1)?.first().ok_or(Corrupt)?),
                     2 => {
                         let (symbols, log) = alphabet.bounds();
                         let (_, size) = Distribution::read(data, symbols, log)?;
@@ -89,13 +97,17 @@ impl Carried {
                         }
                         bytes::copy(cut(&mut data, size)?, &mut description);
                         let size = u8::try_from(size).map_err(|_| Corrupt)?;
-                        *code = Code::Described(size, description);
+                        Code::Described(size, description)
                     }
-                    _ => {}
-                }
+                    _ => {
+                        uses.need(table);
+                        continue;
+                    }
+                };
+                uses.make(table);
             }
         }
-        Uses::of(body)
+        Ok(uses)
     }
 }
 

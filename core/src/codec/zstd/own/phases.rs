@@ -7,9 +7,9 @@
 //! the same as of [`super::Blocks`].
 
 use super::copy::{self, SHORT};
-use super::literals::{Header, Literals};
+use super::literals::Literals;
 use super::sequences::{self, Decoded, Decoder, Repeats};
-use super::tables::{self, Modes, Tables};
+use super::tables::{Modes, Tables};
 use super::{Corrupt, Room, SLACK};
 
 /// Some of the tables that blocks share: the tree of literals, and those of the three codes of
@@ -33,18 +33,18 @@ impl Shared {
 
     /// Whether the tree is one of them.
     pub(super) const fn has_tree(self) -> bool {
-        self.0 & Self::TREE != 0
+        self.0 & Self::TREE.0 != 0
     }
 
     /// Whether a table of sequences is.
     pub(super) const fn has_codes(self) -> bool {
-        self.0 & !Self::TREE != 0
+        self.0 & !Self::TREE.0 != 0
     }
 
-    const TREE: u8 = 1;
-    const LITERALS: u8 = 2;
-    const OFFSETS: u8 = 4;
-    const MATCHES: u8 = 8;
+    /// The tree.
+    pub(super) const TREE: Self = Self(1);
+    /// The tables of literals lengths, offsets and match lengths.
+    pub(super) const CODES: [Self; 3] = [Self(2), Self(4), Self(8)];
 }
 
 /// What a block does with the tables that blocks share.
@@ -57,46 +57,14 @@ pub(in crate::codec::zstd) struct Uses {
 }
 
 impl Uses {
-    /// Those of a compressed block.
-    ///
-    /// # Errors
-    ///
-    /// When its headers are not what the specification says.
-    pub(in crate::codec::zstd) fn of(body: &[u8]) -> Result<Self, Corrupt> {
-        let header = Header::read(body)?;
-        let literals = match header.kind {
-            0 => header.size,
-            1 => 1,
-            _ => header.compressed,
-        };
-        let mut data = body
-            .get(header.length..)
-            .and_then(|data| data.get(literals..))
-            .ok_or(Corrupt)?;
-        let (mut needs, mut makes) = match header.kind {
-            2 => (0, Shared::TREE),
-            3 => (Shared::TREE, 0),
-            _ => (0, 0),
-        };
-        if tables::count(&mut data)? > 0 {
-            let modes = Modes::read(&mut data)?;
-            let modes = [
-                (modes.literals, Shared::LITERALS),
-                (modes.offsets, Shared::OFFSETS),
-                (modes.matches, Shared::MATCHES),
-            ];
-            for (mode, table) in modes {
-                if mode == 3 {
-                    needs |= table;
-                } else {
-                    makes |= table;
-                }
-            }
-        }
-        Ok(Self {
-            needs: Shared(needs),
-            makes: Shared(makes),
-        })
+    /// It takes these, too.
+    pub(super) const fn need(&mut self, tables: Shared) {
+        self.needs = self.needs.with(tables);
+    }
+
+    /// It makes these, too.
+    pub(super) const fn make(&mut self, tables: Shared) {
+        self.makes = self.makes.with(tables);
     }
 
     /// What it takes from before blocks that have made these tables.
@@ -552,27 +520,45 @@ mod tests {
 
     #[test]
     fn what_a_block_needs() {
-        // Raw literals, none; one sequence; modes.
-        let uses = |modes| Uses::of(&[0, 1, modes]).unwrap();
-        assert_eq!(uses(0).needs, Shared::NONE);
-        assert_eq!(uses(0).makes.0, 14);
-        assert_eq!(uses(0xFC).needs.0, 14);
-        assert_eq!(uses(0xC0).needs.0, Shared::LITERALS);
-        assert_eq!(uses(0x30).needs.0, Shared::OFFSETS);
-        assert_eq!(uses(0x0C).needs.0, Shared::MATCHES);
-        assert_eq!(uses(0x0C).makes.0, Shared::LITERALS | Shared::OFFSETS);
-        assert!(Uses::of(&[0, 1, 1]).is_err());
-        assert!(Uses::of(&[0, 1]).is_err());
-        assert!(Uses::of(&[0]).is_err());
+        let of = |body: &[u8]| Carried::new().note(body);
+        // Raw literals, none; one sequence; modes, and a code where one alone is stated.
+        let uses = |modes| of(&[0, 1, modes, 5, 6, 7]).unwrap();
+        let [literals, offsets, matches] = Shared::CODES;
+        let codes = literals.with(offsets).with(matches);
+        for modes in [0, 0x54] {
+            assert_eq!(uses(modes).needs, Shared::NONE);
+            assert_eq!(uses(modes).makes, codes);
+        }
+        assert_eq!(uses(0xFC).needs, codes);
+        assert_eq!(uses(0xFC).makes, Shared::NONE);
+        assert_eq!(uses(0xC0).needs, literals);
+        assert_eq!(uses(0x30).needs, offsets);
+        assert_eq!(uses(0x0C).needs, matches);
+        assert_eq!(uses(0x0C).makes, literals.with(offsets));
+        assert_eq!(of(&[0, 1, 1]), Err(Corrupt));
+        assert_eq!(of(&[0, 1]), Err(Corrupt));
+        assert_eq!(of(&[0]), Err(Corrupt));
+        assert_eq!(of(&[]), Err(Corrupt));
+        assert_eq!(of(&[0, 1, 0x54, 5, 6]), Err(Corrupt));
+        // A byte that is repeated, which is there or not; three that are.
+        assert_eq!(of(&[0x11, 9, 0]), Ok(Uses::default()));
+        assert_eq!(of(&[0x11]), Err(Corrupt));
+        assert_eq!(of(&[3 << 3, 1, 2, 3, 0]), Ok(Uses::default()));
+        assert_eq!(of(&[3 << 3, 1, 2]), Err(Corrupt));
         // With a tree of two bytes, and no sequence; with one and all tables; with the tree
         // before.
-        assert_eq!(Uses::of(&[0x12, 0x80, 0, 9, 9, 0]).unwrap().makes.0, 1);
-        let all = Uses::of(&[0x12, 0x80, 0, 9, 9, 1, 0x54]).unwrap();
-        assert_eq!((all.needs, all.makes.0), (Shared::NONE, 15));
-        let treeless = Uses::of(&[0x13, 0x80, 0, 9, 9, 1, 0x54]).unwrap();
-        assert_eq!(treeless.needs.0, Shared::TREE);
-        assert_eq!(treeless.needs_beside(Shared(1)), Shared::NONE);
-        assert_eq!(treeless.needs_beside(Shared(14)).0, Shared::TREE);
+        let tree = [0x12, 0x80, 0, 128, 0x10];
+        let with = |behind: &[u8]| of(&[&tree, behind].concat());
+        assert_eq!(with(&[0]).unwrap().makes, Shared::TREE);
+        let all = with(&[1, 0x54, 5, 6, 7]).unwrap();
+        assert_eq!(
+            (all.needs, all.makes),
+            (Shared::NONE, codes.with(Shared::TREE))
+        );
+        let treeless = of(&[0x13, 0x80, 0, 9, 9, 1, 0x54, 5, 6, 7]).unwrap();
+        assert_eq!(treeless.needs, Shared::TREE);
+        assert_eq!(treeless.needs_beside(Shared::TREE), Shared::NONE);
+        assert_eq!(treeless.needs_beside(codes), Shared::TREE);
     }
 
     #[test]
