@@ -18,6 +18,7 @@ mod superblock;
 mod text;
 mod wires;
 mod zstd;
+mod zstd_blocks;
 mod zstd_faults;
 
 use std::collections::BTreeMap;
@@ -244,6 +245,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);
     zstd::add(&mut suite, bases);
+    zstd_blocks::add(&mut suite, bases);
     zstd_faults::add(&mut suite, bases);
     bombs::add(&mut suite, bases);
     layouts::add(&mut suite, bases);

@@ -58,7 +58,7 @@ pub enum Backend {
     #[default]
     Own,
     /// `ruzstd`: a second opinion. It gives out a byte only when the window has passed over it or
-    /// its frame has ended.
+    /// its frame has ended, and takes a distribution of Huffman weights that has some over 11.
     #[cfg(feature = "ruzstd")]
     Ruzstd,
 }

@@ -4,7 +4,8 @@
 //! allocation: the tables have a fixed size, and the memory is the caller's.
 //!
 //! As strict as the specification: every bit stream ends with its last symbol. libzstd takes
-//! streams of literals that do not (1.5.7 with its fast loops).
+//! streams of literals that do not (1.5.7 with its fast loops), and some more; `vectors/README.md`
+//! has a list.
 
 mod bits;
 #[cfg(feature = "alloc")]
