@@ -8,6 +8,7 @@ mod zstd_support;
 
 use std::io::Write as _;
 
+use erofs_unpack_core::codec::phases::{Batch, Scan};
 use erofs_unpack_core::codec::{Compression, Decoder as _, Status, Zstd, ZstdBackend, ZstdIn};
 use erofs_unpack_core::unpack::{Expectations, Outcome, Unpacker};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
@@ -108,6 +109,38 @@ fn a_refused_end_stays_refused() {
             assert_eq!(decoder.decode(&[], &mut output), Err(error), "{backend:?}");
         }
     }
+}
+
+/// A batch has four blocks at most, however much input there is; an end or a fault makes it full
+/// before that.
+#[test]
+fn batches_of_four_blocks() {
+    let mut blob = b"\x28\xb5\x2f\xfd\x00\x00".to_vec();
+    for block in 1..=10_u8 {
+        let last = u8::from(block == 10);
+        blob.extend([1 << 3 | last, 0, 0, block]);
+    }
+    let (mut scan, mut batch) = (Scan::new(&wide()), Batch::new());
+    assert!(batch.is_empty());
+    for (start, size) in [(0, 6 + 16), (22, 16), (38, 8)] {
+        assert_eq!(scan.scan(&blob[start..], &mut batch), size);
+        assert_eq!(batch.is_full(), size > 8);
+        assert!(!batch.is_empty() && !batch.is_last());
+        if !batch.is_full() {
+            scan.finish(&mut batch);
+            assert!(batch.is_full() && batch.is_last());
+        }
+        batch.clear();
+    }
+    // What follows a fault is passed by, in that batch and in those after it.
+    let bad = b"\x28\xb5\x2f\xfd\x08and more";
+    let mut scan = Scan::new(&wide());
+    assert_eq!(scan.scan(bad, &mut batch), bad.len());
+    assert!(batch.is_full() && batch.is_last());
+    batch.clear();
+    assert_eq!(scan.scan(&blob, &mut batch), blob.len());
+    scan.finish(&mut batch);
+    assert!(batch.is_empty());
 }
 
 /// Tables that were described many batches before are there where they are wanted: of whole frames and
