@@ -18,7 +18,8 @@
 # in turn, N times each, after one run that is not counted; the blob is in the page cache. The
 # figures are medians of the wall time of the whole command; a ratio is the peer's time divided
 # by ours, so that more is better. Ours always verifies blob digest, diffID and superblock. On
-# disk, our fsync is part of our time, and the peers are followed by `sync OUT`.
+# disk, our fsync is part of our time, and the peers are followed by `sync OUT`. Beside gzip run
+# igzip and libdeflate-gunzip where they are installed.
 set -euo pipefail
 export LC_ALL=C
 
@@ -120,6 +121,8 @@ ours() {
 }
 zstd_alone() { zstd -dqf "$blob" -o "$out"; }
 zstd_piped() { zstd -dqc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
+igzip_alone() { igzip -dqfo "$out" "$blob"; }
+libdeflate_alone() { libdeflate-gunzip -c "$blob" >"$out"; }
 gzip_piped() { gzip -dc "$blob" | tee "$out" | openssl dgst -sha256 >/dev/null; }
 openssl_alone() { openssl dgst -sha256 "$blob" >/dev/null; }
 openssl_piped() { tee "$out" <"$blob" | openssl dgst -sha256 >/dev/null; }
@@ -129,6 +132,8 @@ words() {
     zstd_alone) printf '%s' 'zstd -d BLOB -o OUT' ;;
     zstd_piped) printf '%s' 'zstd -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
     gzip_piped) printf '%s' 'gzip -dc BLOB \| tee OUT \| openssl dgst -sha256' ;;
+    igzip_alone) printf '%s' 'igzip -d BLOB -o OUT' ;;
+    libdeflate_alone) printf '%s' 'libdeflate-gunzip -c BLOB > OUT' ;;
     openssl_alone) printf '%s' 'openssl dgst -sha256 BLOB' ;;
     openssl_piped) printf '%s' 'tee OUT < BLOB \| openssl dgst -sha256' ;;
     esac
@@ -185,12 +190,24 @@ mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f", bytes / 1048576 }'; }
 
 # --- Tables -------------------------------------------------------------------------------
 
-printf 'Measured %s on %s, %s CPUs, Linux %s; disk: %s. %s; %s; OpenSSL %s; %s.\n' \
+# The two fastest that there are for gzip check nothing but the CRC-32.
+gzip_peers=(gzip_piped=3.0) others='' skipped=()
+for peer in 'igzip igzip_alone=0.9 isal' 'libdeflate-gunzip libdeflate_alone=0.9 libdeflate-tools'; do
+    read -r tool comparison package <<<"$peer"
+    if command -v "$tool" >/dev/null; then
+        gzip_peers+=("$comparison")
+        others+="; $tool $("$tool" -V 2>&1 | grep -oE '[0-9]+(\.[0-9]+)+' | head -n1)"
+    else
+        skipped+=("$tool (Debian's $package)")
+    fi
+done
+
+printf 'Measured %s on %s, %s CPUs, Linux %s; disk: %s. %s; %s%s; OpenSSL %s; %s.\n' \
     "$(date -u +%F)" \
     "$(processor)" \
     "$(nproc)" "$(uname -r)" "$(stat -f -c %T "$cache")" \
     "$(zstd --version | grep -o 'v[0-9.]*[0-9]' | sed 's/^v/zstd /')" \
-    "$(gzip --version | head -n1)" \
+    "$(gzip --version | head -n1)" "$others" \
     "$(openssl version | cut -d' ' -f2)" \
     "$("$binary" --version)"
 layer "$size" plain
@@ -200,9 +217,10 @@ printf '| layer | output to | peer | ours | peer | ratio | aim | |\n'
 printf '|---|---|---|---:|---:|---:|---:|---|\n'
 compare 'zstd -3' zstd_alone=1.0 zstd_piped=1.6
 compare 'zstd -19' zstd_alone=1.0 zstd_piped=1.6
-compare 'gzip -6' gzip_piped=3.0
+compare 'gzip -6' "${gzip_peers[@]}"
 # openssl alone writes nothing; the second peer does all of the job.
 compare plain openssl_alone=0.95 openssl_piped=-
+[ ${#skipped[@]} -eq 0 ] || printf '\nskipped: needs %s\n' "${skipped[@]}"
 
 [ -n "$rss" ] || exit 0
 printf '\nPeak resident memory by decoded size, with --jobs 1 and output to disk, in MiB.\n\n'
