@@ -22,6 +22,38 @@ fn every_level() {
     }
 }
 
+/// Frames of encoders that are not libzstd's.
+#[test]
+fn other_encoders() {
+    use structured_zstd::encoding::{CompressionLevel, compress_slice_to_vec};
+    let plain = sample(400_000, 5);
+    // A window and a tree are for more than one block; one block is another matter.
+    for plain in [&plain[..], &plain[..9000], &plain[..200], &[7; 3000], &[]] {
+        let mut blobs = vec![(
+            "none".to_owned(),
+            compress_slice_to_vec(plain, CompressionLevel::Uncompressed),
+        )];
+        for level in (-7..=19).chain([22]) {
+            let blob = compress_slice_to_vec(plain, CompressionLevel::Level(level));
+            blobs.push((level.to_string(), blob));
+        }
+        #[cfg(feature = "ruzstd")]
+        {
+            use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+            let levels = [CompressionLevel::Uncompressed, CompressionLevel::Fastest];
+            for level in levels {
+                blobs.push((format!("ruzstd {level:?}"), compress_to_vec(plain, level)));
+            }
+        }
+        for (level, blob) in blobs {
+            for backend in BACKENDS {
+                let what = (backend, &level, plain.len());
+                assert!(content(*backend, &blob) == plain, "{what:?}");
+            }
+        }
+    }
+}
+
 /// Ways to call `zstd`.
 const CALLS: &[&[&str]] = &[
     &["-1"],
