@@ -291,3 +291,30 @@ impl<M: Memory> Decoder for Windowed<M> {
         self.flat.finish()
     }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::super::frame::Frame;
+    use super::*;
+
+    #[test]
+    fn what_a_frame_is_given_beside_its_history() {
+        let given = |size, history: usize| {
+            let mut content = Content::new();
+            let frame = Frame {
+                window: history as u64,
+                content: size,
+                checksum: false,
+            };
+            content.begin(frame, 0);
+            beside(&content, history)
+        };
+        // All of it is history.
+        assert_eq!(given(Some(1000), 1000), 0);
+        assert_eq!(given(Some(999), 1000), 0);
+        assert_eq!(given(Some(1001), 1000), 1000);
+        assert_eq!(given(None, 1000), 1000);
+        assert_eq!(given(None, 16 << 20), 8 << 20);
+        assert_eq!(given(None, 64 << 20), 16 << 20);
+    }
+}
