@@ -265,6 +265,22 @@ codes! {
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
     DeviceSlot = "device-slot", Malformed, "device slot", "lies over other blocks";
 
+    // dm-verity
+    VerityMagic = "verity-magic", Malformed, "dm-verity superblock", "does not have the dm-verity magic";
+    VerityVersion = "verity-version", Unsupported, "dm-verity superblock", "is of another version than 1";
+    VerityHashType = "verity-hash-type", Unsupported, "dm-verity superblock", "is of an unknown hash type";
+    VerityAlgorithm = "verity-algorithm", Unsupported, "dm-verity superblock", "names a hash algorithm other than sha256 and sha512";
+    VerityBlockSize = "verity-block-size", Malformed, "dm-verity superblock", "has a block size that is not a power of two from 512 to 65536";
+    VeritySalt = "verity-salt", Malformed, "dm-verity superblock", "has a salt of more than 256 bytes";
+    VerityParams = "verity-params", Mismatch, "dm-verity superblock", "is of another algorithm or block size than is stated";
+    VerityBlocks = "verity-blocks", Mismatch, "dm-verity superblock", "covers another number of blocks than is stated";
+    VeritySize = "verity-size", Malformed, "dm-verity tree", "covers nothing, or more bytes than there can be";
+    VerityTruncated = "verity-truncated", Truncated, "dm-verity tree", "is cut off, or what it covers";
+    VerityRoot = "verity-root", Mismatch, "dm-verity tree", "what it covers does not have the stated root digest";
+    VerityData = "verity-data", Mismatch, "data block", "does not have the hash that its dm-verity tree states";
+    VerityHash = "verity-hash", Mismatch, "dm-verity tree", "is not that of what it covers";
+    VerityLevel = "verity-level", Unsupported, "dm-verity tree", "covers one block and has a level all the same, which no kernel looks at";
+
     // Inodes
     MetadataBounds = "metadata-bounds", Malformed, "metadata", "lies beyond the end of the image";
     MetadataMemory = "metadata-memory", Memory, "metadata", "there is no memory for it";

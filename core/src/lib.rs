@@ -12,6 +12,7 @@
 //! | [`fsverity`] | the digest by which the kernel's fs-verity knows a file | nothing |
 //! | [`seekable`] | where the chunks of a layer lie, and an image that is read out of them | nothing; `alloc` for decoding |
 //! | [`check`] | all of an image, for breaches of the rules | `alloc` |
+//! | [`verity`] | dm-verity superblocks and trees, made and verified | nothing |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
 //!
 //! Errors are one type, [`Error`]: a stable [`Code`], where it was, what was found and what
@@ -62,6 +63,7 @@ mod limits;
 pub mod oci;
 pub mod seekable;
 pub mod unpack;
+pub mod verity;
 
 pub use error::{At, Code, Error, Kind, Value};
 pub use field_path::FieldPath;
