@@ -10,6 +10,7 @@ use erofs_unpack_core::unpack::{
     BlobCheck, Content, Devices, Expectations, ImageCheck, Outcome, Stage, Unpacker, Verdict,
     VerityTree,
 };
+use erofs_unpack_core::verity::{Builder, Guess, Params, Salt, Superblock, Verified};
 use erofs_unpack_core::{At, Code, Error, Limits};
 use proptest::prelude::*;
 
@@ -441,6 +442,8 @@ fn a_verity_tree_and_a_chunk_index_may_follow() {
         hash_offset: 8192,
         block_size: 4096,
         digest_size: 32,
+        root: None,
+        guess: Guess::default(),
     });
     let code = |image: &[u8], expectations: &Expectations| {
         unpack(image, expectations)
@@ -463,11 +466,122 @@ fn a_verity_tree_and_a_chunk_index_may_follow() {
     assert_eq!(code(&image, &expectations), Err(Code::ImageSize));
 }
 
+/// An image of two blocks with its dm-verity tree: superblock, and one block of hashes.
+fn with_tree(salt: &[u8]) -> (Vec<u8>, VerityTree) {
+    let image = Image::new(2).0;
+    let mut params = Params::new(Algorithm::Sha256, 4096, 2);
+    params.salt = Salt::new(salt).unwrap();
+    let mut builder = Builder::new(&params);
+    builder.update(&image, &mut ()).unwrap();
+    let root = builder.finish(&mut ()).unwrap().unwrap().digest;
+    let uuid = [7; 16];
+    let mut all = image.clone();
+    all.extend(Superblock { uuid, params }.to_bytes());
+    all.resize(3 * 4096, 0);
+    for block in image.chunks(4096) {
+        let digest = Algorithm::Sha256.digest(&[salt, block].concat());
+        all.extend(digest.as_bytes());
+    }
+    all.resize(4 * 4096, 0);
+    (all, VerityTree::new(8192, 4096, root))
+}
+
+#[test]
+fn a_verity_tree_with_a_root_is_verified() {
+    let (image, tree) = with_tree(b"");
+    let mut expectations = plain();
+    expectations.verity = Some(tree);
+    let outcome = unpack(&image, &expectations).unwrap();
+    let Some(Verified::Tree {
+        root,
+        has_superblock,
+        ..
+    }) = outcome.verity
+    else {
+        panic!("{:?}", outcome.verity);
+    };
+    assert_eq!((Some(root), has_superblock), (tree.root, true));
+    // A chunk index behind it is no part of it.
+    let mut longer = image.clone();
+    longer.push(9);
+    let code = |image: &[u8], expectations: &Expectations| {
+        let error = unpack(image, expectations).unwrap_err();
+        (error.code(), error.at())
+    };
+    assert_eq!(
+        code(&longer, &expectations),
+        (Code::ImageTrailing, At::Image(4 * 4096))
+    );
+    expectations.chunk_index = Some(4 * 4096);
+    assert!(unpack(&longer, &expectations).unwrap().verity.is_some());
+    expectations.chunk_index = None;
+    // Anywhere in the data, outside of what the superblock's checksum covers; and in the tree.
+    for (place, expected) in [
+        (5000, (Code::VerityRoot, At::Whole)),
+        (3 * 4096, (Code::VerityHash, At::Image(3 * 4096))),
+    ] {
+        let mut bad = image.clone();
+        bad[place] ^= 1;
+        assert_eq!(code(&bad, &expectations), expected);
+        // The diffID is the reason that counts.
+        let mut stated = expectations;
+        stated.diff_id = Some(Algorithm::Sha256.digest(&image));
+        assert_eq!(code(&bad, &stated).0, Code::DiffId);
+    }
+    let mut wrong = expectations;
+    wrong.verity = Some(VerityTree::new(8192, 4096, Algorithm::Sha256.digest(b"")));
+    assert_eq!(code(&image, &wrong), (Code::VerityRoot, At::Whole));
+    wrong.verity = Some(VerityTree::new(8192, 4096, Algorithm::Sha512.digest(b"")));
+    assert_eq!(
+        code(&image, &wrong),
+        (Code::VerityParams, At::Image(8192 + 32))
+    );
+}
+
+#[test]
+fn another_salt_takes_a_second_way_through() {
+    let (image, tree) = with_tree(b"salt");
+    let mut expectations = plain();
+    expectations.verity = Some(tree);
+    let outcome = unpack(&image, &expectations).unwrap();
+    let Some(Verified::Again(guess)) = outcome.verity else {
+        panic!("{:?}", outcome.verity);
+    };
+    assert_eq!(guess.salt.as_bytes(), b"salt");
+    expectations.verity = Some(VerityTree { guess, ..tree });
+    let outcome = unpack(&image, &expectations).unwrap();
+    assert!(matches!(outcome.verity, Some(Verified::Tree { .. })));
+}
+
+#[test]
+fn the_tree_may_be_verified_elsewhere() {
+    let (mut image, tree) = with_tree(b"");
+    let mut expectations = plain();
+    expectations.verity = Some(tree);
+    for is_right in [true, false] {
+        let mut check = ImageCheck::new(&expectations, &Limits::DEFAULT);
+        let mut verity = check.take_verity().unwrap();
+        for piece in image.chunks(1000) {
+            check.update(piece).unwrap();
+            verity.update(piece);
+        }
+        let report = check.finish();
+        assert_eq!((report.verity, report.verdict), (None, Verdict::new()));
+        let report = report.with_verity(&verity.finish());
+        assert_eq!(report.verity.is_some(), is_right);
+        let failure = report.verdict.failure();
+        assert_eq!(failure.is_none(), is_right);
+        assert!(failure.is_none_or(|failure| failure.stage == Stage::Verity));
+        image[5000] ^= 1;
+    }
+}
+
 #[test]
 fn stages_are_ordered_as_documented() {
     assert!(Stage::BlobSize < Stage::BlobDigest);
     assert!(Stage::CodecTrailer < Stage::DiffId);
-    assert!(Stage::ImageSize < Stage::Check);
+    assert!(Stage::ImageSize < Stage::Verity);
+    assert!(Stage::Verity < Stage::Check);
 }
 
 #[test]

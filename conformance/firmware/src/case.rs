@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use erofs_unpack_core::codec::{Compression, Gzip, Raw, Status, Step, ZstdIn};
 use erofs_unpack_core::oci::{self, Digest, ErofsAnnotations, MediaType, Role};
-use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
+use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker};
 use erofs_unpack_core::{At, Code, Error, Limits};
 use heapless::Vec;
 
@@ -185,13 +185,7 @@ impl<'m> Case<'m> {
         if let Some(devices) = self.devices {
             expected.devices = Devices::Attached(devices);
         }
-        expected.verity = erofs.dmverity_hash_offset.map(|hash_offset| VerityTree {
-            hash_offset,
-            block_size: erofs.dmverity_block_size(),
-            digest_size: erofs
-                .dmverity_root_digest
-                .map_or(32, |root| root.as_bytes().len() as u64),
-        });
+        expected.verity = erofs.verity_tree();
         expected.chunk_index = erofs.chunk_index_range.map(|range| range.offset);
         Ok(expected)
     }

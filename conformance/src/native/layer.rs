@@ -5,7 +5,7 @@ use std::path::Path;
 
 use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Gzip, Raw, Zstd};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Role};
-use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker, VerityTree};
+use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker};
 use erofs_unpack_core::{At, Code, Error, Limits};
 
 use super::Native;
@@ -115,13 +115,7 @@ pub(crate) fn expectations(input: &UnpackInput) -> Result<Expectations, Error> {
     if let Some(devices) = input.devices {
         expected.devices = Devices::Attached(devices);
     }
-    expected.verity = erofs.dmverity_hash_offset.map(|hash_offset| VerityTree {
-        hash_offset,
-        block_size: erofs.dmverity_block_size(),
-        digest_size: erofs
-            .dmverity_root_digest
-            .map_or(32, |root| root.as_bytes().len() as u64),
-    });
+    expected.verity = erofs.verity_tree();
     expected.chunk_index = erofs.chunk_index_range.map(|range| range.offset);
     Ok(expected)
 }

@@ -6,10 +6,11 @@
 
 use erofs_unpack_core::codec::{Compression, Raw};
 use erofs_unpack_core::erofs::{Image, ReadError};
-use erofs_unpack_core::oci::StreamType;
+use erofs_unpack_core::oci::{Algorithm, StreamType};
 use erofs_unpack_core::unpack::{
     Devices, Expectations, Outcome, StreamCheck, StreamForm, Unpacker, VerityTree, sniff,
 };
+use erofs_unpack_core::verity::Guess;
 use erofs_unpack_core::{Error, Limits};
 use libfuzzer_sys::fuzz_target;
 
@@ -52,6 +53,8 @@ fuzz_target!(|image: &[u8]| {
             hash_offset: (cuts.next() as u64) << (cuts.next() & 15),
             block_size: 1 << (cuts.next() & 31),
             digest_size: 32,
+            root: (cuts.next() & 1 == 1).then(|| Algorithm::Sha256.digest(&image)),
+            guess: Guess::default(),
         });
     }
     if cuts.next() & 1 == 1 {

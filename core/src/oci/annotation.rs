@@ -12,6 +12,7 @@ use nom::error::Error as NomError;
 use nom::sequence::{preceded, terminated};
 
 use super::{Digest, MediaType};
+use crate::unpack::VerityTree;
 use crate::{At, Code, Error, Value};
 
 /// The keys of the annotations that are read.
@@ -242,6 +243,13 @@ impl ErofsAnnotations {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// The dm-verity tree that they announce; `None` also for what [`Self::check`] refuses.
+    #[must_use]
+    pub fn verity_tree(&self) -> Option<VerityTree> {
+        let (offset, root) = self.dmverity_hash_offset.zip(self.dmverity_root_digest)?;
+        Some(VerityTree::new(offset, self.dmverity_block_size(), root))
     }
 
     /// The dm-verity block size in bytes, stated or by default.

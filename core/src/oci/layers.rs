@@ -10,7 +10,7 @@ use super::media_type::Content as LayerContent;
 use super::{Config, Descriptor, Digest, ErofsAnnotations, Manifest, MediaType, Role};
 use crate::codec::Compression;
 use crate::erofs::Superblock;
-use crate::unpack::{Content, Devices, Expectations, VerityTree};
+use crate::unpack::{Content, Devices, Expectations};
 use crate::{At, Code, Error, Limits, Value};
 
 /// How strictly a manifest is read where readers disagree or the draft leaves room.
@@ -121,17 +121,7 @@ impl Layer {
             LayerRole::Lower | LayerRole::Data => {
                 expected.content = Content::Erofs;
                 expected.devices = Devices::Attached(self.devices);
-                expected.verity = self
-                    .erofs
-                    .dmverity_hash_offset
-                    .map(|hash_offset| VerityTree {
-                        hash_offset,
-                        block_size: self.erofs.dmverity_block_size(),
-                        digest_size: self
-                            .erofs
-                            .dmverity_root_digest
-                            .map_or(32, |root| root.as_bytes().len() as u64),
-                    });
+                expected.verity = self.erofs.verity_tree();
                 expected.chunk_index = self.erofs.chunk_index_range.map(|range| range.offset);
             }
             LayerRole::Device | LayerRole::ChunkIndex => expected.content = Content::Bytes,

@@ -2,6 +2,7 @@
 
 use crate::codec::Compression;
 use crate::oci::{Algorithm, Digest};
+use crate::verity::{Announced, Guess};
 
 /// What a layer's decoded bytes must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -35,9 +36,36 @@ pub struct VerityTree {
     pub block_size: u64,
     /// Size of one digest in the tree, in bytes.
     pub digest_size: u64,
+    /// The root digest. With `None` nothing but the tree's size is looked at.
+    pub root: Option<Digest>,
+    /// What the tree's superblock is thought to say, before it has come.
+    pub guess: Guess,
 }
 
 impl VerityTree {
+    /// The tree that starts at this byte, with this root.
+    #[must_use]
+    pub fn new(hash_offset: u64, block_size: u64, root: Digest) -> Self {
+        Self {
+            hash_offset,
+            block_size,
+            digest_size: root.as_bytes().len() as u64,
+            root: Some(root),
+            guess: Guess::default(),
+        }
+    }
+
+    /// What is verified of it.
+    pub(super) fn announced(&self) -> Option<Announced> {
+        self.root.map(|root| Announced {
+            hash_offset: self.hash_offset,
+            block_size: self.block_size,
+            algorithm: root.algorithm(),
+            root: Some(root),
+            guess: self.guess,
+        })
+    }
+
     /// The smallest and the largest size that the tree can have, in bytes, or `None` when the
     /// numbers are impossible.
     ///
@@ -133,6 +161,8 @@ mod tests {
             hash_offset,
             block_size: 4096,
             digest_size: 32,
+            root: None,
+            guess: Guess::default(),
         }
         .sizes()
     }
@@ -156,6 +186,8 @@ mod tests {
                 hash_offset,
                 block_size,
                 digest_size: 32,
+                root: None,
+                guess: Guess::default(),
             };
             assert_eq!(tree.sizes(), None, "{tree:?}");
         }

@@ -1,9 +1,11 @@
-//! The decoded bytes: their diffID, on top of the limits and the superblock gate of `bounds`.
+//! The decoded bytes: their diffID and their dm-verity tree, on top of the limits and the superblock
+//! gate of `bounds`.
 
 use super::bounds::Bounds;
-use super::{Expectations, Failure, Stage, Verdict};
+use super::{Expectations, Failure, Stage, Verdict, VerityCheck, VerityReport};
 use crate::erofs::Superblock;
 use crate::oci::{Digest, Hasher};
+use crate::verity::Verified;
 use crate::{At, Code, Error, Limits, Value};
 
 /// Checks the decoded bytes while they stream past.
@@ -12,6 +14,7 @@ pub struct ImageCheck {
     expectations: Expectations,
     bounds: Bounds,
     hasher: Hasher,
+    verity: Option<VerityCheck>,
 }
 
 /// What [`ImageCheck`] has seen.
@@ -23,8 +26,22 @@ pub struct ImageReport {
     pub diff_id: Digest,
     /// The superblock, for content that is an image.
     pub superblock: Option<Superblock>,
+    /// What was verified of the dm-verity tree that was announced with its root.
+    pub verity: Option<Verified>,
     /// What was wrong.
     pub verdict: Verdict,
+}
+
+impl ImageReport {
+    /// The report with what [`ImageCheck::take_verity`] came to.
+    #[must_use]
+    pub fn with_verity(mut self, report: &VerityReport) -> Self {
+        self.verity = report.verified.ok();
+        if let Some(failure) = report.failure() {
+            self.verdict.add(failure);
+        }
+        self
+    }
 }
 
 impl ImageCheck {
@@ -35,7 +52,16 @@ impl ImageCheck {
             expectations: *expectations,
             bounds: Bounds::new(expectations, limits),
             hasher: Hasher::new(expectations.diff_algorithm()),
+            verity: VerityCheck::new(expectations),
         }
+    }
+
+    /// The check of the dm-verity tree, if one is announced, for a host that has a thread for it. It
+    /// is to take the bytes that this check takes; [`ImageReport::with_verity`] wants to know what
+    /// came of it.
+    #[must_use]
+    pub const fn take_verity(&mut self) -> Option<VerityCheck> {
+        self.verity.take()
     }
 
     /// Takes the next decoded bytes.
@@ -46,7 +72,15 @@ impl ImageCheck {
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.bounds.update(bytes)?;
         self.hasher.update(bytes);
+        self.verify(bytes);
         Ok(())
+    }
+
+    /// The tree's part of [`Self::update`].
+    fn verify(&mut self, bytes: &[u8]) {
+        if let Some(verity) = &mut self.verity {
+            verity.update(bytes);
+        }
     }
 
     /// As [`Self::update`], with bytes of another content for another hasher, which takes them
@@ -64,6 +98,7 @@ impl ImageCheck {
         let result = self.bounds.update(bytes);
         if result.is_ok() {
             self.hasher.update_both(bytes, other, of_other);
+            self.verify(bytes);
         } else {
             other.update(of_other);
         }
@@ -110,11 +145,16 @@ impl ImageCheck {
         {
             wrong(Stage::BlobDigest, super::blob::mismatch(digest, expected));
         }
-        ImageReport {
+        let report = ImageReport {
             size,
             diff_id: digest,
             superblock,
+            verity: None,
             verdict,
+        };
+        match self.verity {
+            Some(verity) => report.with_verity(&verity.finish()),
+            None => report,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{BlobCheck, Expectations, Failure, ImageCheck, Verdict};
 use crate::codec::{Decoder, Status, Step};
 use crate::erofs::Superblock;
 use crate::oci::Digest;
+use crate::verity::Verified;
 use crate::{Error, Kind, Limits};
 
 /// Unpacks one layer: pushed blob bytes in, verified image bytes out.
@@ -49,6 +50,10 @@ pub struct Outcome {
     pub diff_id: Digest,
     /// The superblock, for content that is an image.
     pub superblock: Option<Superblock>,
+    /// What was verified of the dm-verity tree that was announced with its root. With
+    /// [`Verified::Again`] nothing was: the layer must be gone through again, with that as
+    /// [`VerityTree::guess`](super::VerityTree::guess).
+    pub verity: Option<Verified>,
 }
 
 impl Outcome {
@@ -69,6 +74,7 @@ impl Outcome {
             image_size: image.size,
             diff_id: image.diff_id,
             superblock: image.superblock,
+            verity: image.verity,
         })
     }
 }

@@ -22,6 +22,8 @@ pub enum Stage {
     DiffId,
     /// The size of the image.
     ImageSize,
+    /// The dm-verity tree that is announced.
+    Verity,
     /// The deep check.
     Check,
 }
@@ -161,6 +163,7 @@ mod tests {
             failure(Stage::CodecTrailer, 0),
             failure(Stage::DiffId, 0),
             failure(Stage::ImageSize, 0),
+            failure(Stage::Verity, 0),
             failure(Stage::Check, 0),
         ];
         for (place, first) in ranked.iter().enumerate() {

@@ -6,6 +6,7 @@ use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::{Release, Superblock};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
+use erofs_unpack_core::verity::Guess;
 use erofs_unpack_core::{At, Code, Error};
 
 use crate::instance::Refusal;
@@ -88,6 +89,8 @@ impl Default for Settings {
                 hash_offset: 0,
                 block_size: 4096,
                 digest_size: 32,
+                root: None,
+                guess: Guess::default(),
             },
             has_verity: false,
             crc_of_host: false,
@@ -247,6 +250,7 @@ impl Settings {
                     return Err(Refusal::Status(status::VALUE));
                 }
             }
+            6 => self.verity.root = Some(Digest::parse(text)?),
             _ => return Err(Refusal::Status(status::KEY)),
         }
         Ok(())
