@@ -20,7 +20,7 @@ const OBJECT: &str = "of a file outside of the image, which a reader was given";
 const INDEX: &str = "of what an index may be used for, which is no refusal of the layer";
 
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 25] = [
+pub const NOT_REACHED: [(Code, &str); 22] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
@@ -43,6 +43,14 @@ pub const NOT_REACHED: [(Code, &str); 25] = [
     (
         Code::MapIndex,
         "the last line of defence: no reader asks for what is beyond the content",
+    ),
+    (
+        Code::VerityMagic,
+        "behind an image, what has no magic is a tree without a superblock",
+    ),
+    (
+        Code::VerityData,
+        "of one data block, which a reader asks for by itself",
     ),
     (
         Code::CompressionUnavailable,

@@ -70,8 +70,6 @@ impl Interpreted {
                 return Ok(Answer::Invalid(convert::refusal(&error), Map::new()));
             }
         };
-        let mut guest = self.guest(Vec::new())?;
-        let handle = guest.open(UNPACKER)?;
         let is_device = annotations.role == Some(erofs_unpack_core::oci::Role::Device);
         let mut numbers = limits(&input.limits);
         numbers.extend([(3, input.size), (4, input.devices.map(u64::from))]);
@@ -86,18 +84,35 @@ impl Interpreted {
         }
         let index = annotations.chunk_index_range;
         numbers.push((8, index.map(|range| range.offset)));
-        let texts = [
-            (if is_device { 2 } else { 1 }, Some(&input.media_type)),
-            (3, input.digest.as_ref()),
-            (4, input.diff_id.as_ref()),
-        ];
-        let pushed = guest
-            .settings(handle, &texts, &numbers)
-            .and_then(|()| guest.push_all(handle, input.blob.open(folder)?));
-        match pushed {
-            Ok(()) => Ok(Answer::Valid(guest.outcome(handle)?)),
-            Err(Stop::Refused) => Ok(Answer::Invalid(guest.error(handle)?, Map::new())),
-            Err(Stop::Failed(error)) => Err(error),
+        let root = annotations.dmverity_root_digest.map(|root| root.to_string());
+        let mut salt = None;
+        // A salt that is known only at the end takes a second way through.
+        for way in 0..2 {
+            let texts = [
+                (if is_device { 2 } else { 1 }, Some(&input.media_type)),
+                (3, input.digest.as_ref()),
+                (4, input.diff_id.as_ref()),
+                (6, root.as_ref()),
+                (7, salt.as_ref()),
+            ];
+            let mut guest = self.guest(Vec::new())?;
+            let handle = guest.open(UNPACKER)?;
+            let pushed = guest
+                .settings(handle, &texts, &numbers)
+                .and_then(|()| guest.push_all(handle, input.blob.open(folder)?));
+            match pushed {
+                Ok(()) if way == 0 && root.is_some() && guest.number(handle, 7)? == 2 => {
+                    numbers.push((10, Some(guest.number(handle, 8)?)));
+                    salt = Some(guest.text(handle, 5)?);
+                }
+                Ok(()) => return Ok(Answer::Valid(guest.outcome(handle)?)),
+                Err(Stop::Refused) => {
+                    return Ok(Answer::Invalid(guest.error(handle)?, Map::new()));
+                }
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other("the salt is another each time"))
         }
     }
 

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => command::rules::run(&args),
         Command::Stream(args) => command::stream::run(&args),
         Command::Cache(args) => command::cache::run(&args),
+        Command::Verity(args) => command::verity::run(&args),
         Command::Doctor(args) => command::doctor::run(&args),
         Command::Extract(args) => command::extract::run(&args),
         Command::Ls(args) => command::ls::run(&args),

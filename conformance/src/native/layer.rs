@@ -6,6 +6,7 @@ use std::path::Path;
 use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder, Gzip, Raw, Zstd};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Role};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome, Unpacker};
+use erofs_unpack_core::verity::Verified;
 use erofs_unpack_core::{At, Code, Error, Limits};
 
 use super::Native;
@@ -24,7 +25,17 @@ impl Native {
             Ok(expected) => expected,
             Err(error) => return Ok(Err(error)),
         };
-        self.stream(input.blob.open(folder)?, &expected, &limits(&input.limits))
+        let limits = limits(&input.limits);
+        let mut expected = expected;
+        let outcome = self.stream(input.blob.open(folder)?, &expected, &limits)?;
+        // A salt that is known only at the end takes a second way through.
+        if let (Ok(outcome), Some(tree)) = (&outcome, &mut expected.verity)
+            && let Some(Verified::Again(guess)) = outcome.verity
+        {
+            tree.guess = guess;
+            return self.stream(input.blob.open(folder)?, &expected, &limits);
+        }
+        Ok(outcome)
     }
 
     /// Pushes a blob through, in pieces. What comes out is not kept.

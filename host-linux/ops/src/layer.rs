@@ -13,6 +13,7 @@ use crate::pipeline::{self, Progress, Stop, Terms};
 use crate::publish::SparseWriter;
 use crate::source::BlobReader;
 use crate::system::{self, File, FileExt as _};
+use crate::verity;
 
 /// An empty file for an image that is not verified yet.
 #[derive(Debug)]
@@ -46,28 +47,44 @@ pub fn unpack(
 ) -> Result<Outcome, HostError> {
     progress.begin(blob.length());
     let place = blob.place().to_owned();
+    let expectations = &guessed(blob, expectations);
     let Some(output) = output else {
-        return run(
+        let outcome = run(
             blob,
             &mut io::sink(),
             expectations,
             terms,
             progress,
-            place,
+            &place,
             None,
-        );
+        )?;
+        // Of what lies nowhere there is no second way: whoever announces a tree of a blob that has to
+        // be decoded gives it a place.
+        let image = blob.file().map(|(file, start)| FromStart {
+            file,
+            position: start,
+        });
+        return match image.filter(|_| expectations.compression == Compression::None) {
+            Some(image) => {
+                let image = image.take(outcome.image_size);
+                verity::settle(outcome, expectations, &place, image)
+            }
+            None => verity::settle(outcome, expectations, &place, io::empty()),
+        };
     };
     if let Some(mut copy) = cloned(blob, &output, expectations, terms.limits)? {
         let target = Some(output.place.as_path());
-        return run(
+        let outcome = run(
             &mut copy,
             &mut io::sink(),
             expectations,
             terms,
             progress,
-            place,
+            &place,
             target,
-        );
+        )?;
+        let image = FromStart::new(output.file);
+        return verity::settle(outcome, expectations, &place, image);
     }
     let mut sink = Output::new(output.file);
     let outcome = run(
@@ -76,12 +93,30 @@ pub fn unpack(
         expectations,
         terms,
         progress,
-        place,
+        &place,
         Some(&output.place),
     )?;
     sink.finish()
         .map_err(|error| HostError::environment(output.place, "write", error))?;
-    Ok(outcome)
+    verity::settle(outcome, expectations, &place, FromStart::new(output.file))
+}
+
+/// The expectations, with what the superblock of an announced dm-verity tree says where it can be
+/// looked at before the image is read.
+fn guessed(blob: &BlobReader, expectations: &Expectations) -> Expectations {
+    let mut expected = *expectations;
+    let file = blob
+        .file()
+        .filter(|_| expected.compression == Compression::None);
+    if let Some((file, start)) = file
+        && let Some(guess) = verity::guess(&expected, |bytes, offset| {
+            file.read_exact_at(bytes, start.saturating_add(offset))
+        })
+        && let Some(tree) = &mut expected.verity
+    {
+        tree.guess = guess;
+    }
+    expected
 }
 
 /// [`pipeline::run`] with the names of source and target put to what goes wrong.
@@ -91,13 +126,13 @@ fn run(
     expectations: &Expectations,
     terms: &Terms<'_>,
     progress: &Progress,
-    place: PathBuf,
+    place: &Path,
     target: Option<&Path>,
 ) -> Result<Outcome, HostError> {
     pipeline::run(source, sink, expectations, terms, progress).map_err(|stop| match stop {
         Stop::Refused(error) => HostError::refused(place, error),
         Stop::Read(error) => HostError::environment(place, "read", error),
-        Stop::Write(error) => HostError::environment(target.unwrap_or(&place), "write", error),
+        Stop::Write(error) => HostError::environment(target.unwrap_or(place), "write", error),
         Stop::Start(error) => HostError::environment(place, "start a thread for it", error),
         Stop::Cancelled => HostError::Cancelled,
     })
@@ -181,7 +216,7 @@ impl pipeline::Sink for Output<'_> {
 /// As [`unpack`], except that a file with other content is no error.
 pub fn is_unpacked(
     file: &File,
-    place: PathBuf,
+    place: &Path,
     expectations: &Expectations,
     terms: &Terms<'_>,
     progress: &Progress,
@@ -191,13 +226,18 @@ pub fn is_unpacked(
     };
     let length = file
         .metadata()
-        .map_err(|error| HostError::environment(&place, "look at", error))?
+        .map_err(|error| HostError::environment(place, "look at", error))?
         .len();
     progress.begin(Some(length));
     let mut plain = *expectations;
     plain.compression = Compression::None;
     plain.blob_size = None;
     plain.blob_digest = Some(diff_id);
+    if let Some(guess) = verity::guess(&plain, |bytes, offset| file.read_exact_at(bytes, offset))
+        && let Some(tree) = &mut plain.verity
+    {
+        tree.guess = guess;
+    }
     let mut reader = FromStart::new(file);
     let checked = run(
         &mut reader,
@@ -207,7 +247,8 @@ pub fn is_unpacked(
         progress,
         place,
         None,
-    );
+    )
+    .and_then(|outcome| verity::settle(outcome, &plain, place, FromStart::new(file)));
     match checked {
         Ok(outcome) => Ok(Some(outcome)),
         Err(HostError::Refused { error, .. }) if error.code() != Code::Finished => Ok(None),

@@ -12,6 +12,7 @@
 //! | [`inspect()`] | says what a layout, a blob or an image is | [`inspect::Report`] |
 //! | [`extract()`] | creates the files of an image in a directory, or writes a tar stream | [`extract::Report`] |
 //! | [`cache::put`], [`cache::list`], [`cache::verify`], [`cache::gc`] | containerd's cache of layer content | [`cache::Report`] |
+//! | [`verity::format`], [`verity::verify`], [`verity::info`] | dm-verity trees in files | [`verity::Report`] |
 //! | [`stream()`] | decodes a layer from stdin to stdout, for containerd | [`stream::Report`] |
 //! | [`doctor()`] | says what a machine lacks for EROFS layers | [`doctor::Report`] |
 //!
@@ -100,11 +101,13 @@ pub mod publish;
 pub mod reader;
 pub mod report;
 pub mod sandbox;
+mod sidecar;
 pub mod source;
 #[cfg(target_os = "linux")]
 pub mod stream;
 pub mod system;
 pub mod unpack;
+pub mod verity;
 
 pub use check::check;
 pub use chunked::RandomReads;

@@ -8,8 +8,9 @@ use std::path::Path;
 use erofs_unpack_core::erofs::{
     Compat, Incompat, LegacyLz4, Need, Needs, SUPERBLOCK_OFFSET, Superblock,
 };
-use erofs_unpack_core::oci::{Choice, Layer};
+use erofs_unpack_core::oci::{Choice, Digest, Layer};
 use erofs_unpack_core::unpack::Outcome;
+use erofs_unpack_core::verity::{Layout, Params, Verified};
 use erofs_unpack_core::{At, Kind, Value};
 use serde::Serialize;
 
@@ -76,6 +77,9 @@ pub struct LayerReport {
     /// How the inside of the image was checked; absent when it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckReport>,
+    /// The dm-verity tree of its file, which was verified or made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dm_verity: Option<TreeReport>,
     /// What was not verified, because nothing says what it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_verified: Vec<&'static str>,
@@ -85,6 +89,80 @@ pub struct LayerReport {
     /// What unpacking found, for a layer that came through.
     #[serde(skip)]
     pub outcome: Option<Outcome>,
+}
+
+/// A dm-verity tree.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TreeReport {
+    /// `verified`: it was announced, and is that of the image. `appended`: it was made, and the file
+    /// is longer than the image that the diffID names.
+    pub status: &'static str,
+    /// Its root digest.
+    pub root_digest: String,
+    /// The byte of the file at which superblock or tree begin.
+    pub hash_offset: u64,
+    /// The byte behind the tree.
+    pub hash_end: u64,
+    /// Size of its blocks, in bytes.
+    pub block_size: u32,
+    /// Whether it has a superblock.
+    pub superblock: bool,
+    /// How many levels it has; none over a single block.
+    pub levels: usize,
+    /// The salt in hex; `-` for none.
+    pub salt: String,
+}
+
+impl TreeReport {
+    /// The tree that was verified.
+    pub(crate) fn of(outcome: &Outcome) -> Option<Self> {
+        let Some(Verified::Tree {
+            root,
+            params,
+            layout,
+            has_superblock,
+        }) = outcome.verity
+        else {
+            return None;
+        };
+        let tree = Self::new("verified", root, &params, &layout);
+        Some(Self {
+            hash_offset: params.data_size().unwrap_or(0),
+            superblock: has_superblock,
+            ..tree
+        })
+    }
+
+    /// The tree that was appended.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn appended(found: &crate::verity::Found, root: Digest) -> Self {
+        Self {
+            hash_offset: found.offset(),
+            superblock: true,
+            ..Self::new("appended", root, &found.params, found.layout())
+        }
+    }
+
+    fn new(status: &'static str, root: Digest, params: &Params, layout: &Layout) -> Self {
+        Self {
+            status,
+            root_digest: root.to_string(),
+            hash_offset: 0,
+            hash_end: layout.end(),
+            block_size: params.hash_block_size,
+            superblock: false,
+            levels: layout.levels().len(),
+            salt: params.salt.to_string(),
+        }
+    }
+
+    /// The root digest in hex.
+    pub(crate) fn root_hash(&self) -> &str {
+        self.root_digest
+            .split_once(':')
+            .map_or("", |(_, digits)| digits)
+    }
 }
 
 impl ImageReport {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueHint};
 use erofs_unpack_core::oci::Digest;
 
 use erofs_unpack_cli::args::{
-    CheckArgs, LimitArgs, PolicyName, SandboxArgs, Select, Talk, exit_codes,
+    CheckArgs, ConfineArgs, LimitArgs, PolicyName, SandboxArgs, Select, Talk, exit_codes,
 };
 
 /// `cache`
@@ -65,7 +65,7 @@ pub(crate) struct CachePut {
 
     /// Append a dm-verity tree to each image, and write a sidecar, as containerd does
     ///
-    /// An image that is there without is replaced by one that has both. It needs veritysetup.
+    /// An image that is there without is replaced by one that has both.
     #[arg(long)]
     pub(crate) dm_verity: bool,
 
@@ -95,6 +95,10 @@ pub(crate) struct CachePut {
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
 
+    /// What is given up for it.
+    #[command(flatten)]
+    pub(crate) confine: ConfineArgs,
+
     /// What a layer may ask for.
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
@@ -111,6 +115,10 @@ pub(crate) struct CacheList {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub(crate) confine: ConfineArgs,
 }
 
 /// `cache verify`
@@ -133,7 +141,7 @@ pub(crate) struct CacheVerify {
     #[arg(long)]
     pub(crate) converted: bool,
 
-    /// Leave dm-verity trees alone, which are verified by veritysetup
+    /// Leave dm-verity trees alone
     #[arg(long)]
     pub(crate) no_dm_verity: bool,
 
@@ -160,6 +168,10 @@ pub(crate) struct CacheVerify {
     /// Where it is done.
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub(crate) confine: ConfineArgs,
 
     /// What an image may ask for.
     #[command(flatten)]
@@ -205,6 +217,10 @@ pub(crate) struct CacheGc {
     /// Print a report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// What is given up for it.
+    #[command(flatten)]
+    pub(crate) confine: ConfineArgs,
 
     /// What is said besides errors.
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod extract;
 mod read;
 mod rules;
 mod stream;
+mod verity;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub(crate) use extract::Extract;
 pub(crate) use read::{Cat, Dump, ImageArgs, Ls, ObjectArgs, Stat, Tree, VerboseArgs};
 pub(crate) use rules::Rules;
 pub(crate) use stream::Stream;
+pub(crate) use verity::{
+    Saying, Verity, VerityCommand, VerityFormat, VerityInfo, VerityVerify, hex,
+};
 
 /// Unpacks and verifies the EROFS layers of container images.
 #[derive(Debug, Parser)]
@@ -54,6 +58,8 @@ pub(crate) enum Command {
     /// It is a folder that `layer_content_caches` of containerd's erofs snapshotter names (2.4 and
     /// newer). The image of a layer lies in it under its diffID: ALGORITHM/XX/DIGITS.erofs.
     Cache(Cache),
+    /// Make, verify and show dm-verity hash trees, with the words of veritysetup
+    Verity(Verity),
     /// Create the files of an image in a directory, or write them as a tar stream
     ///
     /// The blob of a layer is verified as a whole before anything is extracted. As root

@@ -1,5 +1,8 @@
 //! `erofs-unpack cache`: containerd's cache of layer content.
 
+use std::path::{Path, PathBuf};
+
+use erofs_unpack_cli::args::ConfineArgs;
 use erofs_unpack_cli::bars::Bars;
 use erofs_unpack_cli::date::Date;
 use erofs_unpack_cli::output::{
@@ -9,6 +12,7 @@ use erofs_unpack_ops::cache::{
     self, Collected, GcOptions, Listed, PutLayers, PutOptions, Report, Verified, VerifyOptions,
 };
 use erofs_unpack_ops::observer::{Item, Observer, Work};
+use erofs_unpack_ops::system::{Openings, Purpose};
 use erofs_unpack_ops::{Done, HostError};
 use serde::Serialize;
 
@@ -88,8 +92,16 @@ fn put(args: &CachePut) -> u8 {
     output::<PutLayers>(&done, args.json, args.talk.quiet)
 }
 
-/// The options that the arguments come to.
+/// The options that the arguments come to. From then on nothing else can be opened.
 fn put_options(args: &CachePut) -> Result<PutOptions, HostError> {
+    let mut openings = Openings::new();
+    openings.cache(&args.dir);
+    args.sources.iter().for_each(|path| openings.source(path));
+    let sandbox = args
+        .confine
+        .confine(&openings, Purpose::Verify, args.talk.verbose, || {
+            args.sandbox.load(&args.limits)
+        })?;
     Ok(PutOptions {
         select: args.select.options()?,
         media_type: args.media_type.clone(),
@@ -98,12 +110,22 @@ fn put_options(args: &CachePut) -> Result<PutOptions, HostError> {
         dm_verity: args.dm_verity,
         check: (!args.no_check).then(|| args.check.checks()),
         limits: args.limits.limits(),
-        sandbox: args.sandbox.load(&args.limits)?,
+        sandbox,
     })
 }
 
+/// Gives up what is not needed where nothing is decoded.
+fn confine(openings: &Openings, args: ConfineArgs) -> Result<(), HostError> {
+    args.confine(openings, Purpose::Verify, false, || Ok(()))
+}
+
 fn list(args: &CacheList) -> u8 {
-    let mut done = cache::list(&args.dir);
+    let mut openings = Openings::new();
+    openings.read(&args.dir);
+    let mut done = confine(&openings, args.confine).map_or_else(
+        |error| Done::failed(Report::new("cache list", &args.dir), error),
+        |()| cache::list(&args.dir),
+    );
     if !args.json
         && done.failures.is_empty()
         && let Err(error) = print(&list_text(&done.report.own))
@@ -145,8 +167,15 @@ fn verify(args: &CacheVerify) -> u8 {
     output(&done, args.json, args.talk.quiet)
 }
 
-/// The options that the arguments come to.
+/// The options that the arguments come to. From then on nothing else can be opened.
 fn verify_options(args: &CacheVerify) -> Result<VerifyOptions, HostError> {
+    let mut openings = Openings::new();
+    openings.read(&args.dir);
+    let sandbox = args
+        .confine
+        .confine(&openings, Purpose::Verify, args.talk.verbose, || {
+            args.sandbox.load(&args.limits)
+        })?;
     Ok(VerifyOptions {
         diff_ids: args.diff_ids.clone(),
         check: (!args.no_check).then(|| args.check.checks()),
@@ -154,7 +183,7 @@ fn verify_options(args: &CacheVerify) -> Result<VerifyOptions, HostError> {
         dm_verity: !args.no_dm_verity,
         converted: args.converted,
         limits: args.limits.limits(),
-        sandbox: args.sandbox.load(&args.limits)?,
+        sandbox,
     })
 }
 
@@ -176,7 +205,17 @@ fn gc(args: &CacheGc) -> u8 {
         dry_run: args.dry_run,
         limits: args.limits.limits(),
     };
-    let mut done = cache::gc(&args.dir, &options);
+    let mut openings = Openings::new();
+    openings.cache(&args.dir);
+    args.layouts.iter().for_each(|path| openings.source(path));
+    let snapshots = args.snapshots.iter().map(PathBuf::as_path);
+    snapshots
+        .chain([Path::new(cache::SNAPSHOTTER)])
+        .for_each(|path| openings.read(path));
+    let mut done = confine(&openings, args.confine).map_or_else(
+        |error| Done::failed(Report::new("cache gc", &args.dir), error),
+        |()| cache::gc(&args.dir, &options),
+    );
     if !args.json
         && !args.talk.quiet
         && done.failures.is_empty()

@@ -12,3 +12,4 @@ pub(crate) mod rules;
 pub(crate) mod stat;
 pub(crate) mod stream;
 pub(crate) mod tree;
+pub(crate) mod verity;

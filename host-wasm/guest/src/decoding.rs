@@ -4,6 +4,7 @@ use erofs_unpack_core::Error;
 use erofs_unpack_core::codec::{AnyDecoder, Decoder as _, Step};
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::unpack::{Outcome, Unpacker};
+use erofs_unpack_core::verity::{Guess, Verified};
 
 use crate::instance::Refusal;
 use crate::settings::{self, Settings};
@@ -132,6 +133,14 @@ impl Decoding {
         let superblock = match key {
             settings::BLOB_SIZE => return Ok(outcome.blob_size),
             settings::IMAGE_SIZE => return Ok(outcome.image_size),
+            settings::VERITY => {
+                return Ok(match outcome.verity {
+                    None => 0,
+                    Some(Verified::Tree { .. }) => 1,
+                    Some(Verified::Again(_)) => 2,
+                });
+            }
+            settings::HASH_TYPE => return Ok(self.again()?.hash_type.number().into()),
             _ => outcome.superblock.as_ref(),
         };
         match superblock {
@@ -139,6 +148,14 @@ impl Decoding {
                 settings::superblock(superblock, key).ok_or(Refusal::Status(status::KEY))
             }
             None => Err(Refusal::Status(status::VALUE)),
+        }
+    }
+
+    /// What the superblock of a dm-verity tree says that was not known.
+    pub(crate) fn again(&self) -> Result<Guess, Refusal> {
+        match self.outcome()?.verity {
+            Some(Verified::Again(guess)) => Ok(guess),
+            _ => Err(Refusal::Status(status::VALUE)),
         }
     }
 

@@ -265,6 +265,9 @@ impl Instance {
                 let error = entry.error.ok_or(Refusal::Status(status::VALUE))?;
                 return Ok(answer.text(&error));
             }
+            if key == settings::SALT_TEXT {
+                return Ok(answer.text(&entry.sort.decoding()?.again()?.salt));
+            }
             let digest = entry.sort.decoding()?.digest(key)?;
             Ok(answer.text(&digest))
         })

@@ -6,19 +6,21 @@ use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::{Release, Superblock};
 use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
-use erofs_unpack_core::verity::Guess;
+use erofs_unpack_core::verity::{Guess, HashType, SALT_MAX, Salt};
 use erofs_unpack_core::{At, Code, Error};
 
 use crate::instance::Refusal;
 use crate::status;
 
-// Numbers that can be asked for: of an unpacker that has passed (the last four of a reader too),
+// Numbers that can be asked for: of an unpacker that has passed (3 to 6 of a reader too),
 pub(crate) const BLOB_SIZE: u32 = 1;
 pub(crate) const IMAGE_SIZE: u32 = 2;
 pub(crate) const BLOCK_SIZE: u32 = 3;
 pub(crate) const BLOCKS: u32 = 4;
 pub(crate) const INODES: u32 = 5;
 pub(crate) const ROOT_NID: u32 = 6;
+pub(crate) const VERITY: u32 = 7;
+pub(crate) const HASH_TYPE: u32 = 8;
 // and of a check.
 #[cfg(feature = "check")]
 pub(crate) const FINDINGS: u32 = 16;
@@ -55,6 +57,7 @@ pub(crate) const ERROR_TEXT: u32 = 1;
 pub(crate) const BLOB_DIGEST: u32 = 2;
 pub(crate) const DIFF_ID: u32 = 3;
 pub(crate) const VERSION_TEXT: u32 = 4;
+pub(crate) const SALT_TEXT: u32 = 5;
 
 /// The module's name and version.
 pub(crate) const VERSION: &str = concat!("erofs-unpack-wasm ", env!("CARGO_PKG_VERSION"));
@@ -115,6 +118,23 @@ fn choice<T: Copy>(value: u64, choices: &[T]) -> Result<T, Refusal> {
         .get(place)
         .copied()
         .ok_or(Refusal::Status(status::VALUE))
+}
+
+/// A salt in hex; `-` is none.
+fn salt(text: &str) -> Option<Salt> {
+    if text == "-" {
+        return Some(Salt::NONE);
+    }
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut bytes = [0; SALT_MAX];
+    let bytes = bytes.get_mut(..pairs.len()).filter(|_| rest.is_empty())?;
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let digits = core::str::from_utf8(pair).ok()?;
+        // A sign is no digit.
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        *byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+    }
+    Salt::new(bytes).ok()
 }
 
 impl Settings {
@@ -179,6 +199,7 @@ impl Settings {
             6 => self.verity.block_size = value,
             7 => self.verity.digest_size = value,
             8 => expected.chunk_index = Some(value),
+            10 => self.verity.guess.hash_type = HashType::from_number(narrow(value)?)?,
             9 => self.crc_of_host = choice(value, &[false, true])?,
 
             16 => self.image_size = value,
@@ -251,6 +272,7 @@ impl Settings {
                 }
             }
             6 => self.verity.root = Some(Digest::parse(text)?),
+            7 => self.verity.guess.salt = salt(text).ok_or(Refusal::Status(status::VALUE))?,
             _ => return Err(Refusal::Status(status::KEY)),
         }
         Ok(())

@@ -283,47 +283,8 @@ fn ends(suite: &mut Suite, small: &Image) {
     );
 }
 
-/// What may follow an image because annotations say so.
+/// What may follow an image because annotations say so, dm-verity trees apart.
 fn appended(suite: &mut Suite, small: &Image) {
-    let root = format!("sha256:{}", "ab".repeat(32));
-    // One block of data has no levels: the tree is its superblock at most.
-    let verity = BTreeMap::from([
-        (
-            "org.erofs.dmverity.hash_offset".to_owned(),
-            "4096".to_owned(),
-        ),
-        ("org.erofs.dmverity.root_digest".to_owned(), root),
-    ]);
-    let source = ("erofs-image-spec", "3.5 dm-verity Merkle Tree");
-    let stating = |draft: Draft, image: &[u8]| {
-        let diff_id = Algorithm::Sha256.digest(image).to_string();
-        draft.demand(source.0, source.1).stating(|input| {
-            input.annotations = verity.clone();
-            input.diff_id = Some(diff_id);
-        })
-    };
-    for blocks in [0, 1, 2] {
-        let image = small.followed_by(&vec![0; 4096 * blocks]);
-        every(
-            suite,
-            &format!("verity/room-{blocks}"),
-            "A dm-verity tree over one block follows the image, with or without a superblock.",
-            &image,
-            |draft, _| stating(draft, &image).valid(json!({ "imageSize": image.len() })),
-        );
-    }
-    let image = small.followed_by(&vec![0; 4096 * 2 + 1]);
-    every(
-        suite,
-        "verity/trailing",
-        "A byte follows the largest dm-verity tree that there can be over one block.",
-        &image,
-        |draft, wire| {
-            stating(draft, &image)
-                .differs_from(&format!("verity/room-2/{}", wire.name()))
-                .refused(Code::ImageTrailing, At::Image(3 * 4096))
-        },
-    );
     let index = [
         &[0xcd, 0xe4, 0xec, 0x67, 1, 0, 0, 0][..],
         &SMALL.to_le_bytes(),

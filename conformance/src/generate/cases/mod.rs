@@ -16,6 +16,7 @@ mod media_types;
 mod plan;
 mod superblock;
 mod text;
+mod verity;
 mod wires;
 mod zstd;
 mod zstd_blocks;
@@ -118,7 +119,7 @@ pub(super) const GROUPS: [(&str, &str); 29] = [
 pub(super) const FLAGS: [(&str, &str); 6] = [
     (
         "ambiguous",
-        "The specification says two things, or leaves open what is asked here: DRAFT.md names the reading that is taken, and why.",
+        "What demands the answer contradicts itself, or its only known writer does: the README says how it is read here, and why.",
     ),
     (
         "bomb",
@@ -154,6 +155,11 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "aufs",
             "aufs, for Linux 4.x and newer",
             "https://github.com/sfjro/aufs-linux",
+        ),
+        (
+            "cryptsetup",
+            "cryptsetup 2.6.1",
+            "https://gitlab.com/cryptsetup/cryptsetup",
         ),
         (
             "erofs-image-spec",
@@ -241,7 +247,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     documents::add(&mut suite);
     plan::add(&mut suite);
     images::add(&mut suite, bases);
-    chunks::add(&mut suite, bases);
+    verity::add(&mut suite, bases);
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);
     zstd::add(&mut suite, bases);

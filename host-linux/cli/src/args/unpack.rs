@@ -2,10 +2,37 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_core::oci::Digest;
+use erofs_unpack_ops::unpack::Verity;
 
 use super::{CheckArgs, ConfineArgs, LimitArgs, SandboxArgs, Select, Talk};
+
+/// What is done about dm-verity trees.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum VerityName {
+    /// Verify a tree that the annotations of a layer announce
+    #[default]
+    Verify,
+    /// And append one to images without, as containerd does, with a sidecar: their files are then
+    /// longer than what the diffIDs name, and are not taken for them by another run
+    Append,
+    /// And write a sidecar, FILE.dmverity, for a tree that is announced
+    Sidecar,
+    /// Look at nothing but a tree's size
+    None,
+}
+
+impl From<VerityName> for Verity {
+    fn from(name: VerityName) -> Self {
+        match name {
+            VerityName::Verify => Self::Verify,
+            VerityName::Append => Self::Append,
+            VerityName::Sidecar => Self::Sidecar,
+            VerityName::None => Self::None,
+        }
+    }
+}
 
 /// `unpack`
 #[derive(Debug, Args)]
@@ -71,6 +98,10 @@ pub struct Unpack {
     /// Do not check the inside of the image: only digests, streams and superblock
     #[arg(long, conflicts_with_all = ["level", "allow"])]
     pub no_check: bool,
+
+    /// What is done about dm-verity trees
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub verity: VerityName,
 
     /// Print a report as JSON, to stdout or to FILE
     #[arg(

@@ -64,6 +64,7 @@ fn options(args: &Unpack) -> Result<Options, HostError> {
         keep_going: args.keep_going,
         jobs: args.jobs.map(usize::from),
         check: (!args.no_check).then(|| args.check.checks()),
+        verity: args.verity.into(),
         limits: args.limits.limits(),
         ..Options::default()
     })
@@ -170,6 +171,12 @@ fn print_layer(args: &Unpack, report: &LayerReport) -> Result<(), HostError> {
             ));
         }
         text.push_str(&format!("  image {} bytes\n", outcome.image_size));
+        if let Some(tree) = &report.dm_verity {
+            text.push_str(&format!(
+                "  dm-verity tree {}: root {}, at byte {}\n",
+                tree.status, tree.root_digest, tree.hash_offset
+            ));
+        }
         if let Some(check) = &report.check {
             text.push_str(&format!(
                 "  checked by policy {} at level {}: {} inodes, {} warnings\n",

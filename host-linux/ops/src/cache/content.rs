@@ -10,8 +10,7 @@ use erofs_unpack_core::oci::{Digest, Hasher};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use super::entry::{open_image, read_sidecar};
-use super::tree::VeritySetup;
-use super::{Cache, Sidecar};
+use super::{Cache, Sidecar, tree};
 use crate::checked::Checked;
 use crate::error::CacheFault;
 use crate::error::HostError;
@@ -33,8 +32,8 @@ pub struct Verify<'a> {
     pub check: Option<Options>,
     /// Threads of one check.
     pub jobs: usize,
-    /// What verifies a dm-verity tree; `None` to leave it.
-    pub tree: Option<VeritySetup>,
+    /// Whether dm-verity trees are verified, and made where images are put.
+    pub tree: bool,
     /// Whether an image whose digest is another passes if all else does: one that was made from
     /// a tar layer lies under the diffID of the tar archive.
     pub converted: bool,
@@ -51,7 +50,7 @@ impl<'a> Verify<'a> {
         Self {
             check,
             jobs: 1,
-            tree: None,
+            tree: false,
             converted: false,
             limits,
             sandbox,
@@ -118,8 +117,8 @@ pub fn verify_entry(
         Some(options) => Some(check(&file, found.length, options, is_named, &place, how)?),
         None => None,
     };
-    if let (Some(sidecar), Some(tree)) = (&sidecar, how.tree) {
-        tree.verify(&file, sidecar, &place)?;
+    if let Some(sidecar) = sidecar.as_ref().filter(|_| how.tree) {
+        tree::verify(&file, sidecar, how.jobs, &place)?;
     }
     Ok(Some(Content {
         checked,

@@ -10,11 +10,11 @@ use erofs_unpack_core::oci::{Algorithm, Digest};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::sidecar::Sidecar;
 use super::{ALGORITHMS, Cache, IMAGE, SIDECAR, image_name, sidecar_name};
 use crate::error::CacheFault;
 use crate::error::HostError;
 use crate::publish::{Folder, is_partial};
+use crate::sidecar::Sidecar;
 
 /// An image under the name of a diffID. What it is has not been looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::source::{ImageSource, Source, SourceOptions};
 
 /// Where containerd's erofs snapshotter keeps its snapshots, unless its configuration says
 /// otherwise (`root` in `defaults_linux.go`, and the plugin's id).
-const SNAPSHOTTER: &str = "/var/lib/containerd/io.containerd.snapshotter.v1.erofs";
+pub const SNAPSHOTTER: &str = "/var/lib/containerd/io.containerd.snapshotter.v1.erofs";
 
 /// What stays.
 #[derive(Clone, Debug, Default)]

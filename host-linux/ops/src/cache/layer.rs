@@ -11,8 +11,7 @@ use erofs_unpack_core::unpack::{Expectations, Outcome};
 
 use super::content::{Verify, verify_entry};
 use super::entry::{open_image, read_sidecar};
-use super::tree::VeritySetup;
-use super::{Cache, Sidecar, image_name, sidecar_name};
+use super::{Cache, Sidecar, image_name, sidecar_name, tree};
 use crate::checked::Checked;
 use crate::error::CacheFault;
 use crate::error::HostError;
@@ -88,9 +87,10 @@ pub fn put_layer(
         Some(options) => Some(check(&blob, &image, &outcome, options, how)?),
         None => None,
     };
-    let sidecar = match how.tree {
-        Some(tree) => Some(append(tree, &image, &outcome, diff_id, &path)?),
-        None => None,
+    let sidecar = if how.tree {
+        Some(append(&image, &outcome, diff_id, how.jobs, &path)?)
+    } else {
+        None
     };
     let document = match &sidecar {
         Some(sidecar) => {
@@ -110,9 +110,7 @@ pub fn put_layer(
         let replace = match &there {
             Ok(None) => false,
             // What is there was looked at, and is to be replaced, or another writer came first.
-            _ => {
-                force || (how.tree.is_some() && matches!(read_sidecar(&folder, diff_id), Ok(None)))
-            }
+            _ => force || (how.tree && matches!(read_sidecar(&folder, diff_id), Ok(None))),
         };
         if replace || matches!(there, Ok(None)) {
             publish(&folder, diff_id, image, document, replace)?;
@@ -179,7 +177,7 @@ fn there_already(
     let mut again = *how;
     again.converted = false;
     match verify_entry(cache, diff_id, &again) {
-        Ok(Some(verified)) if verified.sidecar.is_some() || how.tree.is_none() => Ok(Some(Put {
+        Ok(Some(verified)) if verified.sidecar.is_some() || !how.tree => Ok(Some(Put {
             path: cache.path_of(diff_id),
             kept: true,
             sidecar: verified.sidecar,
@@ -215,10 +213,10 @@ fn check(
 
 /// Appends the hash tree.
 fn append(
-    tree: VeritySetup,
     image: &Unpublished,
     outcome: &Outcome,
     diff_id: &Digest,
+    threads: usize,
     path: &Path,
 ) -> Result<Sidecar, HostError> {
     let block_size = outcome
@@ -226,5 +224,5 @@ fn append(
         .as_ref()
         .map_or(4096, erofs_unpack_core::erofs::Superblock::block_size);
     let (file, size) = (image.file(), outcome.image_size);
-    tree.append(file, size, block_size, diff_id, path)
+    tree::append(file, size, block_size, diff_id, threads, path)
 }

@@ -27,7 +27,6 @@ mod layer;
 mod list;
 mod put;
 mod report;
-mod sidecar;
 mod tree;
 mod verify;
 
@@ -41,16 +40,15 @@ use crate::error::HostError;
 use crate::publish::Folder;
 
 pub use crate::error::CacheFault;
+pub use crate::sidecar::Sidecar;
 pub use collect::{Keep, Removed, collect, snapshot_links};
 pub use content::{Content, Verify, verify_entry};
 pub use entry::{Entry, Listing, Other};
-pub use gc::{Collected, GcOptions, gc};
+pub use gc::{Collected, GcOptions, SNAPSHOTTER, gc};
 pub use layer::{Put, put_layer};
 pub use list::{Listed, list};
 pub use put::{PutLayer, PutLayers, PutOptions, put};
 pub use report::{EntryReport, Report};
-pub use sidecar::Sidecar;
-pub use tree::VeritySetup;
 pub use verify::{Verified, VerifiedEntry, VerifyOptions, verify};
 
 /// The folder of a cache, held open.

@@ -8,10 +8,10 @@ use erofs_unpack_core::oci::{Digest, Layer, LayerRole};
 use erofs_unpack_core::unpack::Expectations;
 use serde::Serialize;
 
+use super::Cache;
 use super::content::Verify;
 use super::layer::put_layer;
 use super::report::Report;
-use super::{Cache, VeritySetup};
 use crate::checked::Checked;
 use crate::done::Done;
 use crate::error::HostError;
@@ -115,9 +115,7 @@ fn run(
     };
     let mut how = Verify::new(check, options.limits, &options.sandbox);
     how.jobs = processors();
-    if options.dm_verity {
-        how.tree = Some(VeritySetup::find()?);
-    }
+    how.tree = options.dm_verity;
     let lone = options.media_type.is_some();
     let opened = &options.select.source;
     let mut opened = opened.decoding(&options.sandbox, &options.limits);

@@ -6,9 +6,9 @@ use erofs_unpack_core::Limits;
 use erofs_unpack_core::oci::{Digest, Policy};
 use serde::Serialize;
 
+use super::Cache;
 use super::content::{Verify, verify_entry};
 use super::report::Report;
-use super::{Cache, VeritySetup};
 use crate::done::Done;
 use crate::error::HostError;
 use crate::observer::{Item, Observer};
@@ -87,7 +87,7 @@ pub fn verify(
         };
         let mut how = Verify::new(check, options.limits, &options.sandbox);
         how.jobs = processors();
-        how.tree = options.dm_verity.then_some(VeritySetup::on_demand());
+        how.tree = options.dm_verity;
         how.converted = options.converted;
         for diff_id in &wanted {
             let mut entry = VerifiedEntry {

@@ -16,7 +16,7 @@ use crate::layer_file::{LayerOf, Way};
 use crate::pipeline::Progress;
 use crate::report::ImageReport;
 use crate::source::ImageSource;
-use crate::unpack::{Dest, How, Passed, bring, devices_of};
+use crate::unpack::{Dest, How, Passed, Verity, bring, devices_of};
 
 impl Task<'_> {
     /// Verifies and checks every layer, also after one that is refused or cannot be read.
@@ -53,6 +53,7 @@ impl Task<'_> {
             sandbox: options.sandbox.clone(),
             check: Some(*rules),
             jobs: self.jobs(),
+            verity: Verity::Verify,
             whole: true,
         };
         // Chunk indexes are no images, and nothing of an image needs them.

@@ -21,7 +21,7 @@ use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::oci::{Digest, Hasher};
 use erofs_unpack_core::unpack::{
     BlobCheck, BlobReport, Expectations, Failure, ImageCheck, ImageReport, Outcome, StreamCheck,
-    StreamForm, StreamReport, Streamed, Verdict,
+    StreamForm, StreamReport, Streamed, Verdict, VerityCheck, VerityReport,
 };
 
 /// How much of the blob is read at a time, in bytes, and into how many chunks.
@@ -43,10 +43,15 @@ pub(super) fn run(
     progress: &Progress,
 ) -> Result<Outcome, Stop> {
     let blob = BlobCheck::new(expectations, terms.limits).map_err(Stop::Refused)?;
-    let image = ImageCheck::new(expectations, terms.limits);
+    let mut image = ImageCheck::new(expectations, terms.limits);
+    // Where there is no processor for it, it is part of the other.
+    let verity = match terms.threads {
+        0 | 1 => None,
+        _ => image.take_verity(),
+    };
     let unwrap = Unwrap::new(expectations.compression, terms).map_err(Stop::Refused)?;
     let unwrap = unwrap.map(|unwrap| (unwrap, Cut::of(expectations, terms)));
-    let (blob, image, verdict) = stages(source, sink, blob, unwrap, image, progress)?;
+    let (blob, image, verdict) = stages(source, sink, blob, unwrap, (image, verity), progress)?;
     Outcome::new(&blob, &image, verdict).map_err(Stop::Refused)
 }
 
@@ -123,7 +128,7 @@ fn stages(
     sink: &mut dyn Sink,
     mut blob: BlobCheck,
     unwrap: Option<(Unwrap, Cut<'_>)>,
-    check: ImageCheck,
+    (check, verity): (ImageCheck, Option<VerityCheck>),
     progress: &Progress,
 ) -> Result<(BlobReport, ImageReport, Verdict), Stop> {
     let hasher = blob.take_hasher();
@@ -132,6 +137,13 @@ fn stages(
     let superblock = &superblock;
     let (to_hash, hash_from) = channel();
     let (to_write, write_from) = channel();
+    let (verity, verity_from) = match verity {
+        Some(check) => {
+            let (to, from) = channel();
+            (Some(to), Some((check, from)))
+        }
+        None => (None, None),
+    };
     let to_hash_of_blob = to_hash.clone();
     let hash_blob = move |chunk: &Arc<Chunk>| {
         if takes_digest {
@@ -143,6 +155,9 @@ fn stages(
     let hand_on = move |chunk: Arc<Chunk>| {
         let piece = Piece::Image(Arc::clone(&chunk));
         to_hash.send(piece).map_err(|_| Gone)?;
+        if let Some(verity) = &verity {
+            verity.send(Arc::clone(&chunk)).map_err(|_| Gone)?;
+        }
         to_write.send(chunk).map_err(|_| Gone)
     };
     let (read, verdict, written, (digest, report)) = thread::scope(|scope| -> io::Result<_> {
@@ -150,9 +165,19 @@ fn stages(
         // how the neighbours learn of it, for better or worse. When a thread cannot be started,
         // its ends are dropped with it, and so are those of the stages that did not come to be:
         // the threads before it end.
+        let verifying = verity_from
+            .map(|(check, from)| spawn(scope, move || verify(check, from)))
+            .transpose()?;
         let hashing = spawn(scope, move || {
             hash(hasher, check, hash_from, superblock, progress)
         })?;
+        let hashed = move || {
+            let (digest, report) = join(hashing);
+            match verifying.map(join) {
+                Some(verity) => (digest, report.with_verity(&verity)),
+                None => (digest, report),
+            }
+        };
         let write = move || write(sink, superblock, write_from);
         let Some((unwrap, cut)) = unwrap else {
             let reading = spawn(scope, move || {
@@ -162,7 +187,7 @@ fn stages(
                 })
             })?;
             let written = write();
-            return Ok((join(reading), Verdict::new(), written, join(hashing)));
+            return Ok((join(reading), Verdict::new(), written, hashed()));
         };
         let (to_decode, decode_from) = channel();
         let reading = spawn(scope, move || {
@@ -173,7 +198,7 @@ fn stages(
         })?;
         let writing = spawn(scope, write)?;
         let verdict = cut.decode(unwrap, decode_from, hand_on)?;
-        Ok((join(reading), verdict, join(writing), join(hashing)))
+        Ok((join(reading), verdict, join(writing), hashed()))
     })
     .map_err(Stop::Start)?;
     let (blob, read) = read;
@@ -343,6 +368,14 @@ fn hash(
         hasher.finish()
     });
     (digest, check.finish())
+}
+
+/// Verifies the dm-verity tree behind the image.
+fn verify(mut check: VerityCheck, from: Receiver<Arc<Chunk>>) -> VerityReport {
+    for chunk in from {
+        check.update(chunk.content());
+    }
+    check.finish()
 }
 
 /// Chunks of the blob that have still to be hashed.

@@ -88,6 +88,16 @@ impl Openings {
         }
     }
 
+    /// A cache is filled, made if need be, or cleaned: folders are made in it, files published, and
+    /// names removed.
+    pub fn cache(&mut self, dir: &Path) {
+        if dir.is_dir() {
+            self.add(dir, Use::Make);
+        } else {
+            self.add(dir.parent().unwrap_or(dir), Use::Make);
+        }
+    }
+
     /// The files of an image are created in a folder, which is made if need be.
     pub fn extract(&mut self, dir: &Path) {
         if dir.is_dir() {

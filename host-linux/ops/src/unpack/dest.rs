@@ -10,7 +10,7 @@ use erofs_unpack_core::check;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
 
-use super::{Destination, Options};
+use super::{Destination, Options, Verity, tree};
 use crate::checked::Checked;
 use crate::error::HostError;
 use crate::image_check::check_image;
@@ -20,7 +20,7 @@ use crate::sandbox::Sandbox;
 
 use crate::pipeline::{Progress, Terms};
 use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
-use crate::report::shown;
+use crate::report::{TreeReport, shown};
 use crate::source::BlobReader;
 use crate::system::{self, File};
 
@@ -97,6 +97,18 @@ pub(crate) struct Passed {
     pub(super) status: &'static str,
     /// Its file: the name in a folder of layers, else the path.
     pub(super) file: Option<String>,
+    /// The dm-verity tree of its file.
+    pub(super) tree: Option<TreeReport>,
+    /// The document that says where that is, to be published beside it.
+    pub(super) sidecar: Option<Unpublished>,
+}
+
+impl Passed {
+    /// Publishes the layer, or copies it to stdout.
+    pub(super) fn finish(self) -> Result<(), HostError> {
+        self.output.finish()?;
+        self.sidecar.map_or(Ok(()), Unpublished::publish)
+    }
 }
 
 /// What is left to be done with a verified layer.
@@ -131,6 +143,8 @@ pub(crate) struct How {
     pub(crate) check: Option<check::Options>,
     /// Processors for one layer: threads of its check, and what decodes it.
     pub(crate) jobs: usize,
+    /// What is done about dm-verity trees.
+    pub(crate) verity: Verity,
     /// Whether all layers of an image are brought, so that one with devices is checked when
     /// those are there.
     pub(crate) whole: bool,
@@ -149,8 +163,20 @@ impl How {
             sandbox: options.sandbox.clone(),
             check,
             jobs,
+            verity: options.verity,
             whole,
         })
+    }
+
+    /// The expectations, less what is not to be looked at.
+    fn expected(&self, expected: &Expectations) -> Expectations {
+        let mut expected = *expected;
+        if self.verity == Verity::None
+            && let Some(tree) = &mut expected.verity
+        {
+            tree.root = None;
+        }
+        expected
     }
 
     /// The terms of every layer.
@@ -220,8 +246,15 @@ pub(crate) fn bring(
     progress: &Progress,
     open: impl FnOnce() -> Result<BlobReader, HostError>,
 ) -> Result<Passed, HostError> {
+    let expected = &how.expected(expected);
     let mut passed = fetch(dest, name, how, expected, progress, open)?;
+    passed.tree = TreeReport::of(&passed.outcome);
     how.check_at_once(&mut passed, expected)?;
+    if let Some((folder, name)) = dest.place(name)
+        && expected.content == Content::Erofs
+    {
+        tree::add(&mut passed, how, folder, name)?;
+    }
     if let Output::File(output) = &passed.output {
         // From here on it may wait for the others; the disk need not.
         output.seal()?;
@@ -247,6 +280,8 @@ fn fetch(
         output: Output::Done,
         status: "unpacked",
         file: None,
+        tree: None,
+        sidecar: None,
     };
     // A second descriptor is asked for only where there is something to check.
     let content = |file: &File, place: &Path, outcome: &Outcome| {
@@ -298,7 +333,9 @@ fn fetch_unnamed(
         _ => None,
     };
     let is_read_again = how.is_read_again(expected);
-    if !to_stdout && (in_place.is_some() || !is_read_again) {
+    // A tree whose salt comes as a surprise takes a second way through the image.
+    let is_kept = is_read_again || expected.verity.is_some_and(|tree| tree.root.is_some());
+    if !to_stdout && (in_place.is_some() || !is_kept) {
         let outcome = layer::unpack(&mut blob, None, expected, terms, progress)?;
         return Ok(Passed {
             outcome,
@@ -310,6 +347,8 @@ fn fetch_unnamed(
             output: Output::Done,
             status: "verified",
             file: None,
+            tree: None,
+            sidecar: None,
         });
     }
     // It needs a place that is not memory, and no name.
@@ -334,6 +373,8 @@ fn fetch_unnamed(
         output,
         status,
         file: None,
+        tree: None,
+        sidecar: None,
     })
 }
 
@@ -356,6 +397,6 @@ fn there_already(
     let Some(file) = folder.existing(name)? else {
         return Ok(None);
     };
-    let outcome = layer::is_unpacked(&file, folder.path_of(name), expected, terms, progress)?;
+    let outcome = layer::is_unpacked(&file, &folder.path_of(name), expected, terms, progress)?;
     Ok(outcome.map(|outcome| (file, outcome)))
 }

@@ -11,10 +11,10 @@ use erofs_unpack_core::{At, Code, Error, Value};
 
 use serde::Deserialize;
 
-use super::Task;
 use super::dest::{Dest, How, Output, Passed, bring};
 use super::lone::stated_type;
 use super::report::{Report, status_of};
+use super::{Task, Verity};
 use crate::done::{Done, Failure};
 use crate::error::{HostError, TargetFault};
 use crate::image::Image;
@@ -118,6 +118,12 @@ impl Task<'_> {
         for (layer, result) in layers.iter().zip(results) {
             let mut report = LayerReport::of(layer);
             let number = layer.number;
+            if self.options.verity == Verity::None && layer.expectations().verity.is_some() {
+                report.not_verified.push("dm-verity");
+                let said =
+                    format!("layer {number}: its dm-verity tree is not verified (--verity none)");
+                done.report.warn(said);
+            }
             match result {
                 Ok(layer) => {
                     report.add(&layer.outcome);
@@ -134,6 +140,8 @@ impl Task<'_> {
                     }
                     report.status = layer.status;
                     report.file.clone_from(&layer.file);
+                    report.dm_verity.clone_from(&layer.tree);
+                    self.tell_tree(number, &mut report, &mut done.report);
                     passed.push(layer);
                 }
                 Err(error) => {
@@ -158,6 +166,28 @@ impl Task<'_> {
         None
     }
 
+    /// Notes what is not as it might be thought of a layer's dm-verity tree.
+    fn tell_tree(&self, number: u32, layer: &mut LayerReport, report: &mut Report) {
+        let is_image = layer.role != Some(LayerRole::Device.name());
+        match (&layer.dm_verity, self.options.verity) {
+            (Some(tree), _) if tree.status == "appended" => report.warn(format!(
+                "layer {number}: a dm-verity tree is appended: its file is longer than the image \
+                 that the diffID names, which ends at byte {}",
+                tree.hash_offset
+            )),
+            (None, Verity::Sidecar) if is_image => report.warn(format!(
+                "layer {number}: no dm-verity tree is announced for it, so it has no sidecar \
+                 (--verity append makes one)"
+            )),
+            (Some(tree), Verity::Sidecar | Verity::Append) if !tree.superblock => {
+                report.warn(format!(
+                    "layer {number}: its dm-verity tree has no superblock, so it has no sidecar"
+                ));
+            }
+            _ => {}
+        }
+    }
+
     /// Gives the layers their names, all of them or none.
     fn publish(
         &self,
@@ -167,9 +197,7 @@ impl Task<'_> {
         report: &mut Report,
     ) -> Result<(), HostError> {
         let Some(folder) = folder else {
-            return passed
-                .into_iter()
-                .try_for_each(|passed| passed.output.finish());
+            return passed.into_iter().try_for_each(Passed::finish);
         };
         let mut group = Group::new();
         let mut mounted = Vec::new();
@@ -177,6 +205,9 @@ impl Task<'_> {
             mounted.push((layer, passed.file.unwrap_or_default()));
             if let Output::File(output) = passed.output {
                 group.push(output);
+            }
+            if let Some(sidecar) = passed.sidecar {
+                group.push(sidecar);
             }
         }
         report.mount = Some(Mount::new(&mounted));

@@ -10,7 +10,7 @@ use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, Sniffed, sniff};
 use erofs_unpack_core::{At, Code, Error, Limits};
 
 use super::Task;
-use super::dest::{Dest, How, Passed, bring};
+use super::dest::{Dest, How, bring};
 use super::report::{Report, status_of};
 use crate::done::Done;
 use crate::error::HostError;
@@ -110,27 +110,34 @@ impl Task<'_> {
         let name = OsString::from(name);
         let passed = bring(&dest, &name, &how, expected, &progress, || Ok(blob));
         self.observer.end();
-        let Passed {
-            outcome,
-            checked,
-            output,
-            status,
-            file,
-            ..
-        } = passed?;
-        if let Some(checked) = &checked {
+        let passed = passed?;
+        if let Some(checked) = &passed.checked {
             report.check = self.options.check_report(checked);
             done.found(checked);
             self.observer.checked(checked);
         }
-        report.add(&outcome);
-        report.status = status;
-        report.file = file;
-        if status != "kept" {
+        let outcome = &passed.outcome;
+        report.add(outcome);
+        report.status = passed.status;
+        report.file.clone_from(&passed.file);
+        report.dm_verity.clone_from(&passed.tree);
+        if passed.status != "kept" {
             report.digest = Some(outcome.blob_digest.to_string());
             report.size = Some(outcome.blob_size);
         }
-        output.finish()
+        if let Some(tree) = passed
+            .tree
+            .as_ref()
+            .filter(|tree| tree.status == "appended")
+        {
+            done.warn(format!(
+                "{}: a dm-verity tree is appended: the file is longer than the image that the \
+                 diffID names, which ends at byte {}",
+                shown(self.path),
+                tree.hash_offset
+            ));
+        }
+        passed.finish()
     }
 }
 

@@ -4,6 +4,7 @@ mod dest;
 mod image;
 pub(crate) mod lone;
 mod report;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,21 @@ pub enum Destination {
     Path(PathBuf),
 }
 
+/// What is done about the dm-verity trees of images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verity {
+    /// A tree that the annotations announce is verified.
+    #[default]
+    Verify,
+    /// The same, and an image without one gets one: its file is then longer than the image that the
+    /// diffID names, and the report says so. A sidecar says where the tree is.
+    Append,
+    /// An announced tree is verified, and a sidecar says where it is, as containerd reads it.
+    Sidecar,
+    /// Of a tree nothing is looked at but its size, and the report says so.
+    None,
+}
+
 /// What is unpacked, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -56,6 +72,8 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// How the inside of images is checked; `None` leaves them unchecked.
     pub check: Option<Checks>,
+    /// What is done about dm-verity trees.
+    pub verity: Verity,
     /// What a layer may ask for.
     pub limits: Limits,
     /// Where layers are decoded and images are checked.
@@ -74,6 +92,7 @@ impl Default for Options {
             keep_going: false,
             jobs: None,
             check: Some(Checks::default()),
+            verity: Verity::Verify,
             limits: Limits::DEFAULT,
             sandbox: Sandbox::NONE,
         }

@@ -1,11 +1,16 @@
 //! The document beside an image that says where its dm-verity tree is.
 
+#[cfg(target_os = "linux")]
 use std::fs::File;
+#[cfg(target_os = "linux")]
 use std::io::Read as _;
 
+#[cfg(target_os = "linux")]
+use erofs_unpack_core::oci::Digest;
 use serde::{Deserialize, Serialize};
 
 /// The largest sidecar that is read, in bytes.
+#[cfg(target_os = "linux")]
 const SIZE_MAX: u64 = 4096;
 
 /// `HEX.erofs.dmverity`, as containerd reads and writes it (`DmverityMetadata` in
@@ -26,7 +31,8 @@ impl Sidecar {
     /// # Errors
     ///
     /// What the system says when it cannot be read.
-    pub(super) fn read(file: &File) -> std::io::Result<Option<Self>> {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn read(file: &File) -> std::io::Result<Option<Self>> {
         let mut text = Vec::new();
         file.take(SIZE_MAX.saturating_add(1))
             .read_to_end(&mut text)?;
@@ -38,6 +44,7 @@ impl Sidecar {
     }
 
     /// Whether the root hash is one, of any algorithm, and the offset one that dm-verity takes.
+    #[cfg(target_os = "linux")]
     fn is_plausible(&self) -> bool {
         let digits = self.root_hash.as_bytes();
         let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
@@ -48,8 +55,20 @@ impl Sidecar {
             && self.hash_offset.is_multiple_of(512)
     }
 
+    /// The root digest, of whichever algorithm has so many digits.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn root(&self) -> Option<Digest> {
+        let digits = self.root_hash.to_ascii_lowercase();
+        let algorithm = match digits.len() {
+            64 => "sha256",
+            128 => "sha512",
+            _ => return None,
+        };
+        Digest::parse(&format!("{algorithm}:{digits}")).ok()
+    }
+
     /// The document, indented as containerd writes it.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         // Plain data always has a form in JSON.
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
