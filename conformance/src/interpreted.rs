@@ -84,7 +84,9 @@ impl Interpreted {
         }
         let index = annotations.chunk_index_range;
         numbers.push((8, index.map(|range| range.offset)));
-        let root = annotations.dmverity_root_digest.map(|root| root.to_string());
+        let root = annotations
+            .dmverity_root_digest
+            .map(|root| root.to_string());
         let mut salt = None;
         // A salt that is known only at the end takes a second way through.
         for way in 0..2 {
@@ -113,7 +115,6 @@ impl Interpreted {
             }
         }
         Err(io::Error::other("the salt is another each time"))
-        }
     }
 
     fn check(&self, input: &CheckInput, folder: &Path) -> io::Result<Answer> {

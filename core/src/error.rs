@@ -263,6 +263,7 @@ codes! {
     SuperblockUnsigned = "superblock-unsigned", Malformed, "superblock", "has no checksum";
     SuperblockCount = "superblock-count", Mismatch, "superblock", "declares another number of inodes than can be reached";
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
+    DeviceTag = "device-tag", Mismatch, "device slot", "is tagged with another digest than that of the layer that is attached for it";
     DeviceSlot = "device-slot", Malformed, "device slot", "lies over other blocks";
 
     // dm-verity

@@ -8,7 +8,7 @@ use erofs_unpack_core::codec::{Compression, Raw};
 use erofs_unpack_core::oci::{Algorithm, Digest};
 use erofs_unpack_core::unpack::{
     BlobCheck, Content, Devices, Expectations, ImageCheck, Outcome, Stage, Unpacker, Verdict,
-    VerityTree,
+    VerityCheck, VerityTree,
 };
 use erofs_unpack_core::verity::{Builder, Guess, Params, Salt, Superblock, Verified};
 use erofs_unpack_core::{At, Code, Error, Limits};
@@ -551,6 +551,43 @@ fn another_salt_takes_a_second_way_through() {
     expectations.verity = Some(VerityTree { guess, ..tree });
     let outcome = unpack(&image, &expectations).unwrap();
     assert!(matches!(outcome.verity, Some(Verified::Tree { .. })));
+}
+
+#[test]
+fn a_tree_that_nothing_announces_is_taken_where_it_may_be() {
+    let (image, _) = with_tree(b"salt");
+    let at = |image: &[u8], expectations: &Expectations| {
+        let error = unpack(image, expectations).unwrap_err();
+        (error.code(), error.at())
+    };
+    let end = (Code::ImageTrailing, At::Image(8192));
+    assert_eq!(at(&image, &plain()), end);
+    let mut expectations = plain();
+    expectations.unannounced_verity = true;
+    // Zeros may fill up its last block.
+    let outcome = unpack(&image, &expectations).unwrap();
+    assert_eq!(outcome.verity, None);
+    let announced = outcome.unannounced.unwrap();
+    assert_eq!((announced.hash_offset, announced.root), (8192, None));
+    let mut check = VerityCheck::of(&announced);
+    check.update(&image);
+    assert!(matches!(check.finish().verified, Ok(Verified::Tree { .. })));
+    // Nothing at all may follow as well.
+    let outcome = unpack(&image[..8192], &expectations).unwrap();
+    assert_eq!(outcome.unannounced, None);
+    let mut longer = image.clone();
+    longer.push(0);
+    let behind = (Code::ImageTrailing, At::Image(4 * 4096));
+    assert_eq!(at(&longer, &expectations), behind);
+    for (place, byte) in [(8192, b'V'), (8192 + 72, 1), (8192 + 69, 32), (8192 + 8, 2)] {
+        let mut bad = image.clone();
+        bad[place] = byte;
+        assert_eq!(at(&bad, &expectations), end, "{place}");
+    }
+    assert_eq!(at(&image[..8192 + 100], &expectations), end);
+    let mut zeros = image[..8192].to_vec();
+    zeros.push(0);
+    assert_eq!(at(&zeros, &expectations), end);
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn is_there() -> bool {
 
 /// The root hash that was printed.
 fn root(run: &Run) -> String {
-    let line = run.done().lines().find(|line| line.starts_with("Root hash:"));
+    let line = run
+        .done()
+        .lines()
+        .find(|line| line.starts_with("Root hash:"));
     line.unwrap().split_whitespace().last().unwrap().to_owned()
 }
 
@@ -51,7 +54,14 @@ fn trees_are_those_of_veritysetup() {
         &["--salt", &long],
         &["--data-block-size", "512", "--hash-block-size", "512"],
         &["--data-block-size", "512", "--hash-block-size", "4096"],
-        &["--data-block-size", "4096", "--hash-block-size", "1024", "--salt", "00"],
+        &[
+            "--data-block-size",
+            "4096",
+            "--hash-block-size",
+            "1024",
+            "--salt",
+            "00",
+        ],
         &["--format", "0", "--salt", "0102"],
         &["--data-blocks", "1"],
         &["--data-blocks", "129", "--hash-offset", "8192"],
@@ -94,7 +104,11 @@ fn trees_are_those_of_veritysetup() {
             let more = ["--threads", threads];
             assert_eq!(run(verify.iter().chain(&how).chain(&more)).done(), "");
         }
-        let wrong = format!("{}{}", if root.starts_with('0') { '1' } else { '0' }, &root[1..]);
+        let wrong = format!(
+            "{}{}",
+            if root.starts_with('0') { '1' } else { '0' },
+            &root[1..]
+        );
         let verify = ["verity", "verify", text(&data), text(&ours), &wrong];
         let said = run(verify.iter().chain(&how));
         assert!(said.line(1).contains("root digest"), "{}", said.line(1));
@@ -120,7 +134,14 @@ fn a_flipped_bit_is_found_where_veritysetup_finds_it() {
     let dir = Dir::new();
     let (data, hashes) = (dir.write("data", noise(2, 300 << 10)), dir.path("hashes"));
     let small = ["--data-block-size", "512", "--hash-block-size", "512"];
-    let format = ["verity", "format", text(&data), text(&hashes), "--salt", "aa"];
+    let format = [
+        "verity",
+        "format",
+        text(&data),
+        text(&hashes),
+        "--salt",
+        "aa",
+    ];
     let root = root(&run(format.iter().chain(&small)));
     let verify = ["verity", "verify", text(&data), text(&hashes), &root];
     // Data; the levels of 38, 3 and 1 blocks behind the superblock, the root's first; zeros.
@@ -189,7 +210,10 @@ fn a_tree_behind_its_image() {
     longer.resize(longer.len() + 2 * 4096, 7);
     fs::write(&path, longer).unwrap();
     let info = run(["verity", "info", text(&path), "--json"]).json();
-    assert_eq!((&info["behind"], &info["fecRoots"]), (&json!(8192), &json!(2)));
+    assert_eq!(
+        (&info["behind"], &info["fecRoots"]),
+        (&json!(8192), &json!(2))
+    );
     run(["verity", "verify", text(&path), root]).done();
 }
 
@@ -202,8 +226,21 @@ fn what_is_refused() {
     let usage: [&[&str]; 8] = [
         &["format", text(&data), text(&hashes), "--data-blocks", "3"],
         &["format", text(&data), text(&hashes), "--hash-offset", "100"],
-        &["format", text(&data), "--hash-offset", "4096", "--data-blocks", "2"],
-        &["format", text(&data), text(&hashes), "--data-block-size", "1000"],
+        &[
+            "format",
+            text(&data),
+            "--hash-offset",
+            "4096",
+            "--data-blocks",
+            "2",
+        ],
+        &[
+            "format",
+            text(&data),
+            text(&hashes),
+            "--data-block-size",
+            "1000",
+        ],
         &["format", text(&data), text(&hashes), "--salt", "abc"],
         &["verify", text(&data)],
         &["verify", text(&data), &root],
@@ -281,7 +318,11 @@ fn an_announced_tree_is_verified_by_default() {
             // With a root that is another, and nothing else wrong.
             let mut wrong = layer.clone();
             let zeros = "0".repeat(if how.contains(&"sha512") { 128 } else { 64 });
-            let algorithm = if zeros.len() == 128 { "sha512" } else { "sha256" };
+            let algorithm = if zeros.len() == 128 {
+                "sha512"
+            } else {
+                "sha256"
+            };
             wrong.annotations["org.erofs.dmverity.root_digest"] =
                 json!(format!("{algorithm}:{zeros}"));
             let layout = Layout::of(dir.path(&format!("wrong-{name}")), &[wrong]);
@@ -291,12 +332,61 @@ fn an_announced_tree_is_verified_by_default() {
             assert!(!out.exists());
             assert_eq!(run(args!["check", layout.path]).code(), 1);
             let said = run(args![
-                "unpack", layout.path, "-o", out, "--verity", "none", "--json"
+                "unpack",
+                layout.path,
+                "-o",
+                out,
+                "--verity",
+                "none",
+                "--json"
             ]);
             let report = said.json();
             assert_eq!(report["layers"][0]["notVerified"], json!(["dm-verity"]));
             assert!(said.stderr.contains("--verity none"), "{}", said.stderr);
         }
+    }
+}
+
+#[test]
+fn a_tree_that_nothing_announces_is_taken_only_where_it_is_asked_for() {
+    let dir = Dir::new();
+    let image = image(7, 300);
+    for media_type in [EROFS, EROFS_ZSTD] {
+        let mut layer = with_tree(&dir, media_type, &image, &["--salt", "aabb"]);
+        let root = layer.annotations["org.erofs.dmverity.root_digest"].take();
+        layer.annotations = json!({});
+        let name = &media_type[media_type.len() - 4..];
+        let layout = Layout::of(dir.path(&format!("layout{name}")), &[layer.clone()]);
+        let out = dir.path(&format!("out{name}"));
+        let said = run(args!["unpack", layout.path, "-o", out]);
+        assert!(
+            said.line(1).contains("goes on after the end"),
+            "{}",
+            said.line(1)
+        );
+        assert_eq!(run(args!["check", layout.path]).code(), 1);
+        let allow = "--allow-unannounced-verity";
+        for status in ["unpacked", "kept"] {
+            let said = run(args!["unpack", layout.path, "-o", out, "--json", allow]);
+            let report = said.json();
+            assert_eq!(report["layers"][0]["status"], status);
+            assert_eq!(report["layers"][0]["dmVerity"]["status"], "unannounced");
+            assert_eq!(report["layers"][0]["dmVerity"]["rootDigest"], root);
+            assert!(said.stderr.contains("nothing announces"), "{}", said.stderr);
+        }
+        let said = run(args!["check", layout.path, allow]);
+        said.done();
+        assert!(said.stderr.contains("nothing announces"), "{}", said.stderr);
+        // It must be that of the image.
+        let mut other = content(&out.join(layer.file(1)));
+        let end = other.len();
+        other[end - 4096] ^= 1;
+        let bad = Layout::of(
+            dir.path(&format!("bad{name}")),
+            &[Layer::new(media_type, &other)],
+        );
+        let said = run(args!["unpack", bad.path, "--verify-only", allow]);
+        assert!(said.line(1).contains("dm-verity tree"), "{}", said.line(1));
     }
 }
 
@@ -315,20 +405,45 @@ fn sidecars_and_trees_that_are_appended() {
     };
     let files = [announced.file(1), bare.file(2)];
     let out = dir.path("sidecar");
-    let said = run(args!["unpack", layout.path, "-o", out, "--verity", "sidecar"]);
+    let said = run(args![
+        "unpack",
+        layout.path,
+        "-o",
+        out,
+        "--verity",
+        "sidecar"
+    ]);
     said.text();
-    assert!(said.stderr.contains("layer 2: no dm-verity tree"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("layer 2: no dm-verity tree"),
+        "{}",
+        said.stderr
+    );
     let first = sidecar("sidecar", &files[0]).unwrap();
     assert_eq!(first["hashoffset"], image.len());
     assert_eq!(sidecar("sidecar", &files[1]), None);
     let root = format!("sha256:{}", first["roothash"].as_str().unwrap());
-    assert_eq!(root, announced.annotations["org.erofs.dmverity.root_digest"]);
+    assert_eq!(
+        root,
+        announced.annotations["org.erofs.dmverity.root_digest"]
+    );
     let out = dir.path("append");
-    let said = run(args!["unpack", layout.path, "-o", out, "--verity", "append", "--json"]);
+    let said = run(args![
+        "unpack",
+        layout.path,
+        "-o",
+        out,
+        "--verity",
+        "append",
+        "--json"
+    ]);
     let report = said.json();
     assert_eq!(report["layers"][0]["dmVerity"]["status"], "verified");
     assert_eq!(report["layers"][1]["dmVerity"]["status"], "appended");
-    assert!(said.stderr.contains("layer 2: a dm-verity tree is appended"));
+    assert!(
+        said.stderr
+            .contains("layer 2: a dm-verity tree is appended")
+    );
     // The one that is announced is as it was; the other has one more.
     assert_eq!(sha256(&content(&out.join(&files[0]))), announced.diff_id);
     let whole = content(&out.join(&files[1]));
@@ -338,10 +453,25 @@ fn sidecars_and_trees_that_are_appended() {
         let root = sidecar["roothash"].as_str().unwrap();
         let offset = sidecar["hashoffset"].to_string();
         let path = out.join(file);
-        let verify = ["verity", "verify", text(&path), root, "--hash-offset", &offset];
+        let verify = [
+            "verity",
+            "verify",
+            text(&path),
+            root,
+            "--hash-offset",
+            &offset,
+        ];
         run(verify).done();
         if is_there() {
-            veritysetup(["verify", "--hash-offset", &offset, text(&path), text(&path), root]).done();
+            veritysetup([
+                "verify",
+                "--hash-offset",
+                &offset,
+                text(&path),
+                text(&path),
+                root,
+            ])
+            .done();
         }
     }
 }

@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::Error;
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::{Image, ReadError};
 use erofs_unpack_core::oci::{
     Config, Descriptor, Digest, Documents, Fetched, Found, Index, LayerRole, MediaKind, Platform,
-    Wanted, find, parse_layout, plan,
+    Wanted, device_tags, find, parse_layout, plan,
 };
 use serde_json::{Value as Json, json};
 
@@ -82,12 +84,25 @@ impl Native {
         };
         let plan = plan(&manifest, config.as_ref(), policy(input.policy), &limits)?;
         let mut layers = Vec::new();
+        let mut said = warnings(&plan);
         for layer in &plan.layers {
             if layer.role == LayerRole::ChunkIndex {
                 continue;
             }
             let blob = std::fs::File::open(blob_path(root, &layer.digest))?;
             let outcome = self.stream(blob, &layer.expectations(), &limits)??;
+            if layer.devices > 0 && layer.compression == Compression::None {
+                // The blob is the image.
+                let image = std::fs::read(blob_path(root, &layer.digest))?;
+                let image = Image::open(&image[..], image.len() as u64, &limits);
+                let image = image.map_err(|error| match error {
+                    ReadError::Refused(error) => Stop::Refused(error),
+                    ReadError::Source(error) => Stop::Failed(io::Error::other(error)),
+                })?;
+                let tags = image.devices().map(|slot| &slot.tag);
+                let found = device_tags(layer, &plan.layers, tags, policy(input.policy))?;
+                said.extend(found.iter().map(|warning| warning.id()));
+            }
             layers.push(json!({
                 "number": layer.number,
                 "role": layer.role.name(),
@@ -98,7 +113,7 @@ impl Native {
         Ok(outputs(json!({
             "manifest": descriptor.digest.to_string(),
             "layers": Json::from(layers),
-            "warnings": warnings(&plan),
+            "warnings": said,
         })))
     }
 }

@@ -142,6 +142,9 @@ pub enum Warning {
     /// The image of this layer (0 for one by itself) has something that containerd's own reader
     /// refuses.
     ContainerdReader(u32, &'static str),
+    /// A slot, counted from 1, of the device table of this layer's image is tagged with another digest
+    /// than that of the layer that is attached for it ([`device_tags`]).
+    DeviceTag(u32, u32),
     /// An entry of an index on the way to the image cannot be used, for this reason, and is not
     /// needed ([`Unusable`](super::Unusable)). [`plan`] sees no index: who has chosen the image
     /// adds it.
@@ -166,6 +169,7 @@ impl Warning {
             Self::OsFeatures => "os-features",
             Self::DiffIds(_) => "diff-ids",
             Self::ContainerdReader(..) => "containerd-reader",
+            Self::DeviceTag(..) => "device-tag",
             Self::Entry(_) | Self::MoreEntries(_) => "index-entry",
         }
     }
@@ -195,12 +199,62 @@ impl fmt::Display for Warning {
                      2.4: it starts no container from it; make the image without, and compress the layer"
                 )
             }
+            Self::DeviceTag(number, slot) => write!(
+                f,
+                "layer {number}: slot {slot} of its device table is tagged with another digest than \
+                 that of the layer that is attached for it"
+            ),
             Self::Entry(error) => write!(f, "an entry of the index is passed over: {error}"),
             Self::MoreEntries(count) => {
                 write!(f, "{count} more entries of the index are passed over")
             }
         }
     }
+}
+
+/// What the tags of an image's device slots say of the layers that are attached for them, in their
+/// order; `layer` is the image's.
+///
+/// A producer should put there the digest of the device's blob in hex, as far as 64 digits go (draft,
+/// 8.1 item 12). Nothing is found by it, so a tag of another form is not looked at, and one with
+/// another digest is refused by [`Policy::Strict`] alone.
+///
+/// # Errors
+///
+/// [`Code::DeviceTag`] under that policy, at the layer, with the number of the slot.
+pub fn device_tags<'t>(
+    layer: &Layer,
+    layers: &[Layer],
+    tags: impl IntoIterator<Item = &'t [u8; 64]>,
+    policy: Policy,
+) -> Result<Vec<Warning>, Error> {
+    let attached = layers
+        .iter()
+        .filter(|other| other.role == LayerRole::Device && other.consumer == Some(layer.number));
+    let mut warnings = Vec::new();
+    for ((slot, tag), device) in (1..).zip(tags).zip(attached) {
+        if !tag.iter().all(u8::is_ascii_hexdigit) || is_tag(tag, &device.digest) {
+            continue;
+        }
+        if policy == Policy::Strict {
+            return Err(Error::new(Code::DeviceTag, At::Layer(layer.number))
+                .found(Value::Number(u64::from(slot)))
+                .expected(Value::Digest(device.digest)));
+        }
+        warnings.push(Warning::DeviceTag(layer.number, slot));
+    }
+    Ok(warnings)
+}
+
+/// Whether a tag is the hex of a digest, as far as it has room for it.
+fn is_tag(tag: &[u8; 64], digest: &Digest) -> bool {
+    let digits = digest
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    tag.iter()
+        .zip(digits)
+        .all(|(found, digit)| char::from(*found).to_digit(16) == Some(u32::from(digit)))
 }
 
 /// The layers of an image and what is to be said of them.

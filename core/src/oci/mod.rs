@@ -37,7 +37,7 @@ pub use entries::Unusable;
 #[cfg(feature = "alloc")]
 pub use find::{Choice, Documents, Fetched, Found, NotFound, Several, UnusableEntry, Wanted, find};
 #[cfg(feature = "alloc")]
-pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, plan};
+pub use layers::{DiffIdSource, Layer, LayerRole, Plan, Policy, Warning, device_tags, plan};
 pub use media_type::{
     Content, Family, LayerType, MediaKind, MediaType, StreamType, TarCompression,
 };

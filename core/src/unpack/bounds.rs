@@ -1,9 +1,11 @@
 //! The limits of the decoded bytes, and the superblock gate over them.
 
 use super::gate::Gate;
+use super::tail::Tail;
 use super::{Content, Expectations, Failure, Stage, Verdict};
 use crate::codec::Compression;
 use crate::erofs::Superblock;
+use crate::verity::Announced;
 use crate::{At, Code, Error, Kind, Limits, Value};
 
 /// Checks all of the decoded bytes but their digest, while they stream past.
@@ -12,6 +14,8 @@ pub(super) struct Bounds {
     expectations: Expectations,
     /// `None` for content that is not an image.
     gate: Option<Gate>,
+    /// Where a tree that nothing announces may follow, what is known of it.
+    tail: Option<Tail>,
     size: u64,
     limit: u64,
     /// What exceeding `limit` is called.
@@ -35,6 +39,7 @@ impl Bounds {
         Self {
             expectations: *expectations,
             gate: (expectations.content == Content::Erofs).then(|| Gate::new(limit, limit_code)),
+            tail: None,
             size: 0,
             limit,
             limit_code,
@@ -88,6 +93,11 @@ impl Bounds {
         let padding = gate
             .padding_start()
             .filter(|_| self.expectations.verity.is_none());
+        if self.expectations.unannounced_verity && self.expectations.verity.is_none() {
+            let image = padding.unwrap_or(most);
+            let zeros = padding.map(|_| most);
+            return self.update_tail((start, bytes), end, image, zeros);
+        }
         if let Some(padding) = padding
             && end > padding
             && let Some(trailing) = first_nonzero(bytes, start, padding, end)
@@ -98,6 +108,34 @@ impl Bounds {
             return Err(trailing_failure(most, padding.unwrap_or(most)));
         }
         Ok(())
+    }
+
+    /// What lies behind the end of the image, where a tree may.
+    fn update_tail(
+        &mut self,
+        (start, bytes): (u64, &[u8]),
+        end: u64,
+        image: u64,
+        zeros: Option<u64>,
+    ) -> Result<(), Failure> {
+        let from = start.max(image);
+        let index = |offset: u64| usize::try_from(offset.saturating_sub(start)).ok();
+        let Some(behind) = index(from)
+            .zip(index(end))
+            .and_then(|(from, to)| bytes.get(from..to.min(bytes.len())))
+        else {
+            return Ok(());
+        };
+        let tail = self.tail.get_or_insert(Tail::new(image, zeros));
+        match tail.update(behind, from) {
+            Some(wrong) => Err(trailing_failure(wrong, wrong)),
+            None => Ok(()),
+        }
+    }
+
+    /// The dm-verity tree that follows the image though nothing announces it.
+    pub(super) fn unannounced(&self) -> Option<Announced> {
+        self.tail.as_ref().and_then(Tail::found)
     }
 
     /// How many bytes have been decoded so far.
@@ -113,6 +151,9 @@ impl Bounds {
     /// Says that the bytes have ended, and what was wrong with them.
     pub(super) fn finish(&self) -> Verdict {
         let mut verdict = Verdict::new();
+        if let Some(at) = self.tail.as_ref().and_then(Tail::finish) {
+            verdict.add(trailing_failure(at, at));
+        }
         let mut wrong = |error| {
             verdict.add(Failure {
                 stage: Stage::ImageSize,

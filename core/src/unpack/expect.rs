@@ -115,6 +115,9 @@ pub struct Expectations {
     pub devices: Devices,
     /// A dm-verity tree after the image.
     pub verity: Option<VerityTree>,
+    /// Whether a dm-verity tree may follow the image that nothing announces, as containerd appends
+    /// one. It needs a superblock, which must cover what lies before it.
+    pub unannounced_verity: bool,
     /// Where a chunk index starts in a plain blob. It is part of the image's file.
     pub chunk_index: Option<u64>,
 }
@@ -131,6 +134,7 @@ impl Expectations {
             diff_id: None,
             devices: Devices::Unknown,
             verity: None,
+            unannounced_verity: false,
             chunk_index: None,
         }
     }

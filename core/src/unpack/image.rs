@@ -5,7 +5,7 @@ use super::bounds::Bounds;
 use super::{Expectations, Failure, Stage, Verdict, VerityCheck, VerityReport};
 use crate::erofs::Superblock;
 use crate::oci::{Digest, Hasher};
-use crate::verity::Verified;
+use crate::verity::{Announced, Verified};
 use crate::{At, Code, Error, Limits, Value};
 
 /// Checks the decoded bytes while they stream past.
@@ -28,6 +28,9 @@ pub struct ImageReport {
     pub superblock: Option<Superblock>,
     /// What was verified of the dm-verity tree that was announced with its root.
     pub verity: Option<Verified>,
+    /// The dm-verity tree that follows the image though nothing announces it. It is not verified:
+    /// [`VerityCheck::of`] does that, on another way through the image.
+    pub unannounced: Option<Announced>,
     /// What was wrong.
     pub verdict: Verdict,
 }
@@ -150,6 +153,7 @@ impl ImageCheck {
             diff_id: digest,
             superblock,
             verity: None,
+            unannounced: self.bounds.unannounced(),
             verdict,
         };
         match self.verity {

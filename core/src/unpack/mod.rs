@@ -16,6 +16,7 @@ mod gate;
 mod image;
 mod sniff;
 mod stream;
+mod tail;
 mod unpacker;
 mod verdict;
 mod verity;

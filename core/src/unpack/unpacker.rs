@@ -4,7 +4,7 @@ use super::{BlobCheck, Expectations, Failure, ImageCheck, Verdict};
 use crate::codec::{Decoder, Status, Step};
 use crate::erofs::Superblock;
 use crate::oci::Digest;
-use crate::verity::Verified;
+use crate::verity::{Announced, Verified};
 use crate::{Error, Kind, Limits};
 
 /// Unpacks one layer: pushed blob bytes in, verified image bytes out.
@@ -54,6 +54,9 @@ pub struct Outcome {
     /// [`Verified::Again`] nothing was: the layer must be gone through again, with that as
     /// [`VerityTree::guess`](super::VerityTree::guess).
     pub verity: Option<Verified>,
+    /// The dm-verity tree that follows the image though nothing announces it, where that is allowed.
+    /// It is not verified: see [`ImageReport::unannounced`](super::ImageReport::unannounced).
+    pub unannounced: Option<Announced>,
 }
 
 impl Outcome {
@@ -75,6 +78,7 @@ impl Outcome {
             diff_id: image.diff_id,
             superblock: image.superblock,
             verity: image.verity,
+            unannounced: image.unannounced,
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{Expectations, Failure, Stage};
 use crate::Error;
 use crate::codec::Compression;
-use crate::verity::{StreamCheck, Verified};
+use crate::verity::{Announced, StreamCheck, Verified};
 
 /// Verifies the tree while the decoded bytes stream past.
 ///
@@ -40,6 +40,16 @@ impl VerityCheck {
             size: 0,
             end: end.unwrap_or(u64::MAX),
         })
+    }
+
+    /// A check of this tree, of all bytes that come.
+    #[must_use]
+    pub fn of(announced: &Announced) -> Self {
+        Self {
+            check: StreamCheck::new(announced),
+            size: 0,
+            end: u64::MAX,
+        }
     }
 
     /// Takes the next decoded bytes.

@@ -96,7 +96,8 @@ pub struct LayerReport {
 #[serde(rename_all = "camelCase")]
 pub struct TreeReport {
     /// `verified`: it was announced, and is that of the image. `appended`: it was made, and the file
-    /// is longer than the image that the diffID names.
+    /// is longer than the image that the diffID names. `unannounced`: it is that of the image, and
+    /// nothing states its root.
     pub status: &'static str,
     /// Its root digest.
     pub root_digest: String,
@@ -126,7 +127,11 @@ impl TreeReport {
         else {
             return None;
         };
-        let tree = Self::new("verified", root, &params, &layout);
+        let status = match outcome.unannounced {
+            Some(_) => "unannounced",
+            None => "verified",
+        };
+        let tree = Self::new(status, root, &params, &layout);
         Some(Self {
             hash_offset: params.data_size().unwrap_or(0),
             superblock: has_superblock,
@@ -142,6 +147,17 @@ impl TreeReport {
             superblock: true,
             ..Self::new("appended", root, &found.params, found.layout())
         }
+    }
+
+    /// What is to be said of one that nothing announces.
+    pub(crate) fn unannounced(&self) -> Option<String> {
+        (self.status == "unannounced").then(|| {
+            format!(
+                "a dm-verity tree follows the image that nothing announces: it is that of the image, \
+                 but its root is only what was found: {}",
+                self.root_digest
+            )
+        })
     }
 
     fn new(status: &'static str, root: Digest, params: &Params, layout: &Layout) -> Self {

@@ -7,11 +7,14 @@ use erofs_unpack_core::{At, Code};
 use serde_json::{Value as Json, json};
 
 use super::super::bases::Bases;
+use super::super::image::{Image, SUPERBLOCK};
 use super::super::suite::{Draft, Suite, Wire};
 use super::documents::{CONFIG, EROFS, INDEX, MANIFEST, config, digest};
 use crate::manifest::{LayoutInput, Limits, Operation, Policy};
 
 const LAYOUT: (&str, &str) = ("oci", "image-layout.md");
+/// The type of a plain image.
+const IMAGE: &str = "application/vnd.erofs";
 const DIGESTS: (&str, &str) = ("oci", "descriptor.md, Digests");
 
 pub(super) fn add(suite: &mut Suite, bases: &Bases) {
@@ -20,6 +23,73 @@ pub(super) fn add(suite: &mut Suite, bases: &Bases) {
     chains(suite, bases);
     foreign(suite, bases);
     choices(suite, bases);
+    tags(suite, bases);
+}
+
+/// An image and the tar that is its device, as layers of their own: what the device slot is tagged
+/// with.
+fn tags(suite: &mut Suite, bases: &Bases) {
+    let whole = Image(bases.get("tar-index.erofs").to_vec());
+    let number = |at: usize| {
+        let bytes = whole
+            .0
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok());
+        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+    };
+    let table = (number(SUPERBLOCK + 88) & 0xffff) * 128;
+    let end = number(SUPERBLOCK + 36) * 512;
+    let (image, tar) = whole.0.split_at(end);
+    let right = sha256(tar).replace("sha256:", "");
+    let source = ("erofs-image-spec", "8.1 Producer Requirements, 12");
+    let other = "ab".repeat(32);
+    for (id, description, tag, warns) in [
+        (
+            "device-tag",
+            "The slot of a device is tagged with the digest of the layer that is attached for it.",
+            right.as_str(),
+            false,
+        ),
+        (
+            "device-tag-name",
+            "The slot of a device is tagged with a name that is no digest.",
+            "tar",
+            false,
+        ),
+        (
+            "device-tag-other",
+            "The slot of a device is tagged with the digest of something else.",
+            &other,
+            true,
+        ),
+    ] {
+        let mut field = [0; 64];
+        field[..tag.len()].copy_from_slice(tag.as_bytes());
+        let tagged = Image(image.to_vec()).put(table, &field).mend().0;
+        let mut layout = Layout::new();
+        let device = layout.blob("application/octet-stream", tar);
+        let device = with(device, "annotations", json!({ "org.erofs.role": "device" }));
+        let layer = layout.blob(IMAGE, &tagged);
+        let diff_ids = [sha256(tar), sha256(&tagged)];
+        let manifest = layout.manifest(&config(EROFS, &diff_ids), &[device, layer]);
+        layout.index(std::slice::from_ref(&manifest));
+        let warnings: &[&str] = if warns { &["device-tag"] } else { &[] };
+        let draft = case(suite, id, description, &layout);
+        suite.add(
+            draft
+                .demand(source.0, source.1)
+                .valid(json!({ "warnings": warnings })),
+        );
+        if warns {
+            let draft = case(suite, id, description, &layout).renamed("layout/device-tag-strict");
+            suite.add(
+                with_input(draft, |input| input.policy = Policy::Strict)
+                    .demand(source.0, source.1)
+                    .differs_from("layout/device-tag")
+                    .refused(Code::DeviceTag, At::Layer(2)),
+            );
+        }
+    }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -76,6 +76,10 @@ pub struct Check {
     #[arg(long, value_name = "VERSION", value_parser = release)]
     pub kernel: Option<Release>,
 
+    /// Take layers that a dm-verity tree follows though nothing announces one
+    #[arg(long)]
+    pub allow_unannounced_verity: bool,
+
     /// Threads that decode at level full [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,

@@ -103,6 +103,13 @@ pub struct Unpack {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub verity: VerityName,
 
+    /// Take an image that a dm-verity tree follows though nothing announces one
+    ///
+    /// containerd appends such a tree. It must be that of the image; that its root is the right one
+    /// nothing says, and a warning tells it. Without this flag nothing may follow an image.
+    #[arg(long)]
+    pub allow_unannounced_verity: bool,
+
     /// Print a report as JSON, to stdout or to FILE
     #[arg(
         long,

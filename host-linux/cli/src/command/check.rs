@@ -21,6 +21,7 @@ pub fn run(args: &Check) -> u8 {
         offset: args.offset,
         known_devices: args.known_devices,
         kernel: args.kernel,
+        unannounced_verity: args.allow_unannounced_verity,
         jobs: args.jobs.map(usize::from),
         limits: args.limits.limits(),
         ..Options::default()

@@ -65,6 +65,7 @@ fn options(args: &Unpack) -> Result<Options, HostError> {
         jobs: args.jobs.map(usize::from),
         check: (!args.no_check).then(|| args.check.checks()),
         verity: args.verity.into(),
+        unannounced_verity: args.allow_unannounced_verity,
         limits: args.limits.limits(),
         ..Options::default()
     })

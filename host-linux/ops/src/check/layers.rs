@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 
-use erofs_unpack_core::check::{Level, Options};
-use erofs_unpack_core::oci::{Layer, LayerRole};
+use erofs_unpack_core::check::Options;
+use erofs_unpack_core::oci::{Layer, LayerRole, Policy};
 
 use super::report::{LayerReport, Report};
 use super::{Checked, Task};
@@ -14,9 +14,9 @@ use crate::image_check::check_image;
 use crate::image_file::ImageFile;
 use crate::layer_file::{LayerOf, Way};
 use crate::pipeline::Progress;
-use crate::report::ImageReport;
+use crate::report::{ImageReport, TreeReport};
 use crate::source::ImageSource;
-use crate::unpack::{Dest, How, Passed, Verity, bring, devices_of};
+use crate::unpack::{Dest, How, Passed, Verity, bring, check_tags, devices_of};
 
 impl Task<'_> {
     /// Verifies and checks every layer, also after one that is refused or cannot be read.
@@ -54,6 +54,7 @@ impl Task<'_> {
             check: Some(*rules),
             jobs: self.jobs(),
             verity: Verity::Verify,
+            unannounced: options.unannounced_verity,
             whole: true,
         };
         // Chunk indexes are no images, and nothing of an image needs them.
@@ -61,31 +62,22 @@ impl Task<'_> {
         let layers: Vec<Layer> = plan.layers.iter().filter(is_read).copied().collect();
         let mut results = Vec::new();
         for layer in &layers {
-            let of = LayerOf {
-                image: &image,
-                source,
-                layer,
-                next: behind(&plan.layers, layer),
-            };
-            let some = match at_random(of, rules, &how) {
-                Ok(Some((checked, reads))) => {
-                    self.observer.checked(&checked);
-                    report.warn_of(layer.number, &checked, options.select.policy);
-                    let mut layer = LayerReport::new(layer, Some(checked), None);
-                    layer.reads = Some(reads);
-                    report.layers.push(layer);
-                    // Nothing that comes behind it reads in it: it is no device.
-                    results.push(Err(HostError::Cancelled));
-                    continue;
-                }
-                other => other.map(drop),
-            };
-            let result = some.and_then(|()| one((&image, source), &how, &layers, layer, &results));
+            let policy = options.select.policy;
+            let result = one((&image, source), &how, &layers, layer, policy, &results);
+            let warnings = result.iter().flat_map(|passed| &passed.warnings);
+            report.warnings.extend(warnings.map(ToString::to_string));
             let (checked, error) = match &result {
                 Ok(passed) => (passed.checked.clone(), None),
                 Err(HostError::Check { checked, .. }) => (Some(Checked::clone(checked)), None),
                 Err(error) => (None, Some(error)),
             };
+            let tree = result.as_ref().ok().and_then(|passed| passed.tree.as_ref());
+            if let Some(unannounced) = tree.and_then(TreeReport::unannounced) {
+                let number = layer.number;
+                report
+                    .warnings
+                    .push(format!("layer {number}: {unannounced}"));
+            }
             if let Some(checked) = &checked {
                 self.observer.checked(checked);
                 report.warn_of(layer.number, checked, options.select.policy);
@@ -135,6 +127,7 @@ fn one(
     how: &How,
     layers: &[Layer],
     layer: &Layer,
+    policy: Policy,
     before: &[Result<Passed, HostError>],
 ) -> Result<Passed, HostError> {
     let expected = layer.expectations();
@@ -152,6 +145,7 @@ fn one(
         // Without one of them it is checked as far as it goes: what is wrong is said already.
         let devices = devices_of(layer, layers, before).unwrap_or_default();
         passed.checked = how.check_image(&passed, &expected, devices)?;
+        check_tags(&mut passed, how, layer, layers, policy)?;
         passed.content = None;
     }
     Ok(passed)

@@ -42,6 +42,8 @@ pub struct Options {
     pub known_devices: u16,
     /// The release of Linux that must read all of it as it is meant.
     pub kernel: Option<Release>,
+    /// Whether a dm-verity tree may follow the image of a layer though nothing announces it.
+    pub unannounced_verity: bool,
     /// Threads that decode at the full level; one for each processor where it is not given.
     pub jobs: Option<usize>,
     /// What an image may ask for.

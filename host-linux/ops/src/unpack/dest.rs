@@ -8,6 +8,7 @@ use std::sync::Arc;
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check;
 use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::oci::{Layer, Policy, Warning, device_tags};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
 
 use super::{Destination, Options, Verity, tree};
@@ -98,9 +99,11 @@ pub(crate) struct Passed {
     /// Its file: the name in a folder of layers, else the path.
     pub(super) file: Option<String>,
     /// The dm-verity tree of its file.
-    pub(super) tree: Option<TreeReport>,
+    pub(crate) tree: Option<TreeReport>,
     /// The document that says where that is, to be published beside it.
     pub(super) sidecar: Option<Unpublished>,
+    /// What is not as it should be, and does no harm.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Passed {
@@ -145,6 +148,8 @@ pub(crate) struct How {
     pub(crate) jobs: usize,
     /// What is done about dm-verity trees.
     pub(crate) verity: Verity,
+    /// Whether a tree may follow an image though nothing announces it.
+    pub(crate) unannounced: bool,
     /// Whether all layers of an image are brought, so that one with devices is checked when
     /// those are there.
     pub(crate) whole: bool,
@@ -164,6 +169,7 @@ impl How {
             check,
             jobs,
             verity: options.verity,
+            unannounced: options.unannounced_verity,
             whole,
         })
     }
@@ -176,6 +182,7 @@ impl How {
         {
             tree.root = None;
         }
+        expected.unannounced_verity = self.unannounced;
         expected
     }
 
@@ -234,6 +241,25 @@ impl How {
     }
 }
 
+/// Holds the tags of an image's device slots against the layers that are attached for them.
+pub(crate) fn check_tags(
+    passed: &mut Passed,
+    how: &How,
+    layer: &Layer,
+    layers: &[Layer],
+    policy: Policy,
+) -> Result<(), HostError> {
+    let Some(content) = passed.content.clone() else {
+        return Ok(());
+    };
+    let file = ImageFile::of_layer(&passed.place, content, Vec::new(), &how.limits);
+    let image = file.image()?;
+    let tags = image.devices().map(|slot| &slot.tag);
+    passed.warnings = device_tags(layer, layers, tags, policy)
+        .map_err(|error| HostError::refused(&passed.place, error))?;
+    Ok(())
+}
+
 /// Brings one layer to where it goes, all but its name, unless it is there already, and checks
 /// it; an image with devices is checked when they are there too.
 ///
@@ -282,6 +308,7 @@ fn fetch(
         file: None,
         tree: None,
         sidecar: None,
+        warnings: Vec::new(),
     };
     // A second descriptor is asked for only where there is something to check.
     let content = |file: &File, place: &Path, outcome: &Outcome| {
@@ -334,7 +361,9 @@ fn fetch_unnamed(
     };
     let is_read_again = how.is_read_again(expected);
     // A tree whose salt comes as a surprise takes a second way through the image.
-    let is_kept = is_read_again || expected.verity.is_some_and(|tree| tree.root.is_some());
+    let is_kept = is_read_again
+        || expected.unannounced_verity
+        || expected.verity.is_some_and(|tree| tree.root.is_some());
     if !to_stdout && (in_place.is_some() || !is_kept) {
         let outcome = layer::unpack(&mut blob, None, expected, terms, progress)?;
         return Ok(Passed {
@@ -349,6 +378,7 @@ fn fetch_unnamed(
             file: None,
             tree: None,
             sidecar: None,
+            warnings: Vec::new(),
         });
     }
     // It needs a place that is not memory, and no name.
@@ -375,6 +405,7 @@ fn fetch_unnamed(
         file: None,
         tree: None,
         sidecar: None,
+        warnings: Vec::new(),
     })
 }
 

@@ -6,12 +6,12 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use erofs_unpack_core::oci::{Layer, LayerRole, Plan, Warning};
+use erofs_unpack_core::oci::{Layer, LayerRole, Plan, Policy, Warning};
 use erofs_unpack_core::{At, Code, Error, Value};
 
 use serde::Deserialize;
 
-use super::dest::{Dest, How, Output, Passed, bring};
+use super::dest::{Dest, How, Output, Passed, bring, check_tags};
 use super::lone::stated_type;
 use super::report::{Report, status_of};
 use super::{Task, Verity};
@@ -23,7 +23,7 @@ use crate::mount::{Mount, file_name};
 use crate::observer::{Part, Work};
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Group, Target, Unpublished};
-use crate::report::{ErrorReport, ImageReport, LayerReport, to_json};
+use crate::report::{ErrorReport, ImageReport, LayerReport, TreeReport, to_json};
 use crate::source::ImageSource;
 use crate::system::{FileExt as _, processors};
 
@@ -98,7 +98,7 @@ impl Task<'_> {
         let parts = errands.iter().map(part).collect();
         self.observer.begin(Work::Layers(parts));
         let mut results = self.run_errands((&image, source), &dest, &how, &errands);
-        check_with_devices(&how, &layers, &mut results);
+        check_with_devices(&how, &layers, options.select.policy, &mut results);
         self.observer.end();
         let Some(passed) = self.gather(&layers, results, done) else {
             return Ok(());
@@ -127,6 +127,9 @@ impl Task<'_> {
             match result {
                 Ok(layer) => {
                     report.add(&layer.outcome);
+                    for warning in &layer.warnings {
+                        done.report.warn(warning.to_string());
+                    }
                     let warning = layer.outcome.superblock.and_then(|superblock| {
                         Warning::of_image(number, &superblock, self.options.select.policy)
                     });
@@ -168,6 +171,9 @@ impl Task<'_> {
 
     /// Notes what is not as it might be thought of a layer's dm-verity tree.
     fn tell_tree(&self, number: u32, layer: &mut LayerReport, report: &mut Report) {
+        if let Some(unannounced) = layer.dm_verity.as_ref().and_then(TreeReport::unannounced) {
+            report.warn(format!("layer {number}: {unannounced}"));
+        }
         let is_image = layer.role != Some(LayerRole::Device.name());
         match (&layer.dm_verity, self.options.verity) {
             (Some(tree), _) if tree.status == "appended" => report.warn(format!(
@@ -326,7 +332,12 @@ impl Errand<'_> {
 /// Checks the images that have devices, now that those are there.
 ///
 /// Where a device did not come through there is nothing to check: nothing is written then.
-fn check_with_devices(how: &How, layers: &[Layer], results: &mut [Result<Passed, HostError>]) {
+fn check_with_devices(
+    how: &How,
+    layers: &[Layer],
+    policy: Policy,
+    results: &mut [Result<Passed, HostError>],
+) {
     for (place, layer) in layers.iter().enumerate() {
         let expected = layer.expectations();
         let devices = devices_of(layer, layers, results);
@@ -338,7 +349,12 @@ fn check_with_devices(how: &How, layers: &[Layer], results: &mut [Result<Passed,
             None => continue,
         };
         match (checked, &mut results[place]) {
-            (Ok(checked), Ok(passed)) => passed.checked = checked,
+            (Ok(checked), Ok(passed)) => {
+                passed.checked = checked;
+                if let Err(error) = check_tags(passed, how, layer, layers, policy) {
+                    results[place] = Err(error);
+                }
+            }
             (Err(error), result) => *result = Err(error),
             (Ok(_), Err(_)) => {}
         }

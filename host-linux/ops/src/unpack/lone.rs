@@ -16,7 +16,7 @@ use crate::done::Done;
 use crate::error::HostError;
 use crate::observer::{Part, Work};
 use crate::pipeline::Progress;
-use crate::report::{ErrorReport, LayerReport, shown};
+use crate::report::{ErrorReport, LayerReport, TreeReport, shown};
 use crate::source::BlobReader;
 use crate::system::processors;
 
@@ -136,6 +136,9 @@ impl Task<'_> {
                 shown(self.path),
                 tree.hash_offset
             ));
+        }
+        if let Some(unannounced) = passed.tree.as_ref().and_then(TreeReport::unannounced) {
+            done.warn(format!("{}: {unannounced}", shown(self.path)));
         }
         passed.finish()
     }

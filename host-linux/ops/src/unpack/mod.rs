@@ -20,7 +20,7 @@ use crate::report::{CheckReport, FoundReport, shown};
 use crate::sandbox::Sandbox;
 use crate::source::Source;
 
-pub(crate) use dest::{Dest, How, Passed, bring};
+pub(crate) use dest::{Dest, How, Passed, bring, check_tags};
 pub(crate) use image::devices_of;
 pub use report::Report;
 
@@ -74,6 +74,9 @@ pub struct Options {
     pub check: Option<Checks>,
     /// What is done about dm-verity trees.
     pub verity: Verity,
+    /// Whether a dm-verity tree may follow an image though nothing announces it. It must be that of
+    /// the image, but nothing says which root is right; the report says so.
+    pub unannounced_verity: bool,
     /// What a layer may ask for.
     pub limits: Limits,
     /// Where layers are decoded and images are checked.
@@ -93,6 +96,7 @@ impl Default for Options {
             jobs: None,
             check: Some(Checks::default()),
             verity: Verity::Verify,
+            unannounced_verity: false,
             limits: Limits::DEFAULT,
             sandbox: Sandbox::NONE,
         }

@@ -42,15 +42,21 @@ pub(crate) fn settle(
     place: &Path,
     image: impl Read,
 ) -> Result<Outcome, HostError> {
-    let Some(Verified::Again(guess)) = outcome.verity else {
+    let check = match (outcome.verity, outcome.unannounced) {
+        (Some(Verified::Again(guess)), _) => {
+            let mut expected = *expectations;
+            if let Some(tree) = &mut expected.verity {
+                tree.guess = guess;
+            }
+            VerityCheck::new(&expected)
+        }
+        (None, Some(announced)) => Some(VerityCheck::of(&announced)),
+        _ => None,
+    };
+    let Some(check) = check else {
         return Ok(outcome);
     };
-    let mut expected = *expectations;
-    if let Some(tree) = &mut expected.verity {
-        tree.guess = guess;
-    }
-    let digest = outcome.diff_id;
-    let verified = again(&expected, &digest, image)
+    let verified = again(check, &outcome.diff_id, image)
         .map_err(|error| HostError::environment(place, "read", error))?
         .map_err(|error| HostError::refused(place, error))?;
     outcome.verity = Some(verified);
@@ -59,14 +65,10 @@ pub(crate) fn settle(
 
 /// One way through the image. It must be the one that had this digest.
 fn again(
-    expected: &Expectations,
+    mut check: VerityCheck,
     digest: &Digest,
     mut image: impl Read,
 ) -> io::Result<Result<Verified, Error>> {
-    let Some(mut check) = VerityCheck::new(expected) else {
-        // Nothing is announced, so nothing was guessed.
-        return Ok(Err(Error::new(Code::Finished, At::Whole)));
-    };
     let mut hasher = erofs_unpack_core::oci::Hasher::new(digest.algorithm());
     let mut buffer = vec![0; PIECE];
     loop {
