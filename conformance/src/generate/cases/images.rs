@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::bases::Bases;
 use super::super::image::{Image, SUPERBLOCK};
-use super::super::suite::{Draft, Suite, Wire};
+use super::super::suite::{Suite, Wire};
 use super::super::tar::{self, Entry};
 use super::wires::{SMALL, every, outputs, refused};
 use super::{contents, superblock};

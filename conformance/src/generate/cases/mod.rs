@@ -119,7 +119,7 @@ pub(super) const GROUPS: [(&str, &str); 29] = [
 pub(super) const FLAGS: [(&str, &str); 6] = [
     (
         "ambiguous",
-        "What demands the answer contradicts itself, or its only known writer does: the README says how it is read here, and why.",
+        "What demands the answer says two things, or leaves open what is asked here, or its only known writer says another: DRAFT.md and README.md say how it is read here, and why.",
     ),
     (
         "bomb",
@@ -247,6 +247,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     documents::add(&mut suite);
     plan::add(&mut suite);
     images::add(&mut suite, bases);
+    chunks::add(&mut suite, bases);
     verity::add(&mut suite, bases);
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);

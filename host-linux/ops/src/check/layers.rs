@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use erofs_unpack_core::check::Options;
+use erofs_unpack_core::check::{Level, Options};
 use erofs_unpack_core::oci::{Layer, LayerRole, Policy};
 
 use super::report::{LayerReport, Report};
@@ -63,7 +63,28 @@ impl Task<'_> {
         let mut results = Vec::new();
         for layer in &layers {
             let policy = options.select.policy;
-            let result = one((&image, source), &how, &layers, layer, policy, &results);
+            let of = LayerOf {
+                image: &image,
+                source,
+                layer,
+                next: behind(&plan.layers, layer),
+            };
+            let some = match at_random(of, rules, &how) {
+                Ok(Some((checked, reads))) => {
+                    self.observer.checked(&checked);
+                    report.warn_of(layer.number, &checked, policy);
+                    let mut layer = LayerReport::new(layer, Some(checked), None);
+                    layer.reads = Some(reads);
+                    report.layers.push(layer);
+                    // Nothing that comes behind it reads in it: it is no device.
+                    results.push(Err(HostError::Cancelled));
+                    continue;
+                }
+                other => other.map(drop),
+            };
+            let from = (&image, source);
+            let result =
+                some.and_then(|()| one(from, &how, &layers, layer, policy, &results));
             let warnings = result.iter().flat_map(|passed| &passed.warnings);
             report.warnings.extend(warnings.map(ToString::to_string));
             let (checked, error) = match &result {
@@ -114,7 +135,7 @@ fn at_random(
     };
     let mut rules = *rules;
     // Only the gate over the whole image knows how long a tree may be that follows it.
-    rules.trailing &= layer.erofs.dmverity_hash_offset.is_none();
+    rules.trailing &= layer.erofs.dmverity_hash_offset.is_none() && !how.unannounced;
     let image = ImageFile::of_layer(blob.place(), content, Vec::new(), &how.limits);
     image.verify_checksum()?;
     let checked = check_image(&image, &rules, 1, &how.sandbox)?;
