@@ -34,6 +34,8 @@ pub const fn limit_flag(code: Code) -> Option<&'static str> {
         Code::CheckWork => Some("--max-check-work"),
         Code::DirectoryDepth => Some("--max-directory-depth"),
         Code::SymlinkLength => Some("--max-symlink-length"),
+        Code::ChunkIndexLimit => Some("--max-chunk-index"),
+        Code::ChunkLimit => Some("--max-chunk"),
         _ => None,
     }
 }

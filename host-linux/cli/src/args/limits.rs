@@ -61,6 +61,13 @@ pub struct LimitArgs {
     /// Most metadata that the check looks at, and most bytes that each of its threads decodes
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_check_work: u64,
+    /// Largest index of a layer's chunks
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    pub max_chunk_index: u64,
+    /// Largest chunk of a layer with an index, in the blob and in the image; larger ones are read in
+    /// one piece with all others
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    pub max_chunk: u64,
 }
 
 /// Reads a limit for windows. What is larger than can be decoded would only be refused later.
@@ -97,6 +104,8 @@ impl LimitArgs {
         limits.directory_entries = self.max_directory_entries;
         limits.directory_depth = self.max_directory_depth;
         limits.symlink_length = self.max_symlink_length;
+        limits.chunk_index = self.max_chunk_index;
+        limits.chunk = self.max_chunk;
         limits
     }
 }
