@@ -21,6 +21,16 @@ const SKIPPABLE_HEADER: u64 = 8;
 pub struct ChunkDecoder {
     compression: Compression,
     zstd: Box<Zstd>,
+    skipped: Skipped,
+}
+
+/// The skippable frames of a chunk, which hold nothing of the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many there are.
+    pub frames: u64,
+    /// Bytes in them, without their headers.
+    pub bytes: u64,
 }
 
 impl ChunkDecoder {
@@ -30,7 +40,16 @@ impl ChunkDecoder {
         Self {
             compression,
             zstd: Box::new(Zstd::single_frame(ZstdBackend::Own, limits)),
+            skipped: Skipped::default(),
         }
+    }
+
+    /// The skippable frames of the chunk that was decoded last. [`Limits::frames`] and
+    /// [`Limits::skippable_size`] are about a whole blob: who decodes all of it holds their sums
+    /// against those.
+    #[must_use]
+    pub const fn skipped(&self) -> Skipped {
+        self.skipped
     }
 
     /// Fills `output` with the chunk's bytes of the image, out of its bytes in the blob.
@@ -52,6 +71,7 @@ impl ChunkDecoder {
         if blob.len() as u64 != chunk.blob.length() || output.len() as u64 != chunk.image.length() {
             return Err(Error::new(Code::Finished, At::Whole));
         }
+        self.skipped = Skipped::default();
         verify_blob(chunk, blob)?;
         match self.compression {
             Compression::Zstd => self.zstd(chunk, blob, output)?,
@@ -67,7 +87,8 @@ impl ChunkDecoder {
     fn zstd(&mut self, chunk: &Chunk, blob: &[u8], output: &mut [u8]) -> Result<(), Error> {
         let magic = bytes::le_u32(&mut &*blob).unwrap_or(0);
         if output.is_empty() && magic & !15 == SKIPPABLE {
-            return skip(chunk, blob, 0);
+            self.skipped = skip(chunk, blob, 0)?;
+            return Ok(());
         }
         if magic != ZSTD_MAGIC {
             return Err(frame(chunk, 0));
@@ -112,7 +133,7 @@ impl ChunkDecoder {
     /// What to make of an error of the codec: where it is that bytes follow the frame, they may be
     /// padding.
     fn trailing(
-        &self,
+        &mut self,
         chunk: &Chunk,
         blob: &[u8],
         error: Error,
@@ -121,7 +142,7 @@ impl ChunkDecoder {
         let (Code::ZstdTrailing, At::Blob(end)) = (error.code(), error.at()) else {
             return Err(moved(chunk, error));
         };
-        skip(chunk, blob, end)?;
+        self.skipped = skip(chunk, blob, end)?;
         if produced as u64 != chunk.image.length() {
             return Err(length(chunk, produced as u64));
         }
@@ -158,8 +179,9 @@ fn verify_image(chunk: &Chunk, image: &[u8]) -> Result<(), Error> {
 }
 
 /// Holds what follows a chunk's frame, from `start` on, against what may: whole skippable frames.
-fn skip(chunk: &Chunk, blob: &[u8], start: u64) -> Result<(), Error> {
+fn skip(chunk: &Chunk, blob: &[u8], start: u64) -> Result<Skipped, Error> {
     let mut at = start;
+    let mut skipped = Skipped::default();
     while at < chunk.blob.length() {
         let from = usize::try_from(at).unwrap_or(usize::MAX);
         let mut rest = blob.get(from..).unwrap_or_default();
@@ -175,8 +197,10 @@ fn skip(chunk: &Chunk, blob: &[u8], start: u64) -> Result<(), Error> {
             return Err(frame(chunk, at));
         }
         at = end;
+        skipped.frames = skipped.frames.saturating_add(1);
+        skipped.bytes = skipped.bytes.saturating_add(size.into());
     }
-    Ok(())
+    Ok(skipped)
 }
 
 /// There is something else than the chunk's frame, `at` bytes behind its start.

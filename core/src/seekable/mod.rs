@@ -7,10 +7,11 @@
 //! | the chunk index | [`ChunkIndex`] | EROFS image layer specification (draft), `spec.md` 3.4 |
 //! | the seek table | [`SeekTable`] | `contrib/seekable_format` of facebook/zstd, version 0.1.0 |
 //!
-//! [`locate()`] says whether a layer has one, [`Section`] finds it by its annotation, [`ChunkDecoder`] makes the bytes of one chunk
-//! out of those in the blob and verifies them, [`Seekable`] is an image that is read so. [`Trust`]
-//! says what an index may be used for: it decides what a reader gets to see, so it is worth what
-//! vouches for it.
+//! [`locate()`] says whether a layer has one, [`Section`] finds it by its annotation,
+//! [`ChunkDecoder`] makes the bytes of one chunk out of those in the blob and verifies them,
+//! [`Seekable`] is an image that is read so. [`Trust`] says what an index may be used for: it decides
+//! what a reader gets to see, so it is worth what vouches for it. [`Frames`] are those of a blob
+//! without either: they serve to decode it on several threads, and for nothing else.
 //!
 //! **What is corrupt and what is passed over.** An index that breaks its format makes the layer
 //! corrupt (draft, 3.4.3, 3.4.6). One that uses what this version of the format does not have is not
@@ -21,6 +22,8 @@ mod chunk;
 #[cfg(feature = "alloc")]
 mod decode;
 mod earlier;
+#[cfg(feature = "alloc")]
+mod frames;
 #[cfg(feature = "alloc")]
 mod image;
 mod index;
@@ -35,8 +38,10 @@ mod write;
 
 pub use chunk::{Checksum, Chunk, Chunks, Span};
 #[cfg(feature = "alloc")]
-pub use decode::ChunkDecoder;
+pub use decode::{ChunkDecoder, Skipped};
 pub use earlier::Earlier;
+#[cfg(feature = "alloc")]
+pub use frames::Frames;
 #[cfg(feature = "alloc")]
 pub use image::{Cache, Reads, Seekable, admit};
 pub use index::{ChunkIndex, HashAlgorithm, Header, Subject};

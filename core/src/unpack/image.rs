@@ -13,7 +13,8 @@ use crate::{At, Code, Error, Limits, Value};
 pub struct ImageCheck {
     expectations: Expectations,
     bounds: Bounds,
-    hasher: Hasher,
+    /// `None` when another stage takes the digest, or nobody does.
+    hasher: Option<Hasher>,
     verity: Option<VerityCheck>,
 }
 
@@ -54,7 +55,7 @@ impl ImageCheck {
         Self {
             expectations: *expectations,
             bounds: Bounds::new(expectations, limits),
-            hasher: Hasher::new(expectations.diff_algorithm()),
+            hasher: Some(Hasher::new(expectations.diff_algorithm())),
             verity: VerityCheck::new(expectations),
         }
     }
@@ -74,7 +75,9 @@ impl ImageCheck {
     /// The first [`Failure`] of limit or gate; it is given again by every further call.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.bounds.update(bytes)?;
-        self.hasher.update(bytes);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         self.verify(bytes);
         Ok(())
     }
@@ -99,11 +102,12 @@ impl ImageCheck {
         of_other: &[u8],
     ) -> Result<(), Failure> {
         let result = self.bounds.update(bytes);
+        match &mut self.hasher {
+            Some(hasher) if result.is_ok() => hasher.update_both(bytes, other, of_other),
+            _ => other.update(of_other),
+        }
         if result.is_ok() {
-            self.hasher.update_both(bytes, other, of_other);
             self.verify(bytes);
-        } else {
-            other.update(of_other);
         }
         result
     }
@@ -120,9 +124,26 @@ impl ImageCheck {
         self.bounds.superblock()
     }
 
+    /// The hasher, for a host whose layer is verified otherwise: [`Self::finish_with`] wants to know
+    /// the diffID.
+    #[must_use]
+    pub const fn take_hasher(&mut self) -> Option<Hasher> {
+        self.hasher.take()
+    }
+
     /// Says that the image has ended.
     #[must_use]
-    pub fn finish(self) -> ImageReport {
+    pub fn finish(mut self) -> ImageReport {
+        // Without it, it is the digest of nothing, which is no layer's.
+        let algorithm = self.expectations.diff_algorithm();
+        let hasher = self.hasher.take();
+        let digest = hasher.unwrap_or_else(|| Hasher::new(algorithm)).finish();
+        self.finish_with(digest)
+    }
+
+    /// As [`Self::finish`], with this diffID.
+    #[must_use]
+    pub fn finish_with(self, digest: Digest) -> ImageReport {
         let mut verdict = self.bounds.finish();
         let size = self.bounds.size();
         let mut wrong = |stage, error| {
@@ -133,7 +154,6 @@ impl ImageCheck {
             });
         };
         let superblock = self.superblock().copied();
-        let digest = self.hasher.finish();
         if let Some(expected) = self.expectations.diff_id
             && digest != expected
         {

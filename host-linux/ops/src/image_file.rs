@@ -477,6 +477,7 @@ pub(crate) fn unpack_to_spool(
             limits: &options.limits,
             sandbox: &options.sandbox,
             threads: system::processors(),
+            by_chunks: false,
         },
         &progress,
     )?;

@@ -7,8 +7,8 @@ use erofs_unpack_core::codec::{Compression, Raw, Status};
 use erofs_unpack_core::erofs::ReadAt as _;
 use erofs_unpack_core::oci::{ByteRange, Digest, Layer};
 use erofs_unpack_core::seekable::{
-    Chunk, ChunkIndex, Chunks, Located, Pin, Section, SeekTable, SeekTableFooter, Subject, TAIL,
-    is_passed_over, locate, tail,
+    Chunk, ChunkIndex, Chunks, Frames, Located, Pin, Section, SeekTable, SeekTableFooter, Subject,
+    TAIL, is_passed_over, locate, tail,
 };
 use erofs_unpack_core::unpack::Unpacker;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
@@ -64,6 +64,8 @@ pub(crate) enum Index {
     Chunks(ChunkIndex<Vec<u8>>),
     /// That of the zstd project.
     Table(SeekTable),
+    /// None: the frames of the blob, which are at most so long.
+    Frames(Frames),
 }
 
 impl Index {
@@ -72,6 +74,7 @@ impl Index {
         match self {
             Self::Chunks(_) => "chunk index",
             Self::Table(_) => "seek table",
+            Self::Frames(_) => "frames",
         }
     }
 
@@ -79,6 +82,7 @@ impl Index {
         match self {
             Self::Chunks(index) => index,
             Self::Table(table) => table,
+            Self::Frames(frames) => frames,
         }
     }
 }
@@ -122,16 +126,30 @@ impl Indexed<'_> {
         }
     }
 
-    /// The index that a blob has by itself, of which no manifest says anything: a seek table, or a
-    /// chunk index that the blob ends with. Nobody vouches for it, so what is wrong with it is no
-    /// error either.
+    /// The index that a blob has by itself, of which no manifest says anything: a seek table, a
+    /// chunk index that the blob ends with, or the frames that it is made of. Nobody vouches for it,
+    /// so what is wrong with it is no error either.
     pub(crate) fn of_blob(&self) -> Option<Opened> {
         if self.compression != Compression::Zstd {
             return None;
         }
-        if let Some(table) = self.seek_table() {
-            return Some(table);
-        }
+        self.seek_table()
+            .or_else(|| self.last_frame())
+            .or_else(|| self.frames())
+    }
+
+    /// The frames of a blob without an index.
+    fn frames(&self) -> Option<Opened> {
+        let frames = Frames::find(self.blob, self.size, self.limits).ok()??;
+        Some(Opened {
+            chunks: Index::Frames(frames),
+            pin: Pin::None,
+            end: self.size,
+        })
+    }
+
+    /// The chunk index that the blob ends with.
+    fn last_frame(&self) -> Option<Opened> {
         let length = self.size.min(TAIL as u64);
         let end = self.read(self.size - length, length)?;
         let range = tail(&end, self.size)?;

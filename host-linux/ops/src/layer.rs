@@ -28,6 +28,29 @@ impl<'a> Space<'a> {
     pub const fn new(file: &'a File, place: PathBuf) -> Self {
         Self { file, place }
     }
+
+    /// Makes it empty again, for a second try.
+    pub(crate) fn clear(&self) -> Result<(), HostError> {
+        self.file
+            .set_len(0)
+            .map_err(|error| HostError::environment(&self.place, "write", error))
+    }
+}
+
+/// What `bring` gives to a sink that writes there, or nowhere. `place` is what to call the source.
+pub(crate) fn to_space<T>(
+    output: Option<&Space<'_>>,
+    place: &Path,
+    bring: impl FnOnce(&mut dyn pipeline::Sink) -> Result<T, Stop>,
+) -> Result<T, HostError> {
+    let Some(output) = output else {
+        return bring(&mut io::sink()).map_err(|stop| named(stop, place, None));
+    };
+    let mut sink = Output::new(output.file);
+    let brought = bring(&mut sink).map_err(|stop| named(stop, place, Some(&output.place)))?;
+    sink.finish()
+        .map_err(|error| HostError::environment(&output.place, "write", error))?;
+    Ok(brought)
 }
 
 /// Unpacks a layer into `output`, or with `None` only verifies it.
@@ -86,19 +109,27 @@ pub fn unpack(
         let image = FromStart::new(output.file);
         return verity::settle(outcome, expectations, &place, image);
     }
-    let mut sink = Output::new(output.file);
-    let outcome = run(
-        blob,
-        &mut sink,
-        expectations,
-        terms,
-        progress,
-        &place,
-        Some(&output.place),
-    )?;
-    sink.finish()
-        .map_err(|error| HostError::environment(output.place, "write", error))?;
-    verity::settle(outcome, expectations, &place, FromStart::new(output.file))
+    let outcome = to_space(Some(&output), &place, |sink| {
+        pipeline::run(blob, sink, expectations, terms, progress)
+    })?;
+    settled(outcome, expectations, &place, Some(&output))
+}
+
+/// What was verified of a layer that was written there, with a dm-verity tree whose salt came as a
+/// surprise: that takes a second way through the image.
+pub(crate) fn settled(
+    outcome: Outcome,
+    expectations: &Expectations,
+    place: &Path,
+    output: Option<&Space<'_>>,
+) -> Result<Outcome, HostError> {
+    match output {
+        Some(output) => {
+            let image = FromStart::new(output.file);
+            verity::settle(outcome, expectations, place, image)
+        }
+        None => verity::settle(outcome, expectations, place, io::empty()),
+    }
 }
 
 /// The expectations, with what the superblock of an announced dm-verity tree says where it can be
@@ -129,13 +160,19 @@ fn run(
     place: &Path,
     target: Option<&Path>,
 ) -> Result<Outcome, HostError> {
-    pipeline::run(source, sink, expectations, terms, progress).map_err(|stop| match stop {
+    pipeline::run(source, sink, expectations, terms, progress)
+        .map_err(|stop| named(stop, &place, target))
+}
+
+/// What went wrong, with the names of source and target.
+fn named(stop: Stop, place: &Path, target: Option<&Path>) -> HostError {
+    match stop {
         Stop::Refused(error) => HostError::refused(place, error),
         Stop::Read(error) => HostError::environment(place, "read", error),
         Stop::Write(error) => HostError::environment(target.unwrap_or(place), "write", error),
         Stop::Start(error) => HostError::environment(place, "start a thread for it", error),
         Stop::Cancelled => HostError::Cancelled,
-    })
+    }
 }
 
 /// The output as a copy of a plain blob that shares the blob's blocks, where the file system

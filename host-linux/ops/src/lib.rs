@@ -94,6 +94,7 @@ pub mod mount;
 mod objects;
 pub mod observer;
 mod options;
+pub mod parallel;
 pub mod pipeline;
 mod place;
 pub mod publish;

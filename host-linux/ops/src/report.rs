@@ -11,13 +11,14 @@ use erofs_unpack_core::erofs::{
 use erofs_unpack_core::oci::{Choice, Digest, Layer};
 use erofs_unpack_core::unpack::Outcome;
 use erofs_unpack_core::verity::{Layout, Params, Verified};
-use erofs_unpack_core::{At, Kind, Value};
+use erofs_unpack_core::{At, Error, Kind, Value};
 use serde::Serialize;
 
 use crate::checked::{Breach, Checked, Place};
 use crate::error::HostError;
 use crate::escape::Escaped;
 use crate::image::Image;
+use crate::parallel::ChunksReport;
 
 /// Version of the schema. A field may be added within a version; none changes or goes.
 pub const VERSION: u32 = 1;
@@ -80,9 +81,20 @@ pub struct LayerReport {
     /// The dm-verity tree of its file, which was verified or made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dm_verity: Option<TreeReport>,
-    /// What was not verified, because nothing says what it should be.
+    /// What was not verified, because nothing says what it should be, or because chunks were
+    /// verified instead ([`Self::verified`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_verified: Vec<&'static str>,
+    /// What was verified in the place of the digests of blob and image: `chunks`, the digest of each
+    /// chunk in an index whose own digest the manifest states. Absent where those digests were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<&'static str>,
+    /// How the layer's chunks served to decode it; absent when it was read from its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunksReport>,
+    /// Why the index of its chunks did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_passed_over: Option<ErrorReport>,
     /// Why it was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -394,6 +406,22 @@ impl LayerReport {
         self.superblock = outcome.superblock.as_ref().map(SuperblockReport::of);
         self.outcome = Some(*outcome);
     }
+
+    /// Adds how the layer at this place was unpacked by its chunks, or why it was not.
+    pub(crate) fn add_chunks(
+        &mut self,
+        place: &Path,
+        chunks: Option<ChunksReport>,
+        passed_over: Option<Error>,
+    ) {
+        self.chunks = chunks;
+        self.index_passed_over =
+            passed_over.map(|error| ErrorReport::of(&HostError::refused(place, error)));
+        if chunks.is_some_and(|chunks| chunks.by_chunks) {
+            self.verified = Some("chunks");
+            self.not_verified = vec!["digest", "diffID"];
+        }
+    }
 }
 
 /// A superblock.
@@ -621,7 +649,7 @@ impl ErrorReport {
             place: error.place().map(shown),
             at: refusal.and_then(|error| AtReport::of(error.at())),
             field: refusal
-                .map(erofs_unpack_core::Error::field)
+                .map(Error::field)
                 .filter(|field| !field.is_root())
                 .map(|field| field.to_string()),
             found: refusal.and_then(|error| said(error.found_value())),

@@ -28,6 +28,8 @@ mod content;
 mod flat;
 mod frame;
 mod framing;
+#[cfg(feature = "alloc")]
+pub(crate) mod headers;
 mod own;
 #[cfg(feature = "alloc")]
 pub mod phases;

@@ -91,6 +91,18 @@ pub struct Unpack {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
+    /// Threads to decode one layer with, where it has an index of its chunks [default: all
+    /// processors that --jobs leaves]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+
+    /// Verify layers by the digests of their chunks alone, in parallel
+    ///
+    /// Only where the manifest states the digest of the chunk index, and that has a SHA-2 of each
+    /// chunk. The digest of the blob and the diffID are then not computed, and said not to be.
+    #[arg(long)]
+    pub skip_serial_digests: bool,
+
     /// How the image is checked once its digests are verified.
     #[command(flatten)]
     pub check: CheckArgs,

@@ -37,7 +37,7 @@ pub fn run(args: &Check) -> u8 {
 /// Adds to the options what may fail, and confines the process. What is wrong with the command line
 /// is said before anything is read.
 fn prepare(args: &Check, options: &mut Options) -> Result<(), HostError> {
-    refuse_jobs(args.jobs)?;
+    refuse_jobs("--jobs", args.jobs)?;
     options.checks.options(options.select.policy)?;
     options.select = args.select.options()?;
     let mut openings = Openings::new();

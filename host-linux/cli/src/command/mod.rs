@@ -41,10 +41,10 @@ impl Command {
 }
 
 /// Refuses more threads than there can be.
-fn refuse_jobs(jobs: Option<u16>) -> Result<(), HostError> {
+fn refuse_jobs(flag: &str, jobs: Option<u16>) -> Result<(), HostError> {
     match jobs {
         Some(jobs @ 2..) if !system::THREADS => Err(HostError::Usage(format!(
-            "--jobs {jobs}: there are no threads in WASI"
+            "{flag} {jobs}: there are no threads in WASI"
         ))),
         _ => Ok(()),
     }

@@ -54,7 +54,8 @@ fn operate(args: &Unpack) -> Result<Done<Report>, HostError> {
 
 /// The options that the arguments come to, all but the sandbox.
 fn options(args: &Unpack) -> Result<Options, HostError> {
-    refuse_jobs(args.jobs)?;
+    refuse_jobs("--jobs", args.jobs)?;
+    refuse_jobs("--threads", args.threads)?;
     Ok(Options {
         select: args.select.options()?,
         layer: args.layer,
@@ -63,6 +64,8 @@ fn options(args: &Unpack) -> Result<Options, HostError> {
         force: args.force,
         keep_going: args.keep_going,
         jobs: args.jobs.map(usize::from),
+        threads: args.threads.map(usize::from),
+        skip_serial_digests: args.skip_serial_digests,
         check: (!args.no_check).then(|| args.check.checks()),
         verity: args.verity.into(),
         unannounced_verity: args.allow_unannounced_verity,
@@ -157,7 +160,11 @@ fn print_layer(args: &Unpack, report: &LayerReport) -> Result<(), HostError> {
         .file
         .as_deref()
         .map_or(String::new(), |file| format!(" {file}"));
-    let mut text = format!("{number}{}{file} {}\n", report.status, outcome.diff_id);
+    let mut text = format!("{number}{}{file} {}", report.status, outcome.diff_id);
+    if report.verified.is_some() {
+        text.push_str(" (not computed: verified by the digests of its chunks)");
+    }
+    text.push('\n');
     if args.talk.verbose {
         let media_type = report.media_type.as_deref().unwrap_or("not stated");
         text.push_str(&format!(
@@ -177,6 +184,15 @@ fn print_layer(args: &Unpack, report: &LayerReport) -> Result<(), HostError> {
                 "  dm-verity tree {}: root {}, at byte {}\n",
                 tree.status, tree.root_digest, tree.hash_offset
             ));
+        }
+        if let Some(chunks) = &report.chunks {
+            text.push_str(&format!(
+                "  {} of {} chunks, vouched for by the {}, decoded by {} threads\n",
+                chunks.index, chunks.chunks, chunks.pin, chunks.threads
+            ));
+        }
+        if let Some(error) = &report.index_passed_over {
+            text.push_str(&format!("  index passed over: {}\n", error.message));
         }
         if let Some(check) = &report.check {
             text.push_str(&format!(

@@ -80,6 +80,7 @@ pub fn put_layer(
             limits: &how.limits,
             sandbox: how.sandbox,
             threads: how.jobs,
+            by_chunks: false,
         },
         progress,
     )?;

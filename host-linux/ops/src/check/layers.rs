@@ -13,10 +13,11 @@ use crate::image::Image;
 use crate::image_check::check_image;
 use crate::image_file::ImageFile;
 use crate::layer_file::{LayerOf, Way};
+use crate::parallel::Opening;
 use crate::pipeline::Progress;
 use crate::report::{ImageReport, TreeReport};
 use crate::source::ImageSource;
-use crate::unpack::{Dest, How, Passed, Verity, bring, check_tags, devices_of};
+use crate::unpack::{Dest, How, Passed, Verity, behind, bring, check_tags, devices_of};
 
 impl Task<'_> {
     /// Verifies and checks every layer, also after one that is refused or cannot be read.
@@ -55,6 +56,8 @@ impl Task<'_> {
             jobs: self.jobs(),
             verity: Verity::Verify,
             unannounced: options.unannounced_verity,
+            threads: self.jobs(),
+            by_chunks: false,
             whole: true,
         };
         // Chunk indexes are no images, and nothing of an image needs them.
@@ -63,11 +66,12 @@ impl Task<'_> {
         let mut results = Vec::new();
         for layer in &layers {
             let policy = options.select.policy;
+            let next = behind(layer, &plan);
             let of = LayerOf {
                 image: &image,
                 source,
                 layer,
-                next: behind(&plan.layers, layer),
+                next,
             };
             let some = match at_random(of, rules, &how) {
                 Ok(Some((checked, reads))) => {
@@ -84,7 +88,7 @@ impl Task<'_> {
             };
             let from = (&image, source);
             let result =
-                some.and_then(|()| one(from, &how, &layers, layer, policy, &results));
+                some.and_then(|()| one(from, &how, &layers, (layer, next), policy, &results));
             let warnings = result.iter().flat_map(|passed| &passed.warnings);
             report.warnings.extend(warnings.map(ToString::to_string));
             let (checked, error) = match &result {
@@ -109,12 +113,6 @@ impl Task<'_> {
         }
         Ok(())
     }
-}
-
-/// The layer behind this one in the manifest.
-fn behind<'a>(all: &'a [Layer], layer: &Layer) -> Option<&'a Layer> {
-    let place = all.iter().position(|other| other.number == layer.number)?;
-    all.get(place.checked_add(1)?)
 }
 
 /// Checks the image of a layer by the chunks that hold its metadata, where its index allows that and
@@ -147,13 +145,17 @@ fn one(
     (image, source): (&Image, &ImageSource),
     how: &How,
     layers: &[Layer],
-    layer: &Layer,
+    (layer, next): (&Layer, Option<&Layer>),
     policy: Policy,
     before: &[Result<Passed, HostError>],
 ) -> Result<Passed, HostError> {
     let expected = layer.expectations();
     let progress = Progress::default();
-    let open = || image.open_layer(source, layer);
+    let open = || {
+        Opening::of_layer(layer, next, &how.limits, |layer| {
+            image.open_layer(source, layer)
+        })
+    };
     let mut passed = bring(
         &Dest::Nowhere,
         OsStr::new(""),

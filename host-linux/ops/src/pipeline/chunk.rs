@@ -22,6 +22,17 @@ impl Chunk {
         self.memory.get(self.content.clone()).unwrap_or_default()
     }
 
+    /// The same, where nobody else has them yet.
+    pub(super) fn content_mut(&mut self) -> &mut [u8] {
+        let content = self.content.clone();
+        self.memory.get_mut(content).unwrap_or_default()
+    }
+
+    /// Leaves out what lies behind so many bytes.
+    pub(super) fn shorten(&mut self, length: usize) {
+        self.content.end = self.content.end.min(self.content.start + length);
+    }
+
     /// How much memory it takes.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
@@ -91,6 +102,24 @@ impl Pool {
             }
             return Ok(memory);
         }
+    }
+
+    /// As [`Self::take`], as a chunk of this size. What its bytes are is left open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub(super) fn lend(&mut self, size: usize, most: usize) -> Result<Chunk, TryReserveError> {
+        let mut memory = self.take(size, most)?;
+        // It never becomes shorter: what it has once had need not be cleared again.
+        if memory.len() < size {
+            memory.resize(size, 0);
+        }
+        Ok(Chunk {
+            memory,
+            content: 0..size,
+            home: self.home.clone(),
+        })
     }
 
     /// Makes a chunk of memory that was taken.

@@ -375,6 +375,7 @@ mod tests {
             limits: &limits,
             sandbox: &Sandbox::NONE,
             threads: 1,
+            by_chunks: false,
         };
         let unwrap = Unwrap::new(compression, &terms).unwrap().unwrap();
         let (to, from) = channel();

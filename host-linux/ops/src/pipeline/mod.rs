@@ -2,6 +2,7 @@
 
 mod alone;
 mod chunk;
+mod chunks;
 mod decode;
 mod phases;
 mod threads;
@@ -16,6 +17,7 @@ use erofs_unpack_core::{Error, Limits};
 use crate::sandbox::Sandbox;
 use crate::system;
 
+pub(crate) use chunks::{Ended, Layout, run as run_chunks};
 pub use threads::run_stream;
 
 /// Brings one layer from `source` into `sink` and verifies it.
@@ -150,6 +152,9 @@ pub struct Terms<'a> {
     pub sandbox: &'a Sandbox,
     /// How many processors it may keep busy. It decides how the work is cut, and nothing else.
     pub threads: usize,
+    /// Whether the digests of blob and image are left out, and every chunk of the blob is verified
+    /// by itself. Only a layer whose index allows that is brought then.
+    pub by_chunks: bool,
 }
 
 impl<'a> From<&'a Limits> for Terms<'a> {
@@ -159,6 +164,7 @@ impl<'a> From<&'a Limits> for Terms<'a> {
             limits,
             sandbox: &Sandbox::NONE,
             threads: 1,
+            by_chunks: false,
         }
     }
 }

@@ -274,7 +274,7 @@ fn conclude<R>(
 }
 
 /// Starts a thread.
-fn spawn<'scope, T: Send + 'scope>(
+pub(super) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
@@ -282,7 +282,7 @@ fn spawn<'scope, T: Send + 'scope>(
 }
 
 /// What a thread returned. A panic in it is a bug, and goes on here.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -361,10 +361,7 @@ fn hash(
     // After a failure nothing more is wanted.
     drop(from);
     let digest = hasher.map(|mut hasher| {
-        while !blob.chunks.is_empty() {
-            hasher.update(blob.rest());
-            blob.advance(usize::MAX);
-        }
+        blob.hash(&mut hasher);
         hasher.finish()
     });
     (digest, check.finish())
@@ -380,13 +377,29 @@ fn verify(mut check: VerityCheck, from: Receiver<Arc<Chunk>>) -> VerityReport {
 
 /// Chunks of the blob that have still to be hashed.
 #[derive(Default)]
-struct Waiting {
+pub(super) struct Waiting {
     chunks: VecDeque<Arc<Chunk>>,
     /// How much of the first is hashed already.
     done: usize,
 }
 
 impl Waiting {
+    /// This one.
+    pub(super) fn of(chunk: Arc<Chunk>) -> Self {
+        Self {
+            chunks: VecDeque::from([chunk]),
+            done: 0,
+        }
+    }
+
+    /// Hashes all of them.
+    pub(super) fn hash(&mut self, hasher: &mut Hasher) {
+        while !self.chunks.is_empty() {
+            hasher.update(self.rest());
+            self.advance(usize::MAX);
+        }
+    }
+
     /// What is left of the first.
     fn rest(&self) -> &[u8] {
         self.chunks
@@ -407,7 +420,7 @@ impl Waiting {
 }
 
 /// Looks at decoded bytes, and hashes them together with what waits of the blob.
-fn look(
+pub(super) fn look(
     check: &mut ImageCheck,
     mut bytes: &[u8],
     hasher: &mut Option<Hasher>,
@@ -427,7 +440,7 @@ fn look(
 }
 
 /// Writes the image: what is written has no name yet.
-fn write(
+pub(super) fn write(
     sink: &mut dyn Sink,
     superblock: &OnceLock<Superblock>,
     from: Receiver<Arc<Chunk>>,

@@ -129,6 +129,7 @@ pub fn stream(spool: Spool, options: &Options) -> Result<Report, HostError> {
             limits: &options.limits,
             sandbox: &options.sandbox,
             threads: processors(),
+            by_chunks: false,
         },
         &Progress::default(),
     );

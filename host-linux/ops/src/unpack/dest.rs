@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use erofs_unpack_core::Limits;
 use erofs_unpack_core::check;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{Layer, Policy, Warning, device_tags};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, Outcome};
+use erofs_unpack_core::{Error, Limits};
 
 use super::{Destination, Options, Verity, tree};
 use crate::checked::Checked;
@@ -17,12 +17,12 @@ use crate::error::HostError;
 use crate::image_check::check_image;
 use crate::image_file::{FileAt, ImageFile};
 use crate::layer::{self, Space};
+use crate::parallel::{self, ChunksReport, Opening, Unpacked};
 use crate::sandbox::Sandbox;
 
 use crate::pipeline::{Progress, Terms};
 use crate::publish::{Folder, Target, Unpublished, scratch, sweep, sweep_name};
 use crate::report::{TreeReport, shown};
-use crate::source::BlobReader;
 use crate::system::{self, File};
 
 /// Where an output goes.
@@ -87,6 +87,10 @@ fn refuse_stdout(image: bool) -> Result<(), HostError> {
 /// A layer that came through.
 pub(crate) struct Passed {
     pub(crate) outcome: Outcome,
+    /// How its chunks served.
+    pub(crate) chunks: Option<ChunksReport>,
+    /// Why its index was not used.
+    pub(crate) passed_over: Option<Error>,
     /// What the check said; `None` when there was none.
     pub(crate) checked: Option<Checked>,
     /// What to call the layer's content in messages.
@@ -144,12 +148,16 @@ pub(crate) struct How {
     pub(crate) sandbox: Sandbox,
     /// What images are checked for; `None` with `--no-check`.
     pub(crate) check: Option<check::Options>,
-    /// Processors for one layer: threads of its check, and what decodes it.
+    /// Threads of the check of one layer.
     pub(crate) jobs: usize,
     /// What is done about dm-verity trees.
     pub(crate) verity: Verity,
     /// Whether a tree may follow an image though nothing announces it.
     pub(crate) unannounced: bool,
+    /// Threads that decode one layer.
+    pub(crate) threads: usize,
+    /// Whether layers are verified by their chunks alone.
+    pub(crate) by_chunks: bool,
     /// Whether all layers of an image are brought, so that one with devices is checked when
     /// those are there.
     pub(crate) whole: bool,
@@ -170,6 +178,8 @@ impl How {
             jobs,
             verity: options.verity,
             unannounced: options.unannounced_verity,
+            threads: options.threads.unwrap_or(jobs),
+            by_chunks: options.skip_serial_digests,
             whole,
         })
     }
@@ -191,7 +201,8 @@ impl How {
         Terms {
             limits: &self.limits,
             sandbox: &self.sandbox,
-            threads: self.jobs,
+            threads: self.threads,
+            by_chunks: self.by_chunks,
         }
     }
 
@@ -270,7 +281,7 @@ pub(crate) fn bring(
     how: &How,
     expected: &Expectations,
     progress: &Progress,
-    open: impl FnOnce() -> Result<BlobReader, HostError>,
+    open: impl FnOnce() -> Result<Opening, HostError>,
 ) -> Result<Passed, HostError> {
     let expected = &how.expected(expected);
     let mut passed = fetch(dest, name, how, expected, progress, open)?;
@@ -295,11 +306,13 @@ fn fetch(
     how: &How,
     expected: &Expectations,
     progress: &Progress,
-    open: impl FnOnce() -> Result<BlobReader, HostError>,
+    open: impl FnOnce() -> Result<Opening, HostError>,
 ) -> Result<Passed, HostError> {
     let terms = &how.terms();
-    let passed = |outcome: Outcome, place: &Path| Passed {
-        outcome,
+    let passed = |unpacked: Unpacked, place: &Path| Passed {
+        outcome: unpacked.outcome,
+        chunks: unpacked.chunks,
+        passed_over: unpacked.passed_over,
         checked: None,
         place: place.to_owned(),
         content: None,
@@ -327,20 +340,21 @@ fn fetch(
             content: content(&file, &place, &outcome)?,
             status: "kept",
             file: Some(file_shown(dest, folder, name)),
-            ..passed(outcome, &place)
+            ..passed(outcome.into(), &place)
         });
     }
     let target = Target::inside(folder, name, how.force)?;
-    let mut blob = open()?;
+    let mut opening = open()?;
     let file = file_shown(dest, target.folder(), target.name());
     let output = Unpublished::create(target)?;
     let space = Space::new(output.file(), output.target().path());
-    let outcome = layer::unpack(&mut blob, Some(space), expected, terms, progress)?;
+    let unpacked = parallel::unpack(&mut opening, Some(space), expected, terms, progress)?;
+    let place = opening.blob().place();
     Ok(Passed {
-        content: content(output.file(), blob.place(), &outcome)?,
+        content: content(output.file(), place, &unpacked.outcome)?,
         output: Output::File(output),
         file: Some(file),
-        ..passed(outcome, blob.place())
+        ..passed(unpacked, place)
     })
 }
 
@@ -350,12 +364,12 @@ fn fetch_unnamed(
     how: &How,
     expected: &Expectations,
     progress: &Progress,
-    mut blob: BlobReader,
+    mut opening: Opening,
 ) -> Result<Passed, HostError> {
     let terms = &how.terms();
     let to_stdout = matches!(dest, Dest::Stdout);
     // What goes nowhere may be looked at where it lies, if it lies there as it is.
-    let in_place = match FileAt::of_blob(&blob)? {
+    let in_place = match FileAt::of_blob(opening.blob())? {
         Some((file, _)) if expected.compression == Compression::None => Some(file),
         _ => None,
     };
@@ -365,14 +379,16 @@ fn fetch_unnamed(
         || expected.unannounced_verity
         || expected.verity.is_some_and(|tree| tree.root.is_some());
     if !to_stdout && (in_place.is_some() || !is_kept) {
-        let outcome = layer::unpack(&mut blob, None, expected, terms, progress)?;
+        let unpacked = parallel::unpack(&mut opening, None, expected, terms, progress)?;
         return Ok(Passed {
-            outcome,
+            outcome: unpacked.outcome,
+            chunks: unpacked.chunks,
+            passed_over: unpacked.passed_over,
             checked: None,
-            place: blob.place().to_owned(),
+            place: opening.blob().place().to_owned(),
             content: in_place
                 .filter(|_| is_read_again)
-                .map(|file| (file, outcome.image_size)),
+                .map(|file| (file, unpacked.outcome.image_size)),
             output: Output::Done,
             status: "verified",
             file: None,
@@ -385,20 +401,23 @@ fn fetch_unnamed(
     let dir = system::temp_dir();
     let file = scratch(&dir)?;
     let space = Space::new(&file, dir);
-    let outcome = layer::unpack(&mut blob, Some(space), expected, terms, progress)?;
+    let unpacked = parallel::unpack(&mut opening, Some(space), expected, terms, progress)?;
+    let place = opening.blob().place();
     let content = is_read_again
-        .then(|| FileAt::sharing(&file, blob.place()))
+        .then(|| FileAt::sharing(&file, place))
         .transpose()?
-        .map(|file| (file, outcome.image_size));
+        .map(|file| (file, unpacked.outcome.image_size));
     let (output, status) = if to_stdout {
         (Output::Stdout(file), "unpacked")
     } else {
         (Output::Done, "verified")
     };
     Ok(Passed {
-        outcome,
+        outcome: unpacked.outcome,
+        chunks: unpacked.chunks,
+        passed_over: unpacked.passed_over,
         checked: None,
-        place: blob.place().to_owned(),
+        place: place.to_owned(),
         content,
         output,
         status,

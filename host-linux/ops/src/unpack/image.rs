@@ -21,6 +21,7 @@ use crate::image::Image;
 use crate::image_file::FileAt;
 use crate::mount::{Mount, file_name};
 use crate::observer::{Part, Work};
+use crate::parallel::Opening;
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Group, Target, Unpublished};
 use crate::report::{ErrorReport, ImageReport, LayerReport, TreeReport, to_json};
@@ -36,6 +37,8 @@ const IMAGE_JSON_MAX: u64 = 32 << 20;
 /// One layer on its way.
 struct Errand<'a> {
     layer: &'a Layer,
+    /// The layer behind it in the manifest, which may be its index.
+    next: Option<&'a Layer>,
     progress: Arc<Progress>,
 }
 
@@ -87,6 +90,7 @@ impl Task<'_> {
             .iter()
             .map(|layer| Errand {
                 layer,
+                next: behind(layer, &plan),
                 progress: Arc::default(),
             })
             .collect();
@@ -130,6 +134,7 @@ impl Task<'_> {
                     for warning in &layer.warnings {
                         done.report.warn(warning.to_string());
                     }
+                    report.add_chunks(&layer.place, layer.chunks, layer.passed_over);
                     let warning = layer.outcome.superblock.and_then(|superblock| {
                         Warning::of_image(number, &superblock, self.options.select.policy)
                     });
@@ -324,9 +329,19 @@ impl Errand<'_> {
             how,
             &layer.expectations(),
             &self.progress,
-            || image.open_layer(source, layer),
+            || {
+                Opening::of_layer(layer, self.next, &how.limits, |layer| {
+                    image.open_layer(source, layer)
+                })
+            },
         )
     }
+}
+
+/// The layer that follows in the manifest.
+pub(crate) fn behind<'a>(layer: &Layer, plan: &'a Plan) -> Option<&'a Layer> {
+    let next = layer.number.checked_add(1)?;
+    plan.layers.iter().find(|other| other.number == next)
 }
 
 /// Checks the images that have devices, now that those are there.

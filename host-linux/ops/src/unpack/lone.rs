@@ -108,7 +108,7 @@ impl Task<'_> {
             progress: Arc::clone(&progress),
         }]));
         let name = OsString::from(name);
-        let passed = bring(&dest, &name, &how, expected, &progress, || Ok(blob));
+        let passed = bring(&dest, &name, &how, expected, &progress, || Ok(blob.into()));
         self.observer.end();
         let passed = passed?;
         if let Some(checked) = &passed.checked {
@@ -118,6 +118,7 @@ impl Task<'_> {
         }
         let outcome = &passed.outcome;
         report.add(outcome);
+        report.add_chunks(&passed.place, passed.chunks, passed.passed_over);
         report.status = passed.status;
         report.file.clone_from(&passed.file);
         report.dm_verity.clone_from(&passed.tree);

@@ -21,7 +21,7 @@ use crate::sandbox::Sandbox;
 use crate::source::Source;
 
 pub(crate) use dest::{Dest, How, Passed, bring, check_tags};
-pub(crate) use image::devices_of;
+pub(crate) use image::{behind, devices_of};
 pub use report::Report;
 
 /// Where layers go.
@@ -70,6 +70,12 @@ pub struct Options {
     pub keep_going: bool,
     /// Layers that are unpacked at the same time; half of the processors where it is not given.
     pub jobs: Option<usize>,
+    /// Threads that decode one layer, where it can be decoded in parts; what the layers leave of the
+    /// processors where it is not given.
+    pub threads: Option<usize>,
+    /// Verify each layer by the digests in its chunk index alone, whose own digest the manifest
+    /// states. Those of the blob and of the image are not computed.
+    pub skip_serial_digests: bool,
     /// How the inside of images is checked; `None` leaves them unchecked.
     pub check: Option<Checks>,
     /// What is done about dm-verity trees.
@@ -94,6 +100,8 @@ impl Default for Options {
             force: false,
             keep_going: false,
             jobs: None,
+            threads: None,
+            skip_serial_digests: false,
             check: Some(Checks::default()),
             verity: Verity::Verify,
             unannounced_verity: false,

@@ -91,6 +91,9 @@ impl Report {
         let mut report = self.clone();
         for layer in &mut report.layers {
             layer.status = "unpacked";
+            // How it came there is no matter of what lies there.
+            layer.chunks = None;
+            layer.index_passed_over = None;
             if let Some(check) = &mut layer.check {
                 check.found.findings.clear();
             }
