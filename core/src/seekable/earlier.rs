@@ -58,6 +58,15 @@ impl Earlier {
         matches!(magic, Some(MAGIC | MAGIC_REVERSED))
     }
 
+    /// Its name in reports.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Containerd12703 => "containerd-12703",
+            Self::Containerd12764 => "containerd-12764",
+        }
+    }
+
     /// What to call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -18,6 +18,8 @@
 //! read, and the layer is read from its start to its end as if there were none (3.4.6, 8.2 items 5
 //! and 6): [`is_passed_over`] tells the two apart.
 
+#[cfg(feature = "alloc")]
+mod align;
 mod chunk;
 #[cfg(feature = "alloc")]
 mod decode;
@@ -36,6 +38,8 @@ mod trust;
 #[cfg(feature = "alloc")]
 mod write;
 
+#[cfg(feature = "alloc")]
+pub use align::align;
 pub use chunk::{Checksum, Chunk, Chunks, Span};
 #[cfg(feature = "alloc")]
 pub use decode::{ChunkDecoder, Skipped};

@@ -8,6 +8,9 @@
 //! | function | what it does | report |
 //! |---|---|---|
 //! | [`unpack()`] | verifies the layers of an image, or one layer, and publishes them plain | [`unpack::Report`] |
+//! | [`wrap()`] | makes the blob of a layer of an image, with an index of its chunks | [`wrap::Report`] |
+//! | [`unwrap()`] | verifies the blob of a layer and publishes the image in it | [`unpack::Report`] |
+//! | [`index::show`], [`index::verify`], [`index::add`] | the index of a layer's chunks | [`index::Report`] |
 //! | [`check()`] | says whether the kernel may be handed an image, or each layer of a layout | [`check::Report`] |
 //! | [`inspect()`] | says what a layout, a blob or an image is | [`inspect::Report`] |
 //! | [`extract()`] | creates the files of an image in a directory, or writes a tar stream | [`extract::Report`] |
@@ -84,6 +87,8 @@ mod hint;
 pub mod image;
 pub mod image_check;
 pub mod image_file;
+#[cfg(target_os = "linux")]
+pub mod index;
 mod indexed;
 pub mod inspect;
 pub mod layer;
@@ -94,10 +99,14 @@ pub mod mount;
 mod objects;
 pub mod observer;
 mod options;
+#[cfg(target_os = "linux")]
+mod ordered;
 pub mod parallel;
 pub mod pipeline;
 mod place;
 pub mod publish;
+#[cfg(target_os = "linux")]
+mod read_chunks;
 #[cfg(target_os = "linux")]
 pub mod reader;
 pub mod report;
@@ -108,7 +117,11 @@ pub mod source;
 pub mod stream;
 pub mod system;
 pub mod unpack;
+#[cfg(target_os = "linux")]
+mod unwrap;
 pub mod verity;
+#[cfg(target_os = "linux")]
+pub mod wrap;
 
 pub use check::check;
 pub use chunked::RandomReads;
@@ -128,6 +141,10 @@ pub use sandbox::Sandbox;
 #[cfg(target_os = "linux")]
 pub use stream::stream;
 pub use unpack::unpack;
+#[cfg(target_os = "linux")]
+pub use unwrap::unwrap;
+#[cfg(target_os = "linux")]
+pub use wrap::wrap;
 
 /// The examples of the project's README, so that they are tested.
 #[cfg(doctest)]

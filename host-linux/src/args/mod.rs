@@ -3,10 +3,13 @@
 mod cache;
 mod doctor;
 mod extract;
+mod index;
 mod read;
 mod rules;
 mod stream;
+mod unwrap;
 mod verity;
+mod wrap;
 
 use std::path::PathBuf;
 
@@ -17,12 +20,15 @@ use erofs_unpack_cli::command::Command as Shared;
 pub(crate) use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub(crate) use doctor::Doctor;
 pub(crate) use extract::Extract;
+pub(crate) use index::{Index, IndexAdd, IndexArgs, IndexCommand, IndexShow, IndexVerify};
 pub(crate) use read::{Cat, Dump, ImageArgs, Ls, ObjectArgs, Stat, Tree, VerboseArgs};
 pub(crate) use rules::Rules;
 pub(crate) use stream::Stream;
+pub(crate) use unwrap::Unwrap;
 pub(crate) use verity::{
     Saying, Verity, VerityCommand, VerityFormat, VerityInfo, VerityVerify, hex,
 };
+pub(crate) use wrap::{IndexName, Wrap};
 
 /// Unpacks and verifies the EROFS layers of container images.
 #[derive(Debug, Parser)]
@@ -53,6 +59,19 @@ pub(crate) enum Command {
     /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
     /// is decoded. Digests are containerd's to verify: it does so before and after.
     Stream(Box<Stream>),
+    /// Make the blob of a layer of an EROFS image, compressed in chunks that can be read at random
+    ///
+    /// The image is checked at the level of its superblock. The blob is the same however many
+    /// threads there are, and is read back before it gets its name. What the layer's descriptor is
+    /// to say is printed.
+    Wrap(Box<Wrap>),
+    /// Unpack and verify the blob of one layer
+    ///
+    /// As `unpack` does with a lone blob. Nothing appears under its final name or on stdout before
+    /// all checks have passed.
+    Unwrap(Box<Unwrap>),
+    /// Show, verify or make the index of a layer's chunks
+    Index(Index),
     /// Fill and look after a cache of layer content, from which containerd takes layers
     ///
     /// It is a folder that `layer_content_caches` of containerd's erofs snapshotter names (2.4 and

@@ -349,6 +349,16 @@ impl Framing {
         });
     }
 
+    /// Whether a frame has ended and no other has begun.
+    #[cfg(feature = "alloc")]
+    pub(super) fn is_between(&self) -> bool {
+        match self.state {
+            State::Magic => self.field.filled().is_empty(),
+            State::End => true,
+            _ => false,
+        }
+    }
+
     /// Whether the input may end here.
     pub(super) fn complete(&self) -> bool {
         match self.state {

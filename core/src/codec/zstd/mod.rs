@@ -27,6 +27,8 @@
 mod content;
 mod flat;
 mod frame;
+#[cfg(feature = "alloc")]
+mod frames;
 mod framing;
 #[cfg(feature = "alloc")]
 pub(crate) mod headers;
@@ -44,6 +46,10 @@ use alloc::vec::Vec;
 
 #[cfg(feature = "alloc")]
 use self::flat::{Flat, Pace};
+#[cfg(feature = "alloc")]
+pub(crate) use self::frames::frame_header;
+#[cfg(feature = "alloc")]
+pub use self::frames::{FoundFrame, FrameScan};
 #[cfg(feature = "alloc")]
 use self::windowed::{Allocated, allocate_work};
 use self::windowed::{Lent, Windowed};

@@ -64,6 +64,9 @@ faults! {
     ArchivePayload = "archive-payload", Malformed, "a link, a directory or a device has content";
     ArchiveSparse = "archive-sparse", Unsupported, "the member is stored without its holes, in a form that cannot be read here: expected an archive made without --sparse (bsdtar: with --no-read-sparse)";
     ArchiveMembers = "archive-members", Limit, "the archive has more members than the limit";
+    IndexMissing = "index-missing", Unsupported, "has no index of its chunks that is known: expected a chunk index or a seek table at its end, or where --range or --index-file says";
+    FramesWhole = "frames-whole", Unsupported, "is one frame that is larger than the limit of chunks, so no index makes it readable at random: expected a blob of several frames";
+    FramesSkippable = "frames-skippable", Unsupported, "has skippable or empty frames before or between the others, which no chunk of an index can be: leave --standalone out, and a new blob is written without them";
     ArchiveSize = "archive-size", Limit, "what has to be put on disk to be read at random is larger than the limit";
 }
 
