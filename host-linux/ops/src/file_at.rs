@@ -1,6 +1,6 @@
 //! A file that is read at any offset.
 
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,51 +73,6 @@ impl FileAt {
             .try_clone()
             .map_err(|error| HostError::environment(place, "open a second time", error))?;
         Ok(Self::new(file))
-    }
-}
-
-impl FileAt {
-    /// Its first `size` bytes, read from their start on.
-    pub(crate) fn reader(&self, size: u64) -> Reader {
-        Reader {
-            file: self.clone(),
-            position: 0,
-            size,
-        }
-    }
-
-    /// `length` bytes from this offset on.
-    ///
-    /// # Errors
-    ///
-    /// What the system says; [`io::ErrorKind::OutOfMemory`].
-    pub(crate) fn read_vec(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length)?;
-        bytes.resize(length, 0);
-        self.read_at(offset, &mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-/// Reads a file that others read at the same time.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    file: FileAt,
-    position: u64,
-    size: u64,
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(self.position);
-        let length = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let buffer = buffer.get_mut(..length).unwrap_or_default();
-        let offset = self.file.start.saturating_add(self.position);
-        let read = self.file.file.read_at(buffer, offset)?;
-        self.position = self.position.saturating_add(read as u64);
-        Ok(read)
     }
 }
 

@@ -83,6 +83,8 @@ mod escape;
 #[cfg(target_os = "linux")]
 pub mod extract;
 mod file_at;
+#[cfg(target_os = "linux")]
+mod file_reader;
 mod hint;
 pub mod image;
 pub mod image_check;

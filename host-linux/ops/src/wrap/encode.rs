@@ -1,14 +1,20 @@
 //! One chunk of an image as bytes of a blob. Which thread encodes it makes no difference.
 
+use std::io;
+
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{Algorithm, Digest};
+use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
+use miniz_oxide::deflate::stream;
+use miniz_oxide::{MZFlush, MZStatus};
 use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
-use zlib_rs::{Deflate, DeflateError, DeflateFlush, Status};
 
 /// How much room deflate is given at a time, in bytes.
 const ROOM: usize = 64 << 10;
-/// Bits of the window of deflate: the largest there is.
-const WINDOW_BITS: u8 = 15;
+/// Bits of the window of deflate: the largest there is. Below zero they ask for no header.
+const WINDOW_BITS: i32 = 15;
+/// `Z_DEFAULT_STRATEGY`.
+const DEFAULT_STRATEGY: i32 = 0;
 
 /// A chunk on its way into the blob.
 #[derive(Debug)]
@@ -52,7 +58,7 @@ impl Encoder {
     ///
     /// Nothing is carried over from one to the next, not even memory: so the same chunk always
     /// makes the same bytes.
-    pub(super) fn encode(&self, job: Job) -> Result<Encoded, DeflateError> {
+    pub(super) fn encode(&self, job: Job) -> io::Result<Encoded> {
         let Job { image, last } = job;
         let mut crc = crc32fast::Hasher::new();
         let blob = match self.compression {
@@ -82,31 +88,26 @@ fn zstd(content: &[u8], level: i32) -> Vec<u8> {
 }
 
 /// Blocks of deflate that end at a byte, of which others may follow unless it is the last.
-fn deflate(content: &[u8], level: i32, last: bool) -> Result<Vec<u8>, DeflateError> {
-    let mut deflate = Deflate::new(level, false, WINDOW_BITS);
-    let flush = if last {
-        DeflateFlush::Finish
-    } else {
-        DeflateFlush::SyncFlush
-    };
+fn deflate(content: &[u8], level: i32, last: bool) -> io::Result<Vec<u8>> {
+    let flags = create_comp_flags_from_zip_params(level, -WINDOW_BITS, DEFAULT_STRATEGY);
+    let mut state = Box::new(CompressorOxide::new(flags));
+    let flush = if last { MZFlush::Finish } else { MZFlush::Sync };
     let mut output = Vec::new();
     let mut rest = content;
     loop {
         let start = output.len();
         output.resize(start.saturating_add(ROOM), 0);
-        let (before_in, before_out) = (deflate.total_in(), deflate.total_out());
         let room = output.get_mut(start..).unwrap_or_default();
-        let status = deflate.compress(rest, room, flush)?;
-        let taken = deflate.total_in().saturating_sub(before_in);
-        let made = deflate.total_out().saturating_sub(before_out);
-        let taken = usize::try_from(taken).unwrap_or(usize::MAX);
-        let made = usize::try_from(made).unwrap_or(usize::MAX);
-        rest = rest.get(taken..).unwrap_or_default();
-        output.truncate(start.saturating_add(made));
+        let step = stream::deflate(&mut state, rest, room, flush);
+        let status = step
+            .status
+            .map_err(|error| io::Error::other(format!("deflate: {error:?}")))?;
+        rest = rest.get(step.bytes_consumed..).unwrap_or_default();
+        output.truncate(start.saturating_add(step.bytes_written));
         // A flush is complete when it leaves room.
         let complete = match status {
-            Status::StreamEnd => true,
-            Status::Ok | Status::BufError => !last && rest.is_empty() && made < ROOM,
+            MZStatus::StreamEnd => true,
+            _ => !last && rest.is_empty() && step.bytes_written < ROOM,
         };
         if complete {
             return Ok(output);

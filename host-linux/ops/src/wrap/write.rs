@@ -6,7 +6,6 @@ use std::io;
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{Algorithm, Digest, Hasher};
 use erofs_unpack_core::seekable::align;
-use zlib_rs::DeflateError;
 
 use super::Wrap;
 use super::encode::{Encoded, Job};
@@ -27,7 +26,7 @@ const GZIP_OS: u8 = 255;
 const CHECKSUM: usize = 4;
 
 /// What threads encode.
-pub(super) type Encoding = Ordered<Job, Result<Encoded, DeflateError>>;
+pub(super) type Encoding = Ordered<Job, io::Result<Encoded>>;
 
 /// A blob that has been written.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl<'a> Writer<'a> {
         let Some(encoded) = self.encoding.take() else {
             return Ok(false);
         };
-        let encoded = encoded.map_err(|error| io::Error::other(error.as_str()))?;
+        let encoded = encoded?;
         self.write_chunk(&encoded)?;
         let mut memory = encoded.image;
         memory.clear();
@@ -151,7 +150,7 @@ impl<'a> Writer<'a> {
         while self.take()? {}
         self.hand_over(true)?;
         if let Some(encoded) = self.encoding.take() {
-            let encoded = encoded.map_err(|error| io::Error::other(error.as_str()))?;
+            let encoded = encoded?;
             let encoded = self.aligned(encoded)?;
             self.write_chunk(&encoded)?;
         }
