@@ -30,7 +30,9 @@ fn wrap(dir: &Dir, image: &[u8], options: &[&str]) -> (Vec<u8>, Value) {
     let image = dir.write("image", image);
     let blob = dir.path("blob");
     let mut arguments = args!["wrap", image, "-o", blob, "--force", "--json"];
-    arguments.extend(["--chunk-size", "64KiB"].map(Into::into));
+    if !options.contains(&"--chunk-size") {
+        arguments.extend(["--chunk-size", "64KiB"].map(Into::into));
+    }
     arguments.extend(options.iter().map(Into::into));
     let run = run(arguments);
     run.done();
@@ -192,12 +194,20 @@ fn what_is_no_plain_image_is_refused_and_leaves_nothing() {
     let mut longer = image.clone();
     longer.extend([0; 4096]);
     for (name, content, said) in [
-        ("compressed", zstd(&image), "blob"),
-        ("gzip", gzip(&image), "blob"),
-        ("zeros", vec![0; 9000], "blob"),
-        ("flipped", flipped, "superblock"),
-        ("cut", image[..5000].to_vec(), "image"),
-        ("longer", longer, "image"),
+        (
+            "compressed",
+            zstd(&image),
+            "zstd: expected a plain image, as unwrap makes",
+        ),
+        (
+            "gzip",
+            gzip(&image),
+            "gzip: expected a plain image, as unwrap makes",
+        ),
+        ("zeros", vec![0; 9000], "zeros"),
+        ("flipped", flipped, "checksum"),
+        ("cut", image[..5000].to_vec(), "is shorter than"),
+        ("longer", longer, "goes on after the end"),
     ] {
         let source = dir.write("source", content);
         let before = dir.names();

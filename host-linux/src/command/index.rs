@@ -148,8 +148,8 @@ fn text(report: &Report) -> String {
                 names => format!(" (not stated, so not verified: {})", names.join(", ")),
             };
             format!(
-                "{head}verified {} chunks{open}\n  blob {}\n  image {}\n",
-                index.chunks.len(),
+                "{head}verified {}{open}\n  blob {}\n  image {}\n",
+                count(index),
                 verified.digest,
                 verified.diff_id
             )
@@ -185,13 +185,21 @@ fn head(index: &IndexReport) -> String {
         return text;
     }
     text.push_str(&format!(
-        "  compression {}, checksums {}, {} chunks, image {} bytes\n",
+        "  compression {}, checksums {}, {}, image {} bytes\n",
         index.compression,
         index.checksums,
-        index.chunks.len(),
+        count(index),
         index.image_size
     ));
     text
+}
+
+/// How many chunks it has.
+fn count(index: &IndexReport) -> String {
+    match index.chunks.len() {
+        1 => "1 chunk".into(),
+        count => format!("{count} chunks"),
+    }
 }
 
 /// The chunks of an index, a line each.

@@ -116,8 +116,9 @@ fn output(args: &Wrap, mut done: Done<Report>) -> u8 {
 fn text(report: &Report) -> Option<String> {
     let blob = report.blob.as_ref()?;
     let file = report.file.as_deref().unwrap_or("-");
+    let chunks = if blob.chunks == 1 { "chunk" } else { "chunks" };
     Some(format!(
-        "wrapped {file} {}\n  {}, {} bytes in {} chunks, of an image of {} bytes\n  diffID {}\n{}",
+        "wrapped {file} {}\n  {}, {} bytes in {} {chunks}, of an image of {} bytes\n  diffID {}\n{}",
         blob.digest,
         blob.media_type,
         blob.size,

@@ -273,10 +273,19 @@ impl Task<'_> {
         };
         let head = blob.peek(SNIFF_SIZE);
         let head = head.map_err(|error| HostError::environment(self.path, "read", error))?;
-        let there = FileAt::of_blob(&blob)?.filter(|_| sniff(&head) == Sniffed::Erofs);
+        let sniffed = sniff(&head);
+        let there = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs);
         let (image, size) = match there {
             Some(there) => there,
-            None => self.spool(&mut blob)?,
+            None => self
+                .spool(&mut blob)
+                .map_err(|error| match (sniffed, error) {
+                    (Sniffed::Compressed(_), HostError::Refused { error, .. }) => {
+                        let note = "expected a plain image, as unwrap makes it of a layer";
+                        HostError::refused_with(self.path, error, note.to_owned())
+                    }
+                    (_, error) => error,
+                })?,
         };
         let content = (image.clone(), size);
         let opened = ImageFile::of_layer(self.path, content, Vec::new(), limits);
