@@ -1,15 +1,16 @@
 //! gzip straight into memory that also holds what was decoded before.
 
-use core::fmt;
-
-use super::{Backend, Gzip};
-use crate::codec::{Decoder, Step};
+use super::Backend;
+use super::stream::Stream;
+use crate::codec::Step;
+use crate::codec::inflate::Past;
 use crate::{Error, Limits};
 
 /// Decodes a gzip stream straight into memory of the caller's, which is its window too: nothing
 /// is copied but what the caller moves.
 ///
-/// Streams, errors and offsets are those of [`Gzip`]. Its own memory is below 44 KiB, inside of it.
+/// Streams, errors and offsets are those of [`Gzip`](super::Gzip). Its own memory is below 12 KiB,
+/// inside of it.
 ///
 /// ```
 /// use erofs_unpack_core::Limits;
@@ -25,27 +26,28 @@ use crate::{Error, Limits};
 /// decoder.finish()?;
 /// # Ok::<(), erofs_unpack_core::Error>(())
 /// ```
-pub struct GzipFlat(Gzip);
+#[derive(Debug)]
+pub struct GzipFlat(Stream);
 
 impl GzipFlat {
     /// A decoder. Of the limits it keeps [`Limits::frames`].
     #[must_use]
     pub const fn new(limits: &Limits) -> Self {
-        Self(Gzip::with_backend(Backend::Own, limits))
+        Self(Stream::new(Backend::Own, limits))
     }
 
-    /// As [`Gzip::leave_crc_to_user`].
+    /// As [`Gzip::leave_crc_to_user`](super::Gzip::leave_crc_to_user).
     pub const fn leave_crc_to_user(&mut self) {
         self.0.leave_crc_to_user();
     }
 
-    /// As [`Gzip::awaits_crc`].
+    /// As [`Gzip::awaits_crc`](super::Gzip::awaits_crc).
     #[must_use]
     pub const fn awaits_crc(&self) -> bool {
         self.0.awaits_crc()
     }
 
-    /// As [`Gzip::give_crc`].
+    /// As [`Gzip::give_crc`](super::Gzip::give_crc).
     pub fn give_crc(&mut self, crc: u32) {
         self.0.give_crc(crc);
     }
@@ -70,28 +72,32 @@ impl GzipFlat {
     ///
     /// # Errors
     ///
-    /// As [`Decoder::decode`].
+    /// As [`Decoder::decode`](crate::codec::Decoder::decode).
     pub fn decode(
         &mut self,
         input: &[u8],
         memory: &mut [u8],
         filled: usize,
     ) -> Result<Step, Error> {
-        self.0.decode_into(input, memory, filled, true)
+        self.0.decode(input, memory, filled, Past::NONE)
     }
 
     /// Says that there is no more input.
     ///
     /// # Errors
     ///
-    /// As [`Decoder::finish`].
+    /// As [`Decoder::finish`](crate::codec::Decoder::finish).
     pub fn finish(&mut self) -> Result<(), Error> {
         self.0.finish()
     }
 }
 
-impl fmt::Debug for GzipFlat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GzipFlat").field(&self.0).finish()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_history_is_inside() {
+        assert!(size_of::<GzipFlat>() < 12 << 10);
     }
 }

@@ -7,7 +7,7 @@ use super::miniz_oxide::Miniz;
 use super::step::{InflateStatus, InflateStep};
 #[cfg(feature = "zlib-rs")]
 use super::zlib_rs::ZlibRs;
-use crate::codec::inflate::{History, Inflate, Output, Past, Status};
+use crate::codec::inflate::{Inflate, Output, Past, Status};
 
 /// What undoes deflate behind [`Gzip`](super::Gzip).
 ///
@@ -57,17 +57,13 @@ impl Backend {
 }
 
 /// An inflater of raw deflate streams, RFC 1951.
-// Where there is no allocator, there is nowhere else to put the tables and the history.
+// Where there is no allocator, there is nowhere else to put the tables.
 #[cfg_attr(
     any(feature = "miniz_oxide", feature = "zlib-rs"),
     expect(clippy::large_enum_variant)
 )]
 pub(super) enum Inflater {
-    Own {
-        inflate: Inflate,
-        /// What came before the memory that is given at the next call.
-        history: History,
-    },
+    Own(Inflate),
     /// Made at the first use, for the same reason on the heap.
     #[cfg(feature = "miniz_oxide")]
     Miniz(Option<alloc::boxed::Box<Asked<Miniz>>>),
@@ -82,8 +78,8 @@ pub(super) struct Room<'a> {
     pub(super) at: usize,
     /// At most up to here.
     pub(super) end: usize,
-    /// Whether all that a match may reach back to lies in the memory.
-    pub(super) flat: bool,
+    /// What came before the memory.
+    pub(super) past: Past<'a>,
 }
 
 #[cfg(any(feature = "miniz_oxide", feature = "zlib-rs"))]
@@ -96,10 +92,7 @@ impl<'a> Room<'a> {
 impl Inflater {
     pub(super) const fn new(backend: Backend) -> Self {
         match backend {
-            Backend::Own => Self::Own {
-                inflate: Inflate::new(),
-                history: History::new(),
-            },
+            Backend::Own => Self::Own(Inflate::new()),
             #[cfg(feature = "miniz_oxide")]
             Backend::Miniz => Self::Miniz(None),
             #[cfg(feature = "zlib-rs")]
@@ -109,7 +102,7 @@ impl Inflater {
 
     pub(super) const fn backend(&self) -> Backend {
         match self {
-            Self::Own { .. } => Backend::Own,
+            Self::Own(_) => Backend::Own,
             #[cfg(feature = "miniz_oxide")]
             Self::Miniz(_) => Backend::Miniz,
             #[cfg(feature = "zlib-rs")]
@@ -120,7 +113,7 @@ impl Inflater {
     /// Makes ready for a new stream. To be called before each, the first included.
     pub(super) fn start(&mut self) {
         match self {
-            Self::Own { inflate, .. } => inflate.reset(),
+            Self::Own(inflate) => inflate.reset(),
             #[cfg(feature = "miniz_oxide")]
             Self::Miniz(miniz) => on_heap(miniz).start(),
             #[cfg(feature = "zlib-rs")]
@@ -131,7 +124,7 @@ impl Inflater {
     /// Inflates until the input is used up, the room is full, or the stream ends or breaks.
     pub(super) fn inflate(&mut self, input: &[u8], room: Room<'_>) -> InflateStep {
         match self {
-            Self::Own { inflate, history } => own(inflate, history, input, room),
+            Self::Own(inflate) => own(inflate, input, room),
             #[cfg(feature = "miniz_oxide")]
             Self::Miniz(miniz) => on_heap(miniz).inflate(input, room.slice()),
             #[cfg(feature = "zlib-rs")]
@@ -139,34 +132,22 @@ impl Inflater {
         }
     }
 
-    /// Takes note of what was written into the memory, which will be another at the next call.
-    pub(super) fn keep(&mut self, content: &[u8]) {
-        match self {
-            Self::Own { history, .. } => history.push(content),
-            #[cfg(feature = "miniz_oxide")]
-            Self::Miniz(_) => {}
-            #[cfg(feature = "zlib-rs")]
-            Self::ZlibRs(_) => {}
-        }
-    }
-
-    /// How much of what was written last must lie before the next that is written, when it is
-    /// said to be flat.
+    /// How much of what was written last must lie before the next that is written, or in the past.
     pub(super) const fn history(&self) -> usize {
         match self {
-            Self::Own { inflate, .. } => inflate.history(),
+            Self::Own(inflate) => inflate.history(),
             #[cfg(any(feature = "miniz_oxide", feature = "zlib-rs"))]
             _ => 0,
         }
     }
 }
 
-fn own(inflate: &mut Inflate, history: &History, input: &[u8], room: Room<'_>) -> InflateStep {
+fn own(inflate: &mut Inflate, input: &[u8], room: Room<'_>) -> InflateStep {
     let Room {
         memory,
         at,
         end,
-        flat,
+        past,
     } = room;
     let stretch = inflate.run(
         input,
@@ -174,7 +155,7 @@ fn own(inflate: &mut Inflate, history: &History, input: &[u8], room: Room<'_>) -
             memory,
             at,
             end,
-            past: if flat { Past::NONE } else { history.past() },
+            past,
         },
     );
     InflateStep {

@@ -103,7 +103,7 @@ mod tests {
 
     fn counting_to(most: u64) -> Gzip {
         let mut gzip = Gzip::with_backend(Backend::ZlibRs, &Limits::DEFAULT);
-        gzip.inflater = Inflater::ZlibRs(Asked::new(ZlibRs {
+        gzip.stream.inflater = Inflater::ZlibRs(Asked::new(ZlibRs {
             most,
             ..ZlibRs::new()
         }));

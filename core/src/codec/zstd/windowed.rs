@@ -101,9 +101,10 @@ impl Memory for Allocated {
     }
 
     fn parts(&mut self, used: usize) -> (&mut [u8], &mut [u8]) {
-        if used > self.content.len() && used <= self.size {
+        if used <= self.size {
             // Within what was reserved.
-            self.content.resize(used, 0);
+            let size = self.content.len().max(used);
+            self.content.resize(size, 0);
         }
         (&mut self.work, &mut self.content)
     }
@@ -316,5 +317,23 @@ mod tests {
         assert_eq!(given(None, 1000), 1000);
         assert_eq!(given(None, 16 << 20), 8 << 20);
         assert_eq!(given(None, 64 << 20), 16 << 20);
+    }
+    #[test]
+    fn a_stream_after_one_that_was_left() {
+        let frame = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
+        let bad = b"\x28\xb5\x2f\xfd\x28";
+        let mut decoder = Windowed::new(&Limits::DEFAULT, true, Allocated::default());
+        // In a header, in a block, with content that was not taken, at the end, after an error.
+        for (before, room) in [(&frame[..5], 9), (&frame[..11], 9), (frame, 2), (frame, 9)] {
+            decoder.decode(before, &mut [0; 9][..room]).unwrap();
+            decoder.restart();
+            assert!(decoder.decode(bad, &mut [0; 9]).is_err());
+            decoder.restart();
+            let mut output = [0; 9];
+            let step = decoder.decode(frame, &mut output).unwrap();
+            assert_eq!((step.consumed, step.status), (frame.len(), Status::Done));
+            assert_eq!(output[..step.produced], *b"hello");
+            decoder.restart();
+        }
     }
 }

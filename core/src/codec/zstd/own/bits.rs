@@ -229,9 +229,9 @@ impl<'a> Forward<'a> {
     pub(super) fn peek(&self, bits: u32) -> u32 {
         let byte = |place: usize| {
             let place = (self.taken >> 3).wrapping_add(place);
-            u32::from(self.data.get(place).copied().unwrap_or(0))
+            self.data.get(place).copied().unwrap_or(0)
         };
-        let word = byte(0) | byte(1) << 8 | byte(2) << 16;
+        let word = u32::from_le_bytes([byte(0), byte(1), byte(2), 0]);
         let begun = low_half(self.taken as u64) & 7;
         word.wrapping_shr(begun) & !u32::MAX.wrapping_shl(bits)
     }
@@ -323,6 +323,13 @@ mod tests {
         }
         stream.refill();
         assert!(stream.is_finished());
+    }
+
+    #[test]
+    fn a_lane_pays_from_sixteen_bytes_on() {
+        let lane = |size: usize| Reverse::new(&[1; 40][..size]).unwrap().lane().is_some();
+        assert!(!lane(7) && !lane(8) && !lane(15));
+        assert!(lane(16) && lane(17) && lane(40));
     }
 
     #[test]

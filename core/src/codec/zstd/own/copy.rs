@@ -112,7 +112,7 @@ fn slow(
     if distance > match_at || end > limit {
         return Err(Corrupt);
     }
-    if output.len().wrapping_sub(end) < SHORT || output.len() < end {
+    if output.len().saturating_sub(end) < SHORT {
         literals_exact(literals, output, at, length)?;
         matched_exact(output, match_at, distance, match_length)?;
     } else {

@@ -73,10 +73,8 @@ impl Distribution {
                 loop {
                     let more = bits.peek(2);
                     bits.skip(2);
+                    // That it is too much shows before the next count, of which there is one.
                     stated = stated.wrapping_add(more as usize);
-                    if stated > symbols {
-                        return Err(Corrupt);
-                    }
                     if more != 3 {
                         break;
                     }
