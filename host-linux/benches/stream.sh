@@ -8,7 +8,7 @@
 #     --from DIR     what the tree is made of (default /usr)
 #     --runs N       timed runs of each command, at least 5 (default 7)
 #     --binary FILE  the program under test (default: built now, with cargo build --release)
-#     --decoder FILE the decoder crate alone (default: built now, examples/decode_alone.rs)
+#     --decoder FILE the decoder alone (default: built now, core/examples/decode_alone.rs)
 #
 # In each FOLDER (default: /dev/shm) lie the blobs, the output and the spool. Takes about six
 # times SIZE in each. The check of stream is the default one. All is measured with --sandbox=none
@@ -66,7 +66,7 @@ if [ -z "$binary" ]; then
     binary=$target/release/erofs-unpack
 fi
 if [ -z "$decoder" ]; then
-    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack --example decode_alone)
+    (cd "$project" && cargo build --quiet --release --locked -p erofs-unpack-core --example decode_alone)
     decoder=$target/release/examples/decode_alone
 fi
 [ -x "$binary" ] || die "there is no program $binary"
@@ -150,6 +150,6 @@ for folder in "${folders[@]}"; do
     for sandbox in none wasm; do
         row file ours_file zstd_file 'zstd -dc BLOB > OUT' 0.8
         row pipe ours_pipe zstd_pipe 'zstd -dc BLOB > OUT && cat OUT' 0.91
-        row tar ours_tar alone_tar 'structured-zstd alone, no output' 0.95
+        row tar ours_tar alone_tar 'the zstd decoder alone, no output' 0.95
     done
 done

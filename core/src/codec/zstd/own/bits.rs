@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_lane_pays_from_sixteen_bytes_on() {
-        let lane = |size: usize| Reverse::new(&[1; 40][..size]).unwrap().lane().is_some();
+        let lane = |size: usize| Reverse::new(&[0x80; 40][..size]).unwrap().lane().is_some();
         assert!(!lane(7) && !lane(8) && !lane(15));
         assert!(lane(16) && lane(17) && lane(40));
     }
