@@ -30,7 +30,7 @@ pub(super) struct Content {
     frame: Frame,
     /// Where the frame began.
     start: u64,
-    /// Whether blocks of it are to come.
+    /// Whether blocks are to come behind those that were decoded.
     open: bool,
     /// Whether none was decoded yet.
     fresh: bool,
@@ -56,7 +56,6 @@ impl Content {
         *self = Self {
             frame,
             start,
-            open: true,
             ..Self::new()
         };
     }
@@ -188,5 +187,34 @@ impl Content {
                 .expected(Value::Hex(stated)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_frame_lie_where_it_began() {
+        let frame = Frame {
+            window: 1024,
+            content: Some(5),
+            checksum: false,
+        };
+        let mut content = Content::new();
+        content.begin(frame, 77);
+        assert_eq!((content.reach(), content.is_first()), (0, true));
+        assert_eq!(content.no_memory().at(), At::Blob(77));
+        let error = content.ends().unwrap_err();
+        assert_eq!(
+            (error.code(), error.at()),
+            (Code::ZstdContentSize, At::Blob(77))
+        );
+        let error = content.fits(6).unwrap_err();
+        assert_eq!(
+            (error.code(), error.at()),
+            (Code::ZstdContentSize, At::Blob(77))
+        );
+        assert_eq!(content.fits(5), Ok(()));
     }
 }

@@ -522,6 +522,17 @@ mod tests {
     }
 
     #[test]
+    fn which_tables_are_shared() {
+        assert!(!Shared::NONE.has_tree() && !Shared::NONE.has_codes());
+        assert!(Shared::TREE.has_tree() && !Shared::TREE.has_codes());
+        for codes in Shared::CODES {
+            assert!(!codes.has_tree() && codes.has_codes());
+            let both = codes.with(Shared::TREE);
+            assert!(both.has_tree() && both.has_codes());
+        }
+    }
+
+    #[test]
     fn what_a_block_needs() {
         let of = |body: &[u8]| Carried::new().note(body);
         // Raw literals, none; one sequence; modes, and a code where one alone is stated.
