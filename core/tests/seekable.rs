@@ -5,9 +5,9 @@ use erofs_unpack_core::codec::{Compression, Decoder as _, Zstd};
 use erofs_unpack_core::erofs::{OutOfBounds, ReadAt as _, ReadError};
 use erofs_unpack_core::oci::{Algorithm, ByteRange};
 use erofs_unpack_core::seekable::{
-    Checksum, Chunk, ChunkDecoder, ChunkIndex, ChunkIndexWriter, Chunks, Earlier, HashAlgorithm,
-    Header, Section, SeekTable, SeekTableFooter, SeekTableWriter, Seekable, Subject,
-    is_passed_over, skippable, tail,
+    Checksum, Chunk, ChunkDecoder, ChunkIndex, ChunkIndexWriter, Chunks, Earlier, Frames,
+    HashAlgorithm, Header, Section, SeekTable, SeekTableFooter, SeekTableWriter, Seekable, Skipped,
+    Span, Subject, is_passed_over, skippable, tail,
 };
 use erofs_unpack_core::{At, Code, Error, Limits};
 use proptest::prelude::*;
@@ -482,11 +482,11 @@ fn seek_tables_are_read_as_they_were_written() {
 fn a_chunk_of_a_seek_table_without_content_is_empty() {
     let checksum = Checksum::None;
     let chunk = |length: usize, image: u64| {
-        let blob = erofs_unpack_core::seekable::Span {
+        let blob = Span {
             start: 0,
             end: length as u64,
         };
-        let image = erofs_unpack_core::seekable::Span {
+        let image = Span {
             start: 5,
             end: 5 + image,
         };
@@ -662,4 +662,106 @@ proptest! {
             prop_assert_eq!((blob, image), (end, parsed.image_size()));
         }
     }
+}
+
+/// A skippable frame with this much content.
+fn padding(length: usize) -> Vec<u8> {
+    let content = vec![0; length];
+    [skippable(&content).unwrap().to_vec(), content].concat()
+}
+
+#[test]
+fn frames_are_found_by_their_headers() {
+    let image = content(400_000);
+    let find =
+        |blob: &[u8], limits: &Limits| Frames::find(&blob, blob.len() as u64, limits).unwrap();
+    for sized in [true, false] {
+        let mut blob = padding(4);
+        let mut ends = Vec::new();
+        for part in image.chunks(150_000) {
+            blob.extend(frame(part, sized, ends.len() == 1));
+            ends.push(blob.len() as u64);
+            blob.extend(padding(4));
+        }
+        // What follows the last comes with it.
+        *ends.last_mut().unwrap() = blob.len() as u64;
+        let frames = find(&blob, &Limits::DEFAULT).unwrap();
+        assert_eq!(frames.count(), 3);
+        let mut before = 0;
+        let sizes = [150_000, 150_000, 100_000];
+        for ((number, end), size) in (0..).zip(&ends).zip(sizes) {
+            let chunk = frames.chunk(number).unwrap();
+            assert_eq!((chunk.blob.start, chunk.blob.end), (before, *end));
+            assert_eq!(chunk.checksum, Checksum::None);
+            // Two blocks, of 128 KiB at most.
+            let most = if sized {
+                size
+            } else {
+                (size + 131_071) / 131_072 * 131_072
+            };
+            assert_eq!(chunk.image.length(), most);
+            before = *end;
+        }
+        assert_eq!(frames.chunk(3), None);
+        // Seven frames, four of them with 4 bytes each.
+        for (frames, skippable_size, chunk, found) in [
+            (7, 16, 1 << 20, true),
+            (6, 16, 1 << 20, false),
+            (7, 15, 1 << 20, false),
+            (7, 16, 149_999, false),
+        ] {
+            let mut limits = Limits::DEFAULT;
+            limits.frames = frames;
+            limits.skippable_size = skippable_size;
+            limits.chunk = chunk;
+            assert_eq!(find(&blob, &limits).is_some(), found, "{frames} {chunk}");
+        }
+        for cut in [1, 5, 11, 13, 20] {
+            assert_eq!(find(&blob[..blob.len() - cut], &Limits::DEFAULT), None);
+        }
+        for (place, _) in [(0, ""), (12, ""), (16, "")] {
+            let mut wrong = blob.clone();
+            wrong[place] ^= 0x80;
+            assert_ne!(find(&wrong, &Limits::DEFAULT), Some(frames.clone()));
+        }
+    }
+    // One is none.
+    assert_eq!(find(&frame(&image, true, true), &Limits::DEFAULT), None);
+    assert_eq!(find(b"", &Limits::DEFAULT), None);
+    assert_eq!(find(b"no frame of any kind", &Limits::DEFAULT), None);
+}
+
+#[test]
+fn skippable_frames_of_a_chunk_are_counted() {
+    let image = content(5000);
+    let mut blob = frame(&image, true, true);
+    let mut decoder = ChunkDecoder::new(Compression::Zstd, &Limits::DEFAULT);
+    let mut decode = |blob: &[u8]| {
+        let chunk = Chunk {
+            number: 0,
+            blob: Span {
+                start: 0,
+                end: blob.len() as u64,
+            },
+            image: Span {
+                start: 0,
+                end: 5000,
+            },
+            checksum: Checksum::None,
+        };
+        let mut output = vec![0; 5000];
+        decoder.decode(&chunk, blob, &mut output).unwrap();
+        assert!(output == image);
+        decoder.skipped()
+    };
+    assert_eq!(decode(&blob), Skipped::default());
+    let alone = blob.clone();
+    blob.extend(padding(70));
+    blob.extend(padding(0));
+    let two = Skipped {
+        frames: 2,
+        bytes: 70,
+    };
+    assert_eq!(decode(&blob), two);
+    assert_eq!(decode(&alone), Skipped::default());
 }

@@ -7,6 +7,8 @@ use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 
 use common::*;
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::seekable::{Checksum, ChunkIndexWriter, HashAlgorithm};
 use serde_json::{Value, json};
 
 #[test]
@@ -354,8 +356,11 @@ fn zeros_become_holes() {
 #[test]
 fn chunk_indexes_are_not_written() {
     let dir = Dir::new();
-    let mut index = Layer::new("application/vnd.erofs.chunk-index.v1", b"an index");
     let one = Layer::new(EROFS, &image(1, 1));
+    let mut index = ChunkIndexWriter::new(Compression::None, HashAlgorithm::None);
+    let length = one.blob.len() as u64;
+    index.push(length, length, Checksum::None).unwrap();
+    let mut index = Layer::new("application/vnd.erofs.chunk-index.v1", &index.finish());
     index.annotations = json!({"org.erofs.chunk-index.target": sha256(&one.blob)});
     let two = Layer::new(EROFS, &image(2, 1));
     let layers = [one, index, two];

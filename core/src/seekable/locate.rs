@@ -116,7 +116,8 @@ mod tests {
         assert_eq!(located(&[(IMAGE, &pinned)]), embedded(Some(digest)));
         let layers = [(IMAGE, [].as_slice()), (INDEX, &[])];
         assert_eq!(located(&layers), Located::Standalone);
-        let both = [(IMAGE, [range].as_slice()), (INDEX, &[])];
+        let ranges = [range];
+        let both = [(IMAGE, ranges.as_slice()), (INDEX, &[])];
         assert_eq!(located(&both), embedded(None));
         // A digest alone leads nowhere.
         assert_eq!(located(&[(IMAGE, &pinned[1..])]), Located::Nowhere);

@@ -243,7 +243,7 @@ pub(crate) fn run(
         hasher,
         stated: expectations.diff_id.filter(|_| layout.by_chunks),
     };
-    let came = if system::THREADS {
+    let came = if system::THREADS && terms.threads > 0 {
         threads(layout, sink, count, check, terms, progress).map_err(Stop::Start)?
     } else {
         alone(layout, sink, count, check, terms, progress)

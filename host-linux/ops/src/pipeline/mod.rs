@@ -150,7 +150,8 @@ pub struct Terms<'a> {
     pub limits: &'a Limits,
     /// Where it is decoded.
     pub sandbox: &'a Sandbox,
-    /// How many processors it may keep busy. It decides how the work is cut, and nothing else.
+    /// How many processors it may keep busy; with none, chunks are decoded on the caller's thread. It
+    /// decides how the work is cut, and nothing else.
     pub threads: usize,
     /// Whether the digests of blob and image are left out, and every chunk of the blob is verified
     /// by itself. Only a layer whose index allows that is brought then.
