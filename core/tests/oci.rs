@@ -5,7 +5,7 @@ use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::{SUPERBLOCK_MAGIC, SUPERBLOCK_SIZE, Superblock};
 use erofs_unpack_core::oci::{
     Algorithm, Config, DiffIdSource, Digest, Document, Index, LayerRole, Manifest, MediaType, Plan,
-    Platform, Policy, Warning, parse_layout, plan,
+    Platform, Policy, Warning, device_tags, parse_layout, plan,
 };
 use erofs_unpack_core::unpack::{Content, Devices};
 use erofs_unpack_core::{At, Code, Error, Limits};
@@ -126,6 +126,43 @@ fn the_composite_example_of_the_draft() {
     assert_eq!(meta.verity.unwrap().hash_offset, 8192);
     assert_eq!(plan.layers[1].expectations().devices, Devices::Attached(1));
     assert_eq!(plan.layers[0].expectations().content, Content::Bytes);
+}
+
+#[test]
+fn tags_of_device_slots_are_digests_of_the_layers_or_nothing() {
+    let device = |name| descriptor("application/octet-stream", name, &[("role", "device")]);
+    let layers = [
+        device("one"),
+        device("two"),
+        descriptor(EROFS, "image", &[]),
+    ];
+    let plan = planned(&layers, None, Policy::Containerd).unwrap();
+    let image = &plan.layers[2];
+    let tag = |text: &str| {
+        let mut tag = [0; 64];
+        tag[..text.len()].copy_from_slice(text.as_bytes());
+        tag
+    };
+    let hex = |name| tag(&digest(name).hex().to_string());
+    let found = |tags: &[[u8; 64]], policy| device_tags(image, &plan.layers, tags, policy);
+    for tags in [
+        vec![],
+        vec![hex("one"), hex("two")],
+        vec![tag(""), hex("two")],
+        vec![tag("one"), tag("sha256:ab")],
+        vec![tag(&digest("one").hex().to_string().to_uppercase())],
+        // A slot without a layer of its own.
+        vec![hex("one"), hex("two"), hex("three")],
+    ] {
+        assert_eq!(found(&tags, Policy::Strict), Ok(vec![]));
+    }
+    let swapped = [hex("two"), hex("one")];
+    for policy in [Policy::Any, Policy::Containerd] {
+        let said = [Warning::DeviceTag(3, 1), Warning::DeviceTag(3, 2)];
+        assert_eq!(found(&swapped, policy).unwrap(), said);
+    }
+    let error = found(&[hex("one"), hex("one")], Policy::Strict).unwrap_err();
+    assert_eq!((error.code(), error.at()), (Code::DeviceTag, At::Layer(3)));
 }
 
 #[test]

@@ -129,11 +129,10 @@ impl Report {
         if let Some(root) = &self.root_hash {
             let _ = writeln!(text, "Root hash:      \t{root}");
         }
-        let _ = writeln!(
-            text,
-            "Hash device size: \t{} [bytes]",
-            self.hash_end.saturating_sub(self.hash_offset)
-        );
+        // veritysetup says nothing of a device that holds more than the tree.
+        if self.hash_offset == 0 {
+            let _ = writeln!(text, "Hash device size: \t{} [bytes]", self.hash_end);
+        }
         if self.behind > 0 {
             let _ = write!(text, "Behind the tree: \t{} [bytes]", self.behind);
             match self.fec_roots {
