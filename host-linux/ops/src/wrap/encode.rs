@@ -143,7 +143,7 @@ mod tests {
                 joined.extend(deflate(second, level, true).unwrap());
                 let mut decoded = Vec::new();
                 let mut decoder = flate2::read::DeflateDecoder::new(&joined[..]);
-                std::io::Read::read_to_end(&mut decoder, &mut decoded).unwrap();
+                io::Read::read_to_end(&mut decoder, &mut decoded).unwrap();
                 assert_eq!(decoded, content, "level {level}, {at}");
             }
         }
