@@ -233,6 +233,26 @@ codes! {
     DiffId = "diff-id", Mismatch, "image", "does not have the stated diffID";
     ObjectSize = "object-size", Mismatch, "object", "does not have the size of the file that it is the content of";
     ObjectDigest = "object-digest", Mismatch, "object", "does not have the fs-verity digest that the image states";
+    // dm-verity
+    VerityMagic = "verity-magic", Malformed, "dm-verity superblock", "does not have the dm-verity magic";
+    VerityVersion = "verity-version", Unsupported, "dm-verity superblock", "is of another version than 1";
+    VerityHashType = "verity-hash-type", Unsupported, "dm-verity superblock", "is of an unknown hash type";
+    VerityAlgorithm = "verity-algorithm", Unsupported, "dm-verity superblock", "names a hash algorithm other than sha256 and sha512";
+    VerityBlockSize = "verity-block-size", Malformed, "dm-verity superblock", "has a block size that is not a power of two from 512 to 65536";
+    VeritySalt = "verity-salt", Malformed, "dm-verity superblock", "has a salt of more than 256 bytes";
+    VerityParams = "verity-params", Mismatch, "dm-verity superblock", "is of another algorithm or block size than is stated";
+    VerityBlocks = "verity-blocks", Mismatch, "dm-verity superblock", "covers another number of blocks than is stated";
+    VeritySize = "verity-size", Malformed, "dm-verity tree", "covers nothing, or more bytes than there can be";
+    VerityTruncated = "verity-truncated", Truncated, "dm-verity tree", "is cut off, or what it covers";
+    VerityRoot = "verity-root", Mismatch, "dm-verity tree", "what it covers does not have the stated root digest";
+    VerityData = "verity-data", Mismatch, "data block", "does not have the hash that its dm-verity tree states";
+    VerityHash = "verity-hash", Mismatch, "dm-verity tree", "is not that of what it covers";
+    VerityLevel = "verity-level", Unsupported, "dm-verity tree", "covers one block and has a level all the same, which no kernel looks at";
+
+    // What other layers say of an image
+    DeviceTag = "device-tag", Mismatch, "device slot", "is tagged with another digest than that of the layer that is attached for it";
+
+    // What the image is
     ContentEmpty = "content-empty", Truncated, "image", "is empty";
     ContentTar = "content-tar", Mismatch, "image", "is a tar archive, not an EROFS image";
     ContentZeros = "content-zeros", Mismatch, "image", "has zeros at the start, where an EROFS image has its superblock";
@@ -263,24 +283,7 @@ codes! {
     SuperblockUnsigned = "superblock-unsigned", Malformed, "superblock", "has no checksum";
     SuperblockCount = "superblock-count", Mismatch, "superblock", "declares another number of inodes than can be reached";
     DeviceTable = "device-table", Malformed, "device table", "does not lie inside the image after the superblock";
-    DeviceTag = "device-tag", Mismatch, "device slot", "is tagged with another digest than that of the layer that is attached for it";
     DeviceSlot = "device-slot", Malformed, "device slot", "lies over other blocks";
-
-    // dm-verity
-    VerityMagic = "verity-magic", Malformed, "dm-verity superblock", "does not have the dm-verity magic";
-    VerityVersion = "verity-version", Unsupported, "dm-verity superblock", "is of another version than 1";
-    VerityHashType = "verity-hash-type", Unsupported, "dm-verity superblock", "is of an unknown hash type";
-    VerityAlgorithm = "verity-algorithm", Unsupported, "dm-verity superblock", "names a hash algorithm other than sha256 and sha512";
-    VerityBlockSize = "verity-block-size", Malformed, "dm-verity superblock", "has a block size that is not a power of two from 512 to 65536";
-    VeritySalt = "verity-salt", Malformed, "dm-verity superblock", "has a salt of more than 256 bytes";
-    VerityParams = "verity-params", Mismatch, "dm-verity superblock", "is of another algorithm or block size than is stated";
-    VerityBlocks = "verity-blocks", Mismatch, "dm-verity superblock", "covers another number of blocks than is stated";
-    VeritySize = "verity-size", Malformed, "dm-verity tree", "covers nothing, or more bytes than there can be";
-    VerityTruncated = "verity-truncated", Truncated, "dm-verity tree", "is cut off, or what it covers";
-    VerityRoot = "verity-root", Mismatch, "dm-verity tree", "what it covers does not have the stated root digest";
-    VerityData = "verity-data", Mismatch, "data block", "does not have the hash that its dm-verity tree states";
-    VerityHash = "verity-hash", Mismatch, "dm-verity tree", "is not that of what it covers";
-    VerityLevel = "verity-level", Unsupported, "dm-verity tree", "covers one block and has a level all the same, which no kernel looks at";
 
     // Inodes
     MetadataBounds = "metadata-bounds", Malformed, "metadata", "lies beyond the end of the image";
