@@ -206,9 +206,11 @@ impl How {
         }
     }
 
-    /// Whether a check reads the content of this layer, at once or later.
+    /// Whether the content of this layer is read again, at once or later: by a check, or for the
+    /// tags of its device slots, which are held against its devices without a check too.
     fn is_read_again(&self, expected: &Expectations) -> bool {
-        self.check.is_some() && (self.whole || expected.content == Content::Erofs)
+        let by_check = self.check.is_some() && (self.whole || expected.content == Content::Erofs);
+        by_check || self.waits(expected)
     }
 
     /// Whether the check has to wait for the layer's devices.
