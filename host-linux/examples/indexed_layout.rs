@@ -5,7 +5,7 @@
 //! cargo run --release --example indexed_layout -- IMAGE LAYOUT CHUNK-SIZE LEVEL
 //! ```
 
-use std::error::Error;
+use core::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(layout.join("blobs/sha256"))?;
     let put = |media_type: &str, content: &[u8]| -> Result<Value, Box<dyn Error>> {
         let digest = Algorithm::Sha256.digest(content);
-        fs::write(layout.join("blobs/sha256").join(digest.hex()), content)?;
+        fs::write(
+            layout.join("blobs/sha256").join(digest.hex().to_string()),
+            content,
+        )?;
         Ok(json!({
             "mediaType": media_type,
             "digest": digest.to_string(),

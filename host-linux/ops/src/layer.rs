@@ -161,7 +161,7 @@ fn run(
     target: Option<&Path>,
 ) -> Result<Outcome, HostError> {
     pipeline::run(source, sink, expectations, terms, progress)
-        .map_err(|stop| named(stop, &place, target))
+        .map_err(|stop| named(stop, place, target))
 }
 
 /// What went wrong, with the names of source and target.

@@ -148,7 +148,14 @@ pub(crate) fn unpack(
 ) -> Result<Unpacked, HostError> {
     let Opening { blob, announced } = opening;
     if terms.by_chunks {
-        return by_chunks(blob, announced, output, expectations, terms, progress);
+        return by_chunks(
+            blob,
+            announced,
+            output.as_ref(),
+            expectations,
+            terms,
+            progress,
+        );
     }
     let hint = match announced {
         Announced::Nothing => hint(blob, expectations, terms)?,
@@ -316,7 +323,7 @@ impl Chunked<'_> {
 fn by_chunks(
     blob: &BlobReader,
     announced: &mut Announced,
-    output: Option<Space<'_>>,
+    output: Option<&Space<'_>>,
     expectations: &Expectations,
     terms: &Terms<'_>,
     progress: &Progress,
@@ -363,7 +370,7 @@ fn by_chunks(
         opened: &opened,
         expectations,
     };
-    match chunks.run(output.as_ref(), terms, progress)? {
+    match chunks.run(output, terms, progress)? {
         (Ended::Whole(outcome), report) => Ok(Unpacked {
             chunks: Some(report),
             ..Unpacked::from(outcome)
