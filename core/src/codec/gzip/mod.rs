@@ -89,7 +89,7 @@ impl Gzip {
     /// runs in a sandbox, the instructions for it are outside.
     ///
     /// At the end of each member's content, when all of it has been delivered, the decoder then
-    /// stops with [`Status::NeedOutput`], [`Self::awaits_crc`] is true, and it goes on when
+    /// stops with [`Status::NeedOutput`](super::Status::NeedOutput), [`Self::awaits_crc`] is true, and it goes on when
     /// [`Self::give_crc`] was called. It is for a decoder that has not started.
     pub const fn leave_crc_to_user(&mut self) {
         self.stream.leave_crc_to_user();
