@@ -48,9 +48,7 @@ pub fn check_block<R: ReadAt + ?Sized>(
     index: u64,
     block: &[u8],
     memory: &mut [u8],
-) -> ReadResult<(), R>
-where
-{
+) -> ReadResult<(), R> {
     let refused = |error| Err(ReadError::Refused(error));
     if index >= params.data_blocks || block.len() as u64 != u64::from(params.data_block_size) {
         return refused(
