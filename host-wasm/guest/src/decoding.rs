@@ -23,7 +23,7 @@ enum State {
     Unpacker(Box<Unpacker<AnyDecoder>>),
     Decoder(AnyDecoder),
     /// The unpacker has passed.
-    Passed(Outcome),
+    Passed(Box<Outcome>),
     /// Refused, or a decoder that has ended.
     Ended(Result<(), Error>),
 }
@@ -98,7 +98,7 @@ impl Decoding {
         match core::mem::replace(&mut self.state, State::Ended(Ok(()))) {
             State::Unpacker(unpacker) => match unpacker.finish() {
                 Ok(outcome) => {
-                    self.state = State::Passed(outcome);
+                    self.state = State::Passed(Box::new(outcome));
                     Ok(())
                 }
                 Err(error) => self.refused(error),
