@@ -363,7 +363,8 @@ fn man_pages_are_complete() {
             .map(|name| format!("{of} {name}").trim().to_owned())
             .collect()
     };
-    let mut pages: Vec<String> = [commands(""), commands("cache")]
+    let mut pages: Vec<String> = ["", "cache", "index", "verity"]
+        .map(commands)
         .concat()
         .iter()
         .map(|command| format!("erofs-unpack-{}.1", command.replace(' ', "-")))

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
     /// is decoded. Digests are containerd's to verify: it does so before and after.
     Stream(Box<Stream>),
-    /// Make the blob of a layer of an EROFS image, compressed in chunks that can be read at random
+    /// Make the blob of a layer out of an EROFS image, in chunks for reading at random
     ///
     /// The image is checked at the level of its superblock. The blob is the same however many
     /// threads there are, and is read back before it gets its name. What the layer's descriptor is
