@@ -689,7 +689,7 @@ fn frames_are_found_by_their_headers() {
         let frames = find(&blob, &Limits::DEFAULT).unwrap();
         assert_eq!(frames.count(), 3);
         let mut before = 0;
-        let sizes = [150_000, 150_000, 100_000];
+        let sizes = [150_000_u64, 150_000, 100_000];
         for ((number, end), size) in (0..).zip(&ends).zip(sizes) {
             let chunk = frames.chunk(number).unwrap();
             assert_eq!((chunk.blob.start, chunk.blob.end), (before, *end));
