@@ -186,9 +186,15 @@ fn print_layer(args: &Unpack, report: &LayerReport) -> Result<(), HostError> {
             ));
         }
         if let Some(chunks) = &report.chunks {
+            let plural = |count| if count == 1 { "" } else { "s" };
             text.push_str(&format!(
-                "  {} of {} chunks, vouched for by the {}, decoded by {} threads\n",
-                chunks.index, chunks.chunks, chunks.pin, chunks.threads
+                "  {} of {} chunk{}, vouched for by the {}, decoded by {} thread{}\n",
+                chunks.index,
+                chunks.chunks,
+                plural(chunks.chunks as usize),
+                chunks.pin,
+                chunks.threads,
+                plural(chunks.threads)
             ));
         }
         if let Some(error) = &report.index_passed_over {
