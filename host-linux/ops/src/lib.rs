@@ -113,7 +113,7 @@ mod read_chunks;
 pub mod reader;
 pub mod report;
 pub mod sandbox;
-mod sidecar;
+pub mod sidecar;
 pub mod source;
 #[cfg(target_os = "linux")]
 pub mod stream;

@@ -179,7 +179,7 @@ pub(crate) fn unpack(
             (Ended::Whole(outcome), report) => {
                 return Ok(Unpacked {
                     chunks: Some(report),
-                    ..Unpacked::from(outcome)
+                    ..Unpacked::from(*outcome)
                 });
             }
             (Ended::Chunk(error), _) => fault = Some(error),
@@ -299,7 +299,8 @@ impl Chunked<'_> {
         let ended = match ended {
             Ended::Whole(outcome) => {
                 let place = self.blob.place();
-                Ended::Whole(layer::settled(outcome, self.expectations, place, output)?)
+                let outcome = layer::settled(*outcome, self.expectations, place, output)?;
+                Ended::Whole(Box::new(outcome))
             }
             other => other,
         };
@@ -373,7 +374,7 @@ fn by_chunks(
     match chunks.run(output, terms, progress)? {
         (Ended::Whole(outcome), report) => Ok(Unpacked {
             chunks: Some(report),
-            ..Unpacked::from(outcome)
+            ..Unpacked::from(*outcome)
         }),
         (Ended::Chunk(error), _) => Err(HostError::refused(place, error)),
     }

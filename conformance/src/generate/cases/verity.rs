@@ -197,6 +197,7 @@ impl Layer {
 }
 
 /// Why a layer is refused.
+#[derive(Clone, Copy)]
 struct Refused {
     source: (&'static str, &'static str),
     flags: &'static [&'static str],

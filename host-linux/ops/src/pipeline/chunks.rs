@@ -72,7 +72,7 @@ pub(crate) struct Layout<'a> {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// The layer came through.
-    Whole(Outcome),
+    Whole(Box<Outcome>),
     /// A chunk is not what the index says it is: the first of those in the blob.
     Chunk(Error),
 }
@@ -270,7 +270,7 @@ pub(crate) fn run(
         digest
     };
     Outcome::new(&count.blob.finish_with(digest), &report, Verdict::new())
-        .map(Ended::Whole)
+        .map(|outcome| Ended::Whole(Box::new(outcome)))
         .map_err(Stop::Refused)
 }
 

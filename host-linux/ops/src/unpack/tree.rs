@@ -1,16 +1,18 @@
 //! What an unpacked layer gets besides: a dm-verity tree behind its image, a sidecar beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::sync::Arc;
 
 use super::Verity;
-use super::dest::{How, Output, Passed};
+#[cfg(target_os = "linux")]
+use super::dest::Output;
+use super::dest::{How, Passed};
 use crate::error::HostError;
 use crate::publish::{Folder, Target, Unpublished};
 #[cfg(target_os = "linux")]
 use crate::report::TreeReport;
 use crate::sidecar::Sidecar;
+use crate::system::FileExt as _;
 
 /// The end of a sidecar's name, behind the image's.
 const SUFFIX: &str = ".dmverity";
@@ -42,8 +44,10 @@ pub(super) fn add(
     let mut named: OsString = name.to_owned();
     named.push(SUFFIX);
     let document = Unpublished::create(Target::inside(folder, &named, true)?)?;
-    let mut file = document.file();
-    file.write_all(sidecar.text().as_bytes())
+    let text = sidecar.text();
+    document
+        .file()
+        .write_all_at(text.as_bytes(), 0)
         .map_err(|error| HostError::environment(folder.path_of(&named), "write", error))?;
     document.seal()?;
     passed.sidecar = Some(document);
