@@ -296,7 +296,10 @@ fn an_announced_tree_is_verified_by_default() {
         for media_type in [EROFS, EROFS_ZSTD] {
             let name = format!("{number}{}", &media_type[media_type.len() - 4..]);
             let layer = with_tree(&dir, media_type, &image, how);
-            let layout = Layout::of(dir.path(&format!("layout-{name}")), core::slice::from_ref(&layer));
+            let layout = Layout::of(
+                dir.path(&format!("layout-{name}")),
+                core::slice::from_ref(&layer),
+            );
             let out = dir.path(&format!("out-{name}"));
             for status in ["unpacked", "kept"] {
                 let report = run(args!["unpack", layout.path, "-o", out, "--json"]).json();
