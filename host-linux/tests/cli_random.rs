@@ -286,3 +286,35 @@ fn a_check_of_metadata_reads_the_chunks_that_hold_it() {
     }
     assert_eq!(passed, 16 - read);
 }
+
+#[test]
+fn inspect_says_what_index_a_layer_has() {
+    let indexed = Indexed::new(&plain(), CHUNK, SHA256);
+    let mut unpinned = Indexed::new(&plain(), CHUNK, HashAlgorithm::None).embedded();
+    let annotations = unpinned.annotations.as_object_mut().unwrap();
+    annotations.remove("org.erofs.chunk-index.digest");
+    let mut later = Indexed::new(&plain(), CHUNK, SHA256);
+    later.index[4] = 2;
+    for (layer, said) in [
+        (
+            indexed.embedded(),
+            "16 chunks with SHA-2 of each; the manifest vouches for it",
+        ),
+        (
+            unpinned,
+            "16 chunks without checksums; nobody vouches for it",
+        ),
+        (later.embedded(), "passed over: "),
+    ] {
+        let fixture = Fixture::new(&[layer]);
+        let inspected = run(args!["inspect", fixture.layout]);
+        let line = inspected
+            .done()
+            .lines()
+            .find(|line| line.contains("Chunk index"));
+        assert!(line.unwrap().contains(said), "{}", inspected.text());
+    }
+    let fixture = Fixture::new(&[indexed.layer]);
+    let inspected = run(args!["inspect", fixture.layout]);
+    assert!(!inspected.done().contains("Chunk index"));
+}

@@ -318,3 +318,58 @@ fn zeekstd_reads_our_seek_tables_and_we_read_its() {
     let chunks = report["index"]["chunks"].as_array().unwrap().len();
     assert_eq!(chunks, image.len().div_ceil(50_000));
 }
+
+#[test]
+fn a_tree_is_wrapped_with_its_image() {
+    let dir = Dir::new();
+    let image = image(7, 300);
+    for way in WAYS {
+        let how = [way, &["--verity", "append"][..]].concat();
+        let (blob, report) = wrap(&dir, &image, &how);
+        let threads = wrap(&dir, &image, &[&how[..], &["--threads", "3"]].concat());
+        assert!(blob == threads.0, "{way:?}");
+        let annotations = &report["annotations"];
+        let offset = &annotations["org.erofs.dmverity.hash_offset"];
+        assert_eq!(*offset, image.len().to_string());
+        let mut layer = Layer::new(report["mediaType"].as_str().unwrap(), &[]);
+        layer.blob = blob;
+        layer.annotations = annotations.clone();
+        report["diffId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut layer.diff_id);
+        // Our type with gzip is containerd's family.
+        if report["compression"] == "gzip" {
+            EROFS_GZIP.clone_into(&mut layer.media_type);
+        }
+        let layout = dir.path(&format!("layout-{}", way.join("")));
+        let layout = Layout::of(layout, core::slice::from_ref(&layer));
+        let out = dir.path(&format!("out-{}", way.join("")));
+        let unpacked = run(args!["unpack", layout.path, "-o", out, "--json"]).json();
+        let tree = &unpacked["layers"][0]["dmVerity"];
+        assert_eq!(tree["status"], "verified", "{way:?}: {unpacked}");
+        assert_eq!(
+            tree["rootDigest"],
+            annotations["org.erofs.dmverity.root_digest"]
+        );
+        let file = out.join(unpacked["layers"][0]["file"].as_str().unwrap());
+        assert!(content(&file).starts_with(&image));
+        if !has("veritysetup") {
+            println!("skipped: needs veritysetup");
+            continue;
+        }
+        let root = tree["rootDigest"]
+            .as_str()
+            .unwrap()
+            .split_once(':')
+            .unwrap();
+        let verified = Command::new("veritysetup")
+            .env("PATH", path_with_sbin())
+            .args(["verify", "--hash-offset", offset.as_str().unwrap()])
+            .args([&file, &file])
+            .arg(root.1)
+            .output()
+            .unwrap();
+        assert!(verified.status.success(), "{way:?}: {verified:?}");
+    }
+}

@@ -21,7 +21,7 @@ use self::bases::Bases;
 use crate::manifest::{Manifest, VERSION};
 
 /// Files in the folder of the vectors that are not made here.
-const KEPT: [&str; 3] = ["NOTICE.md", "README.md", "schema.json"];
+const KEPT: [&str; 4] = ["DRAFT.md", "NOTICE.md", "README.md", "schema.json"];
 
 /// All files of the vectors that are made here, by their paths, from the bases in `folder`.
 ///

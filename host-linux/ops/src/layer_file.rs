@@ -16,6 +16,7 @@ use crate::file_at::FileAt;
 use crate::image::{Image, Selection};
 use crate::image_file::{ImageFileOptions, unpack_to_spool};
 use crate::indexed::{Found, Indexed, Opened};
+use crate::report::{ErrorReport, StatedIndex};
 use crate::source::{BlobReader, ImageSource};
 
 /// Bytes of an image and their number.
@@ -104,6 +105,51 @@ impl LayerOf<'_> {
             limits,
             allow_unpinned,
         )
+    }
+}
+
+impl LayerOf<'_> {
+    /// What there is of an index of the layer's chunks, of which no more is read than that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::way`], but for the size of the blob.
+    pub(crate) fn index(
+        &self,
+        blob: &BlobReader,
+        limits: &Limits,
+    ) -> Result<Option<StatedIndex>, HostError> {
+        let Some((file, size)) = FileAt::of_blob(blob)? else {
+            return Ok(None);
+        };
+        let indexed = Indexed {
+            blob: &file,
+            size,
+            place: blob.place(),
+            compression: self.layer.compression,
+            limits,
+        };
+        let open = |next: &Layer| self.image.open_layer(self.source, next);
+        let found = match indexed.of_layer(self.layer, self.next, open) {
+            // The blob of an index may be missing as any other.
+            Err(HostError::Environment { .. }) => return Ok(None),
+            found => found?,
+        };
+        Ok(match found {
+            Found::Nothing => None,
+            Found::PassedOver(error) => Some(StatedIndex {
+                chunks: None,
+                pin: None,
+                digests: None,
+                passed_over: Some(ErrorReport::of(&HostError::refused(blob.place(), error))),
+            }),
+            Found::Index(opened) => Some(StatedIndex {
+                chunks: Some(opened.chunks.count()),
+                pin: Some(opened.pin.name()),
+                digests: Some(opened.chunks.has_digests()),
+                passed_over: None,
+            }),
+        })
     }
 }
 

@@ -75,6 +75,9 @@ pub struct LayerReport {
     /// The superblock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superblock: Option<SuperblockReport>,
+    /// The index of its chunks, where it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<StatedIndex>,
     /// How the inside of the image was checked; absent when it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckReport>,
@@ -101,6 +104,24 @@ pub struct LayerReport {
     /// What unpacking found, for a layer that came through.
     #[serde(skip)]
     pub outcome: Option<Outcome>,
+}
+
+/// The index of a layer's chunks, as far as it can be read.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatedIndex {
+    /// How many chunks it tells of; absent where it uses what is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<u32>,
+    /// What vouches for it: `manifest`, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<&'static str>,
+    /// Whether each chunk has a SHA-2 digest in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digests: Option<bool>,
+    /// Why it is passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<ErrorReport>,
 }
 
 /// A dm-verity tree.

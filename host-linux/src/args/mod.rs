@@ -28,7 +28,7 @@ pub(crate) use unwrap::Unwrap;
 pub(crate) use verity::{
     Saying, Verity, VerityCommand, VerityFormat, VerityInfo, VerityVerify, hex,
 };
-pub(crate) use wrap::{IndexName, Wrap};
+pub(crate) use wrap::{IndexName, VerityName, Wrap};
 
 /// Unpacks and verifies the EROFS layers of container images.
 #[derive(Debug, Parser)]

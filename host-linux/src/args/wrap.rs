@@ -38,6 +38,10 @@ pub(crate) struct Wrap {
     #[arg(long, value_name = "N")]
     pub(crate) level: Option<i32>,
 
+    /// Append a dm-verity tree to the image, and wrap both: SHA-256 without a salt, with a superblock
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub(crate) verity: VerityName,
+
     /// Threads that compress [default: the number of processors]
     ///
     /// The blob does not depend on it.
@@ -93,6 +97,16 @@ impl WrapName {
             Self::None => Compression::None,
         }
     }
+}
+
+/// What becomes of a dm-verity tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerityName {
+    /// There is none
+    #[default]
+    None,
+    /// It is made, and follows the image
+    Append,
 }
 
 /// The names of indexes.

@@ -12,7 +12,7 @@ use erofs_unpack_ops::system::{self, Openings, Purpose, processors};
 use erofs_unpack_ops::wrap::{Destination, Index, Options, Report, Wrap as Wrapping, wrap};
 use erofs_unpack_ops::{Done, HostError};
 
-use crate::args::Wrap;
+use crate::args::{VerityName, Wrap};
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Wrap) -> u8 {
@@ -38,6 +38,7 @@ fn operate(args: &Wrap) -> Result<Done<Report>, HostError> {
     let options = Options {
         wrap: wrapping(args),
         threads: Some(threads),
+        verity: args.verity == VerityName::Append,
         force: args.force,
         limits: args.limits.limits(),
     };

@@ -2,7 +2,7 @@
 
 use erofs_unpack_ops::HostError;
 use erofs_unpack_ops::inspect::{BlobReport, LayoutReport, Options, Report, inspect};
-use erofs_unpack_ops::report::{LayerReport, SuperblockReport};
+use erofs_unpack_ops::report::{LayerReport, StatedIndex, SuperblockReport};
 use erofs_unpack_ops::system::{Openings, Purpose};
 use indicatif::BinaryBytes;
 
@@ -152,9 +152,29 @@ fn describe_layer(layer: &LayerReport, lines: &mut Lines) {
     if let Some(error) = &layer.error {
         lines.add(2, "Refused", &error.message);
     }
+    if let Some(index) = &layer.index {
+        lines.add(2, "Chunk index", &index_text(index));
+    }
     if let Some(superblock) = &layer.superblock {
         describe_superblock(superblock, 2, lines);
     }
+}
+
+/// What an index of chunks is good for.
+fn index_text(index: &StatedIndex) -> String {
+    if let Some(error) = &index.passed_over {
+        return format!("passed over: {}", error.message);
+    }
+    let chunks = index.chunks.unwrap_or_default();
+    let digests = match index.digests {
+        Some(true) => "with SHA-2 of each",
+        _ => "without checksums",
+    };
+    let pin = match index.pin {
+        Some("manifest") => "the manifest vouches for it",
+        _ => "nobody vouches for it",
+    };
+    format!("{chunks} chunks {digests}; {pin}")
 }
 
 fn describe_blob(blob: &BlobReport, lines: &mut Lines) {

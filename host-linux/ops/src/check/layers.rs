@@ -66,7 +66,7 @@ impl Task<'_> {
         let mut results = Vec::new();
         for layer in &layers {
             let policy = options.select.policy;
-            let next = behind(layer, &plan);
+            let next = behind(layer, &plan.layers);
             let of = LayerOf {
                 image: &image,
                 source,

@@ -14,8 +14,10 @@ use super::blob::layer_superblock;
 use crate::error::HostError;
 use crate::escape::Escaped;
 use crate::image::{Image, passed_over, read, read_index};
+use crate::layer_file::LayerOf;
 use crate::report::{ErrorReport, ImageReport, LayerReport, SuperblockReport};
 use crate::source::ImageSource;
+use crate::unpack::behind;
 
 /// The most entries that are listed.
 const ENTRIES: usize = 4096;
@@ -255,7 +257,10 @@ fn found_image(
             found.warnings.extend(warnings.map(ToString::to_string));
             let layers = layers
                 .iter()
-                .map(|layer| found_layer(image, source, layer, options, &mut found.warnings))
+                .map(|layer| {
+                    let next = behind(layer, &layers);
+                    found_layer((image, source), layer, next, options, &mut found.warnings)
+                })
                 .collect();
             (layers, None)
         }
@@ -270,9 +275,9 @@ fn found_image(
 
 /// A layer of the manifest, with its superblock where its blob is there and has one.
 fn found_layer(
-    image: &Image,
-    source: &ImageSource,
+    (image, source): (&Image, &ImageSource),
     layer: &Layer,
+    next: Option<&Layer>,
     options: &Options,
     warnings: &mut Vec<String>,
 ) -> LayerReport {
@@ -281,15 +286,27 @@ fn found_layer(
     match image.open_layer(source, layer) {
         Err(_) => report.status = "missing",
         Ok(_) if !matches!(layer.role, LayerRole::Lower | LayerRole::Data) => {}
-        Ok(blob) => match layer_superblock(blob, layer.compression, &options.limits) {
-            Ok(superblock) => {
-                let policy = options.select.policy;
-                let warning = Warning::of_image(layer.number, &superblock, policy);
-                warnings.extend(warning.map(|warning| warning.to_string()));
-                report.superblock = Some(SuperblockReport::of(&superblock));
+        Ok(blob) => {
+            let of = LayerOf {
+                image,
+                source,
+                layer,
+                next,
+            };
+            match of.index(&blob, &options.limits) {
+                Ok(index) => report.index = index,
+                Err(error) => report.error = Some(ErrorReport::of(&error)),
             }
-            Err(error) => report.error = Some(ErrorReport::of(&error)),
-        },
+            match layer_superblock(blob, layer.compression, &options.limits) {
+                Ok(superblock) => {
+                    let policy = options.select.policy;
+                    let warning = Warning::of_image(layer.number, &superblock, policy);
+                    warnings.extend(warning.map(|warning| warning.to_string()));
+                    report.superblock = Some(SuperblockReport::of(&superblock));
+                }
+                Err(error) => report.error = Some(ErrorReport::of(&error)),
+            }
+        }
     }
     report
 }

@@ -90,7 +90,7 @@ impl Task<'_> {
             .iter()
             .map(|layer| Errand {
                 layer,
-                next: behind(layer, &plan),
+                next: behind(layer, &plan.layers),
                 progress: Arc::default(),
             })
             .collect();
@@ -339,9 +339,9 @@ impl Errand<'_> {
 }
 
 /// The layer that follows in the manifest.
-pub(crate) fn behind<'a>(layer: &Layer, plan: &'a Plan) -> Option<&'a Layer> {
+pub(crate) fn behind<'a>(layer: &Layer, layers: &'a [Layer]) -> Option<&'a Layer> {
     let next = layer.number.checked_add(1)?;
-    plan.layers.iter().find(|other| other.number == next)
+    layers.iter().find(|other| other.number == next)
 }
 
 /// Checks the images that have devices, now that those are there.

@@ -33,10 +33,23 @@ pub(crate) fn append(
     diff_id: &Digest,
     threads: usize,
 ) -> Result<(Found, Digest), HostError> {
+    append_salted(file, path, (size, block_size), diff_id, threads, &SALT)
+}
+
+/// As [`append`], with this salt. Without one a tree is verified in one pass, wherever its superblock
+/// comes only behind the data.
+pub(crate) fn append_salted(
+    file: &File,
+    path: &Path,
+    (size, block_size): (u64, u64),
+    diff_id: &Digest,
+    threads: usize,
+    salt: &[u8],
+) -> Result<(Found, Digest), HostError> {
     let block: u32 = if block_size < 4096 { 512 } else { 4096 };
     let blocks = size.div_ceil(block.into());
     let mut params = Params::new(Algorithm::Sha256, block, blocks);
-    params.salt = Salt::new(&SALT).map_err(|error| HostError::refused(path, error))?;
+    params.salt = Salt::new(salt).map_err(|error| HostError::refused(path, error))?;
     let hash_offset = params
         .data_size()
         .map_err(|error| HostError::refused(path, error))?;

@@ -33,7 +33,7 @@ pub use report::Report;
 pub use verify::{VerifyOptions, verify};
 
 #[cfg(target_os = "linux")]
-pub(crate) use append::append;
+pub(crate) use append::{append, append_salted};
 #[cfg(target_os = "linux")]
 pub(crate) use header::Found;
 pub(crate) use settle::{guess, settle};

@@ -24,8 +24,9 @@ use std::sync::Arc;
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{Level, Options as CheckOptions};
 use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::oci::{ByteRange, Digest, keys};
-use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, Sniffed, sniff};
+use erofs_unpack_core::unpack::{Expectations, Outcome, SNIFF_SIZE, Sniffed, VerityTree, sniff};
 
 pub use output::Destination;
 pub(crate) use output::Output;
@@ -46,6 +47,7 @@ use crate::report::shown;
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, Source, SourceOptions};
 use crate::system::{self, processors};
+use crate::verity::append_salted;
 use encode::Encoder;
 use prove::{Made, prove};
 use write::{Writer, Written};
@@ -174,6 +176,9 @@ pub struct Options {
     /// Threads that encode; the number of processors where it is not given. Each holds three
     /// chunks and the state of the encoder.
     pub threads: Option<usize>,
+    /// Append a dm-verity tree to the image, which is then wrapped with it: SHA-256, no salt, a
+    /// superblock in front.
+    pub verity: bool,
     /// Replace a file that exists.
     pub force: bool,
     /// What the image may ask for.
@@ -185,6 +190,7 @@ impl Default for Options {
         Self {
             wrap: Wrap::default(),
             threads: None,
+            verity: false,
             force: false,
             limits: Limits::DEFAULT,
         }
@@ -231,14 +237,15 @@ impl Task<'_> {
     fn run(self, report: &mut Report) -> Result<(), HostError> {
         let wrap = &self.options.wrap;
         let limits = &self.options.limits;
-        let (image, size) = self.open()?;
+        let image = self.open()?;
+        let size = image.size;
         let progress = Arc::new(Progress::default());
         self.observer.begin(Work::Layers(vec![Part {
             name: shown(self.path),
             size: Some(size),
             progress: Arc::clone(&progress),
         }]));
-        let written = self.write(&image, size, &progress);
+        let written = self.write(&image, &progress);
         self.observer.end();
         let (written, diff_id) = written?;
         let place = self.output.place();
@@ -247,6 +254,7 @@ impl Task<'_> {
             wrap,
             written: &written,
             image: diff_id,
+            tree: image.tree,
             threads: self.threads,
         };
         prove(&file, &place, &made, limits)?;
@@ -254,13 +262,12 @@ impl Task<'_> {
         let name = self.output.name();
         self.output.publish()?;
         report.file = name;
-        report.blob = Some(blob_report(wrap, &written, diff_id, size));
+        report.blob = Some(blob_report(wrap, &written, diff_id, &image));
         Ok(())
     }
 
-    /// The image, in a file that can be read at random, and its size. It has been checked.
-    fn open(&self) -> Result<(FileAt, u64), HostError> {
-        let limits = &self.options.limits;
+    /// The image, in a file that can be read at random. It has been checked.
+    fn open(&self) -> Result<Image, HostError> {
         let source = SourceOptions {
             blob: true,
             ..SourceOptions::default()
@@ -274,29 +281,73 @@ impl Task<'_> {
         let head = blob.peek(SNIFF_SIZE);
         let head = head.map_err(|error| HostError::environment(self.path, "read", error))?;
         let sniffed = sniff(&head);
-        let there = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs);
-        let (image, size) = match there {
-            Some(there) => there,
-            None => self
-                .spool(&mut blob)
-                .map_err(|error| match (sniffed, error) {
-                    (Sniffed::Compressed(_), HostError::Refused { error, .. }) => {
-                        let note = "expected a plain image, as unwrap makes it of a layer";
-                        HostError::refused_with(self.path, error, note.to_owned())
-                    }
-                    (_, error) => error,
-                })?,
-        };
-        let content = (image.clone(), size);
+        let there = FileAt::of_blob(&blob)?;
+        let there = there.filter(|_| sniffed == Sniffed::Erofs && !self.options.verity);
+        if let Some((file, size)) = there {
+            self.check((file.clone(), size))?;
+            return Ok(Image {
+                file,
+                size,
+                tree: None,
+            });
+        }
+        let spooled = self.spool(&mut blob);
+        let (file, outcome) = spooled.map_err(|error| match (sniffed, error) {
+            (Sniffed::Compressed(_), HostError::Refused { error, .. }) => {
+                let note = "expected a plain image, as unwrap makes it of a layer";
+                HostError::refused_with(self.path, error, note.to_owned())
+            }
+            (_, error) => error,
+        })?;
+        let size = outcome.image_size;
+        self.check((file.clone(), size))?;
+        if !self.options.verity {
+            return Ok(Image {
+                file,
+                size,
+                tree: None,
+            });
+        }
+        self.with_tree(file, &outcome)
+    }
+
+    /// Checks the image as far as its superblock leads.
+    fn check(&self, content: (FileAt, u64)) -> Result<(), HostError> {
+        let limits = &self.options.limits;
         let opened = ImageFile::of_layer(self.path, content, Vec::new(), limits);
         let mut check = CheckOptions::default();
         check.level = Level::Superblock;
         check_image(&opened, &check, 1, &Sandbox::NONE)?.verdict()?;
-        Ok((image, size))
+        Ok(())
     }
 
-    /// A stream, in a file without a name; and what is no image, which is refused on its way there.
-    fn spool(&self, blob: &mut BlobReader) -> Result<(FileAt, u64), HostError> {
+    /// Appends a dm-verity tree to the image in this file, which is ours.
+    fn with_tree(&self, file: FileAt, outcome: &Outcome) -> Result<Image, HostError> {
+        let block_size = outcome
+            .superblock
+            .as_ref()
+            .map_or(4096, Superblock::block_size);
+        let (tree, root) = append_salted(
+            &file.file,
+            self.path,
+            (outcome.image_size, block_size),
+            &outcome.diff_id,
+            self.threads,
+            &[],
+        )?;
+        let size = file.file.metadata();
+        let size = size.map_err(|error| HostError::environment(self.path, "look at", error))?;
+        let block = u64::from(tree.params.data_block_size);
+        Ok(Image {
+            file,
+            size: size.len(),
+            tree: Some(VerityTree::new(tree.offset(), block, root)),
+        })
+    }
+
+    /// A stream, in a file without a name; what is no image, which is refused on its way there; and
+    /// what a tree is to be appended to.
+    fn spool(&self, blob: &mut BlobReader) -> Result<(FileAt, Outcome), HostError> {
         let dir = system::temp_dir();
         let file = scratch(&dir)?;
         let outcome = layer::unpack(
@@ -306,16 +357,12 @@ impl Task<'_> {
             &Terms::from(&self.options.limits),
             &Progress::default(),
         )?;
-        Ok((FileAt::new(file), outcome.image_size))
+        Ok((FileAt::new(file), outcome))
     }
 
     /// Writes the blob, and gives the digest of the image beside it.
-    fn write(
-        &self,
-        image: &FileAt,
-        size: u64,
-        progress: &Progress,
-    ) -> Result<(Written, Digest), HostError> {
+    fn write(&self, image: &Image, progress: &Progress) -> Result<(Written, Digest), HostError> {
+        let size = image.size;
         let wrap = &self.options.wrap;
         let encoder = Encoder {
             compression: wrap.compression,
@@ -324,12 +371,13 @@ impl Task<'_> {
         };
         let mut expected = Expectations::new(Compression::None);
         expected.blob_size = Some(size);
+        expected.verity = image.tree;
         let terms = Terms::from(&self.options.limits);
         let worker = || move |job| encoder.encode(job);
         let run = |encoding: &mut write::Encoding| {
             let mut writer = Writer::new(wrap, self.output.file(), encoding);
             progress.begin(Some(size));
-            let mut source = image.reader(size);
+            let mut source = image.file.reader(size);
             let outcome = pipeline::run(&mut source, &mut writer, &expected, &terms, progress);
             let written = match outcome {
                 Ok(outcome) => match writer.finish() {
@@ -359,12 +407,20 @@ impl Task<'_> {
     }
 }
 
+/// What is wrapped.
+struct Image {
+    file: FileAt,
+    /// Its size in bytes, with the tree behind it.
+    size: u64,
+    tree: Option<VerityTree>,
+}
+
 /// What is said of a blob.
-fn blob_report(wrap: &Wrap, written: &Written, image: Digest, image_size: u64) -> BlobReport {
+fn blob_report(wrap: &Wrap, written: &Written, diff_id: Digest, image: &Image) -> BlobReport {
     // A plain blob is published as it is, its index included.
     let diff_id = match wrap.compression {
         Compression::None => written.digest,
-        _ => image,
+        _ => diff_id,
     };
     let mut annotations = BTreeMap::new();
     if wrap.compression != Compression::None {
@@ -378,6 +434,17 @@ fn blob_report(wrap: &Wrap, written: &Written, image: Digest, image_size: u64) -
         annotations.insert(keys::CHUNK_INDEX_RANGE, range(section));
         annotations.insert(keys::CHUNK_INDEX_DIGEST, digest.to_string());
     }
+    if let Some(VerityTree {
+        hash_offset,
+        block_size,
+        root: Some(root),
+        ..
+    }) = image.tree
+    {
+        annotations.insert(keys::DMVERITY_HASH_OFFSET, hash_offset.to_string());
+        annotations.insert(keys::DMVERITY_BLOCK_SIZE, block_size.to_string());
+        annotations.insert(keys::DMVERITY_ROOT_DIGEST, root.to_string());
+    }
     BlobReport {
         media_type: wrap.media_type(),
         compression: wrap.compression.name(),
@@ -385,7 +452,7 @@ fn blob_report(wrap: &Wrap, written: &Written, image: Digest, image_size: u64) -
         digest: written.digest.to_string(),
         size: written.size,
         diff_id: diff_id.to_string(),
-        image_size,
+        image_size: image.size,
         chunks: written.chunks,
         annotations,
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use erofs_unpack_core::oci::{Algorithm, ByteRange, Digest};
 use erofs_unpack_core::seekable::Chunks;
-use erofs_unpack_core::unpack::Expectations;
+use erofs_unpack_core::unpack::{Expectations, VerityTree};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use super::write::Written;
@@ -26,6 +26,8 @@ pub(super) struct Made<'a> {
     pub(super) written: &'a Written,
     /// Digest of the image.
     pub(super) image: Digest,
+    /// The dm-verity tree behind it.
+    pub(super) tree: Option<VerityTree>,
     pub(super) threads: usize,
 }
 
@@ -65,6 +67,7 @@ fn whole(file: &FileAt, place: &Path, made: &Made<'_>, limits: &Limits) -> Resul
     expected.blob_digest = Some(made.written.digest);
     expected.blob_size = Some(made.written.size);
     expected.diff_id = Some(made.image);
+    expected.verity = made.tree;
     let reader = file.reader(made.written.size);
     let mut blob = BlobReader::stream(place.into(), Vec::new(), Box::new(reader));
     let terms = Terms {
