@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use erofs_unpack_core::Code;
 use erofs_unpack_core::check::RULES;
+use serde_json::Value as Json;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Expected, Manifest};
 
 const MEMORY: &str = "needs a machine without memory";
 
@@ -83,13 +84,18 @@ pub const NOT_REACHED: [(Code, &str); 27] = [
     ),
 ];
 
-/// The ids of the cases that are refused with each error, or in which a rule is a warning.
+/// The ids of the cases that are refused with each error, or pass over an index for it.
 #[must_use]
 pub fn reached(manifest: &Manifest) -> BTreeMap<&str, Vec<&str>> {
     let mut reached: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for case in &manifest.cases {
         if let Some(error) = case.refusal() {
             reached.entry(&error.id).or_default().push(&case.id);
+        }
+        if let Expected::Valid { outputs } = &case.expected
+            && let Some(id) = outputs.get("passedOver").and_then(Json::as_str)
+        {
+            reached.entry(id).or_default().push(&case.id);
         }
     }
     reached

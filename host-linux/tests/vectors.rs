@@ -334,7 +334,13 @@ fn answer(case: &Case, vectors: &Vectors, sandbox: &'static str) -> Option<Resul
     };
     let text = fs::read_to_string(dir.path("report.json")).unwrap_or_default();
     let report: Json = serde_json::from_str(&text).unwrap_or_default();
-    // The memory of a check is what it took: less where addresses are of 32 bits.
+    // How chunks served is no answer: in a guest none do. The memory of a check is what it took: less
+    // where addresses are of 32 bits.
+    let mut shared = report.clone();
+    for layer in shared["layers"].as_array_mut().into_iter().flatten() {
+        layer.as_object_mut().map(|layer| layer.remove("chunks"));
+    }
+    let text = serde_json::to_string_pretty(&shared).unwrap_or_default();
     let is_memory = |line: &&str| line.trim_start().starts_with("\"memory\":");
     let text = text.lines().filter(|line| !is_memory(line)).collect();
     let names = dir.names();

@@ -26,16 +26,9 @@ impl Native {
             Err(error) => return Ok(Err(error)),
         };
         let limits = limits(&input.limits);
-        let mut expected = expected;
-        let outcome = self.stream(input.blob.open(folder)?, &expected, &limits)?;
-        // A salt that is known only at the end takes a second way through.
-        if let (Ok(outcome), Some(tree)) = (&outcome, &mut expected.verity)
-            && let Some(Verified::Again(guess)) = outcome.verity
-        {
-            tree.guess = guess;
-            return self.stream(input.blob.open(folder)?, &expected, &limits);
-        }
-        Ok(outcome)
+        twice(&expected, |expected| {
+            self.stream(input.blob.open(folder)?, expected, &limits)
+        })
     }
 
     /// Pushes a blob through, in pieces. What comes out is not kept.
@@ -65,6 +58,23 @@ impl Native {
             other => AnyDecoder::new(other, limits),
         }
     }
+}
+
+/// What comes of a layer that `run` goes through. The salt of a dm-verity tree that is known only at
+/// the end takes a second way.
+pub(crate) fn twice(
+    expected: &Expectations,
+    run: impl Fn(&Expectations) -> io::Result<Result<Outcome, Error>>,
+) -> io::Result<Result<Outcome, Error>> {
+    let outcome = run(expected)?;
+    let mut expected = *expected;
+    if let (Ok(outcome), Some(tree)) = (&outcome, &mut expected.verity)
+        && let Some(Verified::Again(guess)) = outcome.verity
+    {
+        tree.guess = guess;
+        return run(&expected);
+    }
+    Ok(outcome)
 }
 
 /// Pushes a blob through a decoder, in pieces of these sizes. What comes out is not kept.

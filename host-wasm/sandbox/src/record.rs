@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(error(&good[..ERROR - 1]), None);
         assert_eq!(error(&record("zstd-magik")), None);
         assert_eq!(error(&record("")), None);
-        for (byte, value) in [(1, 8), (2, 255), (4, 8), (5, 255), (6, 65)] {
+        for (byte, value) in [(1, 9), (2, 255), (4, 8), (5, 255), (6, 65)] {
             let mut bad = good.clone();
             bad[byte] = value;
             assert_eq!(error(&bad), None, "{byte}");
