@@ -63,6 +63,25 @@ pub(crate) struct LayerOf<'a> {
 }
 
 impl LayerOf<'_> {
+    /// The index of the layer, whose blob of `size` bytes lies in this file.
+    fn found(
+        &self,
+        file: &FileAt,
+        size: u64,
+        place: &Path,
+        limits: &Limits,
+    ) -> Result<Found, HostError> {
+        let indexed = Indexed {
+            blob: file,
+            size,
+            place,
+            compression: self.layer.compression,
+            limits,
+        };
+        let open = |next: &Layer| self.image.open_layer(self.source, next);
+        indexed.of_layer(self.layer, self.next, open)
+    }
+
     /// Whether and how the layer's image can be read at random.
     ///
     /// # Errors
@@ -85,15 +104,7 @@ impl LayerOf<'_> {
                 .expected(Value::Number(layer.size));
             return Err(HostError::refused(blob.place(), error));
         }
-        let indexed = Indexed {
-            blob: &file,
-            size,
-            place: blob.place(),
-            compression: layer.compression,
-            limits,
-        };
-        let open = |next: &Layer| self.image.open_layer(self.source, next);
-        let opened = match indexed.of_layer(layer, self.next, open)? {
+        let opened = match self.found(&file, size, blob.place(), limits)? {
             Found::Index(opened) => opened,
             Found::PassedOver(error) => return Ok(Way::Whole(Whole::Index(error))),
             Found::Nothing => return Ok(Way::Whole(Whole::NoIndex)),
@@ -122,15 +133,7 @@ impl LayerOf<'_> {
         let Some((file, size)) = FileAt::of_blob(blob)? else {
             return Ok(None);
         };
-        let indexed = Indexed {
-            blob: &file,
-            size,
-            place: blob.place(),
-            compression: self.layer.compression,
-            limits,
-        };
-        let open = |next: &Layer| self.image.open_layer(self.source, next);
-        let found = match indexed.of_layer(self.layer, self.next, open) {
+        let found = match self.found(&file, size, blob.place(), limits) {
             // The blob of an index may be missing as any other.
             Err(HostError::Environment { .. }) => return Ok(None),
             found => found?,

@@ -75,7 +75,6 @@ pub fn add(
             layer: &layer,
             options,
             output: &output,
-            decoder: Zstd::new(&options.limits),
             table: Table::new(options.index, Compression::Zstd),
             ready: None,
             hasher: Hasher::new(Algorithm::Sha256),
@@ -104,7 +103,6 @@ struct Adding<'a> {
     layer: &'a Opened,
     options: &'a AddOptions,
     output: &'a Output,
-    decoder: Zstd,
     table: Table,
     /// The frame before: whether it is the last is known when there is none behind it.
     ready: Option<Ready>,
@@ -250,12 +248,12 @@ impl Adding<'_> {
             _ => error,
         };
         let limits = &self.options.limits;
-        self.decoder = Zstd::new(limits);
+        let mut decoder = Zstd::new(limits);
         let mut xxh64 = XxHash64::with_seed(0);
         let mut output = vec![0; PIECE_DECODED];
         let (mut rest, mut size) = (bytes, 0_u64);
         loop {
-            let step = self.decoder.decode(rest, &mut output);
+            let step = decoder.decode(rest, &mut output);
             let step = step.map_err(|error| self.refused(moved(error)))?;
             let decoded = output.get(..step.produced).unwrap_or_default();
             xxh64.write(decoded);
@@ -269,7 +267,7 @@ impl Adding<'_> {
                 break;
             }
         }
-        let finished = self.decoder.finish();
+        let finished = decoder.finish();
         finished.map_err(|error| self.refused(moved(error)))?;
         let half = u32::try_from(xxh64.finish() & u64::from(u32::MAX));
         Ok((size, half.unwrap_or(0)))
