@@ -249,6 +249,19 @@ codes! {
     VerityHash = "verity-hash", Mismatch, "dm-verity tree", "is not that of what it covers";
     VerityLevel = "verity-level", Unsupported, "dm-verity tree", "covers one block and has a level all the same, which no kernel looks at";
 
+    // Making an image
+    BuildPath = "build-path", Malformed, "entry", "has a path that leads upwards or holds a zero byte";
+    BuildName = "build-name", Limit, "entry", "has a name that is longer than a directory can hold";
+    BuildNotDirectory = "build-not-directory", Malformed, "entry", "lies below something that is not a directory";
+    BuildLoop = "build-loop", Malformed, "entry", "lies below symbolic links that lead in a circle, or too many of them";
+    BuildTarget = "build-target", Malformed, "entry", "is a symbolic link to nothing, or to a name with a zero byte";
+    BuildLink = "build-link", Malformed, "entry", "is a hard link to nothing, to a directory or to itself";
+    BuildWhiteout = "build-whiteout", Malformed, "entry", "is a whiteout without a name";
+    BuildXattr = "build-xattr", Limit, "entry", "has extended attributes that are larger than an inode can have";
+    BuildDevice = "build-device", Limit, "entry", "is a device whose number is larger than an inode can have";
+    BuildContent = "build-content", Usage, "entry", "its content does not come as its size and its holes say";
+    BuildBlocks = "build-blocks", Limit, "image", "has more blocks than can be numbered in 32 bits";
+
     // What other layers say of an image
     DeviceTag = "device-tag", Mismatch, "device slot", "is tagged with another digest than that of the layer that is attached for it";
 

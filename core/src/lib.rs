@@ -11,6 +11,7 @@
 //! | [`erofs`] | an EROFS image: its records, and a reader | nothing; `alloc` for the reader |
 //! | [`fsverity`] | the digest by which the kernel's fs-verity knows a file | nothing |
 //! | [`seekable`] | where the chunks of a layer lie, and an image that is read out of them | nothing; `alloc` for decoding |
+//! | `build` | nothing: makes an EROFS image out of entries | `build` |
 //! | [`check`] | all of an image, for breaches of the rules | `alloc` |
 //! | [`verity`] | dm-verity superblocks and trees, made and verified | nothing |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
@@ -51,6 +52,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "build")]
+pub mod build;
 pub(crate) mod bytes;
 #[cfg(feature = "alloc")]
 pub mod check;

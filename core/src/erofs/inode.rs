@@ -101,6 +101,20 @@ impl FileType {
         }
     }
 
+    /// The type as a mode has it, without permissions.
+    #[must_use]
+    pub const fn mode(self) -> u16 {
+        match self {
+            Self::Regular => 0o10_0000,
+            Self::Directory => 0o04_0000,
+            Self::CharDevice => 0o02_0000,
+            Self::BlockDevice => 0o06_0000,
+            Self::Fifo => 0o01_0000,
+            Self::Socket => 0o14_0000,
+            Self::Symlink => 0o12_0000,
+        }
+    }
+
     /// The type in a directory entry (`EROFS_FT_*`), or `None` for zero (unknown) and for
     /// what there is not.
     #[must_use]
