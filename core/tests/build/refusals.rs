@@ -1,6 +1,6 @@
 //! What an image cannot hold, limits, and content that does not come as it was told.
 
-use std::convert::Infallible;
+use core::convert::Infallible;
 
 use crate::support::{Kind, Memory, build, build_in, code, directory, file, told, tree};
 use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options, Output};
@@ -133,11 +133,10 @@ fn entry(size: u64) -> Entry<'static> {
     }
 }
 
-fn refused<T>(result: Result<T, BuildError<Infallible>>) -> Code {
-    match result {
-        Err(BuildError::Refused(error)) => error.code(),
-        Err(BuildError::Output(never)) => match never {},
-        Ok(_) => panic!("was taken"),
+fn refused<T: core::fmt::Debug>(result: Result<T, BuildError<Infallible>>) -> Code {
+    match result.unwrap_err() {
+        BuildError::Refused(error) => error.code(),
+        BuildError::Output(never) => match never {},
     }
 }
 

@@ -5,6 +5,9 @@ use erofs_unpack_core::build::Options;
 use erofs_unpack_core::erofs::{Image, Layout};
 use erofs_unpack_core::{Code, Limits};
 
+/// Size of a file, and its data with their offsets.
+type Case = (u64, Vec<(u64, Vec<u8>)>);
+
 /// The content that a file with these data has.
 fn whole(size: u64, data: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut content = vec![0; usize::try_from(size).unwrap()];
@@ -17,7 +20,7 @@ fn whole(size: u64, data: &[(u64, Vec<u8>)]) -> Vec<u8> {
 
 #[test]
 fn content_is_as_it_was_whatever_the_holes() {
-    let cases: Vec<(u64, Vec<(u64, Vec<u8>)>)> = vec![
+    let cases: Vec<Case> = vec![
         (0, vec![]),
         (1, vec![]),
         (5000, vec![(0, vec![1; 5000])]),

@@ -1,7 +1,7 @@
 //! An output in memory, short ways to tell of entries, and the tree that is read back.
 
+use core::convert::Infallible;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options, Output, Summary};
 use erofs_unpack_core::check::{self, check};
