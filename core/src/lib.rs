@@ -12,6 +12,7 @@
 //! | [`fsverity`] | the digest by which the kernel's fs-verity knows a file | nothing |
 //! | [`seekable`] | where the chunks of a layer lie, and an image that is read out of them | nothing; `alloc` for decoding |
 //! | `build` | nothing: makes an EROFS image out of entries | `build` |
+//! | [`tar`] | tar archives as a stream | `alloc` |
 //! | [`check`] | all of an image, for breaches of the rules | `alloc` |
 //! | [`verity`] | dm-verity superblocks and trees, made and verified | nothing |
 //! | [`unpack`] | one layer from blob to verified image | nothing |
@@ -65,6 +66,8 @@ pub mod fsverity;
 mod limits;
 pub mod oci;
 pub mod seekable;
+#[cfg(feature = "alloc")]
+pub mod tar;
 pub mod unpack;
 pub mod verity;
 

@@ -72,6 +72,13 @@ pub struct Limits {
     /// Memory for decoded chunks that may be asked for again, in bytes. Default 32 MiB; one chunk
     /// is kept whatever its size.
     pub chunk_cache: u64,
+    /// Largest extended headers of one member of a tar archive, all of them together, in bytes. They
+    /// hold names and extended attributes, and the map of some sparse files. Default 1 MiB; Linux has at
+    /// most 64 KiB for one attribute.
+    pub tar_header: u64,
+    /// Most pieces between the holes of a file in a tar archive; each takes 16 bytes of memory, twice.
+    /// Default 2^18.
+    pub tar_extents: u64,
 }
 
 impl Limits {
@@ -98,6 +105,8 @@ impl Limits {
         chunk_index: 64 * MIB,
         chunk: 64 * MIB,
         chunk_cache: 32 * MIB,
+        tar_header: MIB,
+        tar_extents: 1 << 18,
     };
 
     /// Whether an image may have this size, everything that follows it included. It is for a

@@ -1,0 +1,47 @@
+//! tar archives as a stream: a reader that is given bytes and says what came of them.
+//!
+//! What is read is POSIX.1-2017 `pax` ("pax Interchange Format", "ustar Interchange Format"), the
+//! formats of GNU tar (long names, old sparse files, numbers in base 256), its sparse files in `pax`
+//! headers (0.0, 0.1, 1.0), what libarchive adds (`LIBARCHIVE.xattr.`), and archives from before
+//! POSIX. What names mean (`..`, `./`, whiteouts, links) is not the reader's: names are what is
+//! stored.
+//!
+//! Tools differ in what they make of some archives. Whoever looked at an archive with one of them has
+//! then not seen what another makes of it, so what GNU tar, bsdtar, Go's `archive/tar` (containerd,
+//! Docker), Python and `mkfs.erofs` understand differently is refused, with these decisions:
+//!
+//! | what | who makes what of it | here |
+//! |---|---|---|
+//! | a `pax` keyword twice in one header | POSIX, all: the last | the last |
+//! | an extended attribute twice, with two values | bsdtar: the first, others: the last | refused |
+//! | two `x`, two `L`, two `K`, or `L` with a `path` | the first, the last, or an error | refused |
+//! | `g` that sets owner or time | POSIX, GNU tar, Python, `mkfs.erofs`: it holds; bsdtar, Go: not | it holds |
+//! | `g` that sets names, sizes, attributes, holes | the same | refused |
+//! | `g` after `g` that does not set what that did | POSIX: both hold, GNU tar: the last alone | refused |
+//! | a hard link with a size, not `pax` | all: there is no content | no content |
+//! | a hard link with a size, `pax` | POSIX, bsdtar: content; Go, GNU tar: none | content, unless it could be a header |
+//! | a size on a directory, a symbolic link, a device, a FIFO | `tar -t` and `mkfs.erofs` skip, others do not | refused |
+//! | type `0` with a slash at the end of its name | GNU tar, bsdtar: a directory; Go, `mkfs.erofs`: a file | refused |
+//! | no type, with such a slash (before POSIX) | all that read it: a directory | a directory |
+//! | a volume's label, `V` | GNU tar, bsdtar, `mkfs.erofs`: passed over | passed over |
+//! | types `D`, `M`, `N`, `X` and those of nobody | a file, a directory, nothing, an error | refused |
+//! | one block of zeros, then more | GNU tar ends, Go refuses, `mkfs.erofs` goes on | refused |
+//! | no end marker | all: as if it was there | taken, and said |
+//!
+//! Nothing is read at random, and memory is bounded by [`Limits`](crate::Limits): all extended headers
+//! of one member by [`tar_header`](crate::Limits::tar_header), the map of one sparse file by
+//! [`tar_extents`](crate::Limits::tar_extents).
+
+mod entry;
+mod extended;
+mod header;
+mod number;
+mod reader;
+mod sparse;
+mod xattr;
+
+pub use entry::{Entry, EntryKind};
+pub use reader::{Event, Reader};
+
+/// The unit of an archive, in bytes.
+pub const BLOCK: usize = 512;
