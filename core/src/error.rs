@@ -260,6 +260,7 @@ codes! {
     BuildXattr = "build-xattr", Limit, "entry", "has extended attributes that are larger than an inode can have";
     BuildDevice = "build-device", Limit, "entry", "is a device whose number is larger than an inode can have";
     BuildContent = "build-content", Usage, "entry", "its content does not come as its size and its holes say";
+    BuildReadBack = "build-read-back", Mismatch, "file", "reads otherwise in the image that was made than it was in the source";
     BuildBlocks = "build-blocks", Limit, "image", "has more blocks than can be numbered in 32 bits";
 
     // What other layers say of an image

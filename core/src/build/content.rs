@@ -1,5 +1,9 @@
 //! The builder: entries one after the other, and the content of files as it comes.
 
+use core::hash::Hasher as _;
+
+use twox_hash::XxHash64;
+
 use super::output::Sequence;
 use super::path::{Place, parts};
 use super::sparse::Sparse;
@@ -34,6 +38,10 @@ pub struct Builder<O> {
     /// Bytes in the spool.
     spooled: u64,
     open: Open,
+    /// The inode that the last entry has led to.
+    last: u32,
+    /// Digest of the content that came since.
+    digest: XxHash64,
 }
 
 /// What becomes of the content that comes.
@@ -120,6 +128,8 @@ impl<O: Output> Builder<O> {
             data_start,
             spooled: 0,
             open: Open::Nothing,
+            last: ROOT,
+            digest: XxHash64::with_seed(0),
         })
     }
 
@@ -190,10 +200,12 @@ impl<O: Output> Builder<O> {
             return Ok(());
         }
         match &mut self.open {
-            Open::Skipped => Ok(()),
-            Open::Nothing => Err(Error::new(Code::BuildContent, At::Whole)
-                .found(Value::Number(offset))
-                .into()),
+            Open::Skipped => return Ok(()),
+            Open::Nothing => {
+                return Err(Error::new(Code::BuildContent, At::Whole)
+                    .found(Value::Number(offset))
+                    .into());
+            }
             Open::File { whole, told, .. } => {
                 let (whole, from) = (*whole, told.at);
                 told.take(offset, bytes.len() as u64)?;
@@ -204,18 +216,30 @@ impl<O: Output> Builder<O> {
                     .and_then(|split| bytes.split_at_checked(split))
                     .unwrap_or((bytes, &[]));
                 self.write(data)?;
-                self.tail(tail)
+                self.tail(tail)?;
             }
             Open::Sparse { told, .. } => {
                 let from = told.at;
                 told.take(offset, bytes.len() as u64)?;
-                self.sparse_content(from, offset, bytes)
+                self.sparse_content(from, offset, bytes)?;
             }
         }
+        self.digest.write(bytes);
+        Ok(())
     }
 
     /// Zeros for a hole in a file that is not sparse.
     fn hole(&mut self, from: u64, to: u64, whole: u64) -> BuildResult<(), O> {
+        let zeros = [0; 512];
+        let mut left = to.saturating_sub(from);
+        while left > 0 {
+            let piece = left.min(512);
+            let zeros = usize::try_from(piece)
+                .ok()
+                .and_then(|length| zeros.get(..length));
+            self.digest.write(zeros.unwrap_or(&[]));
+            left = left.saturating_sub(piece);
+        }
         let data = to.min(whole).saturating_sub(from);
         self.grow(data)?;
         self.data.zeros(data, &mut self.output)?;
@@ -223,7 +247,6 @@ impl<O: Output> Builder<O> {
         while tail > 0 {
             // It is less than a block.
             let piece = tail.min(512);
-            let zeros = [0; 512];
             let zeros = usize::try_from(piece)
                 .ok()
                 .and_then(|length| zeros.get(..length));
@@ -315,6 +338,7 @@ impl<O: Output> Builder<O> {
 
     /// Ends the content of the last entry.
     pub(super) fn close(&mut self, next: At) -> BuildResult<(), O> {
+        let has_content = matches!(self.open, Open::File { .. } | Open::Sparse { .. });
         match core::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing | Open::Skipped => {}
             Open::File { whole, size, told } => {
@@ -331,6 +355,10 @@ impl<O: Output> Builder<O> {
                     .map_or(0, |sparse| sparse.size);
                 self.zeros(size.min(end).saturating_sub(told.at))?;
             }
+        }
+        if has_content && let Some(inode) = self.tree.inode_mut(self.last) {
+            inode.digest = self.digest.finish();
+            self.digest = XxHash64::with_seed(0);
         }
         let block = 1_u64 << self.options.block_bits;
         let end = self.data.position.next_multiple_of(block);
@@ -441,6 +469,7 @@ impl<O: Output> Builder<O> {
             EntryKind::Fifo => add(&mut self.tree, FileType::Fifo, Body::Nothing)?,
             EntryKind::Socket => add(&mut self.tree, FileType::Socket, Body::Nothing)?,
         };
+        self.last = inode;
         // A link to itself changes nothing.
         if there.is_some_and(|there| there.inode == inode) {
             return Ok(());
@@ -448,6 +477,13 @@ impl<O: Output> Builder<O> {
         Ok(self
             .tree
             .name(directory, name, Child { inode, whited_out }, at)?)
+    }
+
+    /// The size of the file that the last entry led to, where that is a hard link to one that has
+    /// come.
+    pub(super) fn linked_size(&self) -> Option<u64> {
+        let inode = self.tree.inode(self.last)?;
+        matches!(inode.body, Body::File { .. } | Body::Sparse { .. }).then_some(inode.size)
     }
 
     fn begin_file(

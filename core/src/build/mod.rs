@@ -16,6 +16,7 @@
 //! superblock | content of files | inodes, each with xattrs, map of chunks, tail | shared xattrs | directories
 //! ```
 
+mod archive;
 mod content;
 mod entry;
 mod error;
@@ -24,6 +25,7 @@ mod link;
 mod options;
 mod output;
 mod path;
+mod prove;
 mod records;
 mod slots;
 mod sparse;
@@ -31,9 +33,11 @@ mod tree;
 mod write;
 mod xattrs;
 
+pub use archive::TarBuilder;
 pub use content::Builder;
 pub use entry::{Entry, EntryKind};
 pub use error::{BuildError, BuildResult};
 pub use options::Options;
 pub use output::Output;
+pub use prove::{Built, Proof};
 pub use write::Summary;

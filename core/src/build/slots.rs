@@ -124,8 +124,8 @@ mod tests {
         assert_eq!(slots.take(416).unwrap(), 18);
         assert_eq!(slots.take(480).unwrap(), 32);
         // The smallest room that suits.
-        assert_eq!(slots.take(32).unwrap(), 31);
         assert_eq!(slots.take(32).unwrap(), 47);
+        assert_eq!(slots.take(32).unwrap(), 31);
         // More than a block starts one.
         assert_eq!(slots.take(1030).unwrap(), 48);
         assert_eq!(slots.take(480).unwrap(), 81);

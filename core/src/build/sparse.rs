@@ -18,6 +18,8 @@ pub(super) struct Sparse {
     pub(super) size: u64,
     /// Runs of chunks with data: the first, and how many.
     pub(super) runs: Vec<(u64, u64)>,
+    /// Where its data are, as they were told.
+    pub(super) extents: Vec<(u64, u64)>,
 }
 
 impl Sparse {
@@ -61,10 +63,15 @@ impl Sparse {
             runs.push((first, count));
             Ok(())
         })?;
+        let mut kept = Vec::new();
+        kept.try_reserve_exact(extents.len())
+            .map_err(|_| Error::new(Code::MetadataMemory, At::Whole))?;
+        kept.extend_from_slice(extents);
         Ok(Some(Self {
             chunk_bits,
             size,
             runs,
+            extents: kept,
         }))
     }
 
@@ -178,8 +185,9 @@ mod tests {
         let sparse = Sparse::plan((1 << 20) + 4096, &extents, 12)
             .unwrap()
             .unwrap();
-        assert_eq!(sparse.chunk_bits, 12);
-        assert_eq!(sparse.runs, [(0, 2), (256, 1)]);
+        // In chunks of two blocks the map is half as large, and the content no larger.
+        assert_eq!(sparse.chunk_bits, 13);
+        assert_eq!(sparse.runs, [(0, 1), (128, 1)]);
         assert_eq!(sparse.stored(12), 3 * 4096);
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Inode {
     pub(super) mtime: i64,
     /// Size of a file in bytes.
     pub(super) size: u64,
+    /// Digest of a file's data, as they came.
+    pub(super) digest: u64,
     /// The set of its xattrs.
     pub(super) xattrs: u32,
     /// Filled in when the tree is laid out.
@@ -305,6 +307,7 @@ const fn inode(file_type: FileType, attributes: Attributes, size: u64, body: Bod
         mtime: attributes.mtime.0,
         mtime_ns: attributes.mtime.1,
         size,
+        digest: 0,
         xattrs: attributes.xattrs,
         nlink: 0,
         slot: u32::MAX,

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::content::Builder;
 use super::layout::{Behind, Plan, file_type};
+use super::prove::Built;
 use super::records::{DIRENT, Dirent, InodeRecord, SuperblockRecord, write_dirents};
 use super::slots::SLOT;
 use super::tree::{Body, Inode, ROOT};
@@ -35,7 +36,7 @@ impl<O: Output> Builder<O> {
     ///
     /// [`Code::BuildLink`] for hard links that lead nowhere, [`Code::BuildContent`] when the last
     /// entry lacks content, [`Code::BuildXattr`], [`Code::BuildBlocks`] and limits.
-    pub fn finish(mut self, uuid: [u8; 16]) -> BuildResult<(O, Summary), O> {
+    pub fn finish(mut self, uuid: [u8; 16]) -> BuildResult<(O, Built), O> {
         self.close(At::Whole)?;
         self.data.flush(&mut self.output)?;
         let plan = self.plan()?;
@@ -56,7 +57,8 @@ impl<O: Output> Builder<O> {
             dropped_xattrs: self.tree.xattrs.dropped,
             sparse: plan.chunked,
         };
-        Ok((self.output, summary))
+        let proof = self.proof(&plan)?;
+        Ok((self.output, Built { summary, proof }))
     }
 
     /// The inodes in the order of their places, each with what lies behind it.
@@ -329,5 +331,57 @@ impl<O: Output> Builder<O> {
             crate::bytes::copy(&checksum.to_le_bytes(), place);
         }
         self.output.write_at(0, &head).map_err(BuildError::Output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::convert::Infallible;
+
+    use super::*;
+    use crate::Limits;
+    use crate::build::Options;
+
+    struct Nowhere;
+
+    impl Output for Nowhere {
+        type Error = Infallible;
+        fn write_at(&mut self, _: u64, _: &[u8]) -> Result<(), Infallible> {
+            Ok(())
+        }
+        fn read_at(&mut self, _: u64, _: &mut [u8]) -> Result<(), Infallible> {
+            Ok(())
+        }
+        fn spool(&mut self, _: &[u8]) -> Result<(), Infallible> {
+            Ok(())
+        }
+        fn read_spool(&mut self, _: u64, _: &mut [u8]) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn blocks_are_numbered_in_32_bits() {
+        let limits = Limits {
+            image_size: u64::MAX,
+            ..Limits::DEFAULT
+        };
+        let finish = |position: u64| {
+            let mut builder = Builder::new(Nowhere, &Options::DEFAULT, &limits).unwrap();
+            // As if so much content had come, of which nothing is needed any more but its room.
+            builder.data_start = position;
+            builder.data.position = position;
+            builder.finish([0; 16]).map(drop)
+        };
+        // The superblock counts one block of metadata more.
+        let most = (u64::from(u32::MAX) - 2) << 12;
+        assert_eq!(
+            finish(most + 4096).unwrap_err(),
+            BuildError::Refused(
+                Error::new(Code::BuildBlocks, At::Whole)
+                    .found(Value::Number(u32::MAX.into()))
+                    .expected(Value::AtMost(u64::from(u32::MAX) - 1))
+            )
+        );
     }
 }

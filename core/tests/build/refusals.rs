@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use crate::support::{Kind, Memory, build, build_in, code, directory, file, told, tree};
-use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options, Output};
+use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options};
 use erofs_unpack_core::{At, Code, Limits};
 
 #[test]
@@ -158,42 +158,4 @@ fn content_comes_as_it_was_told() {
     let mut empty = Builder::new(Memory::default(), &Options::DEFAULT, &Limits::DEFAULT).unwrap();
     assert_eq!(refused(empty.content(0, &[0])), Code::BuildContent);
     assert_eq!(refused(empty.entry(&entry(1 << 63))), Code::InodeSize);
-}
-
-/// An output that keeps nothing.
-#[derive(Debug)]
-struct Nowhere;
-
-impl Output for Nowhere {
-    type Error = Infallible;
-    fn write_at(&mut self, _: u64, _: &[u8]) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn read_at(&mut self, _: u64, _: &mut [u8]) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn spool(&mut self, _: &[u8]) -> Result<(), Infallible> {
-        Ok(())
-    }
-    fn read_spool(&mut self, _: u64, _: &mut [u8]) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-#[test]
-fn blocks_are_numbered_in_32_bits() {
-    let mut limits = Limits::DEFAULT;
-    limits.image_size = 1 << 45;
-    let options = Options {
-        block_bits: 9,
-        ..Options::DEFAULT
-    };
-    let size = 1_u64 << 41;
-    let mut builder = Builder::new(Nowhere, &options, &limits).unwrap();
-    builder.entry(&entry(size)).unwrap();
-    let piece = vec![0; 1 << 30];
-    for offset in (0..size).step_by(piece.len()) {
-        builder.content(offset, &piece).unwrap();
-    }
-    assert_eq!(refused(builder.finish([0; 16])), Code::BuildBlocks);
 }

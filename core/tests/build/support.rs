@@ -3,7 +3,9 @@
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 
-use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options, Output, Summary};
+use erofs_unpack_core::build::{
+    BuildError, Builder, Built, Entry, EntryKind, Options, Output, Summary,
+};
 use erofs_unpack_core::check::{self, check};
 use erofs_unpack_core::erofs::{Data, FileType, Image};
 use erofs_unpack_core::oci::Policy;
@@ -181,11 +183,13 @@ pub(crate) fn build_in(
     for (number, entry) in (0..).zip(entries) {
         tell(&mut builder, entry, number, piece)?;
     }
-    let (mut output, summary) = refused(builder.finish(UUID))?;
+    let (mut output, built) = refused(builder.finish(UUID))?;
+    let summary = built.summary;
     output
         .image
         .truncate(usize::try_from(summary.size).unwrap());
     assert_eq!(output.image.len() as u64, summary.size);
+    prove(&output.image, &built);
     Ok((output.image, summary))
 }
 
@@ -290,4 +294,23 @@ pub(crate) fn tree(entries: &[Told]) -> BTreeMap<String, Read> {
 /// The code of a refusal.
 pub(crate) fn code(entries: &[Told]) -> Code {
     build(entries, &Options::DEFAULT).unwrap_err().code()
+}
+
+/// What was told is what is read, by the proof that comes with the image; and a changed byte of
+/// content is found.
+fn prove(image: &[u8], built: &Built) {
+    let verify = |image: &[u8]| {
+        let size = image.len() as u64;
+        let image = Image::open(image, size, &Limits::DEFAULT).unwrap();
+        built.proof.verify(&image)
+    };
+    verify(image).unwrap();
+    let content = usize::try_from(built.summary.content).unwrap();
+    if content > 0 {
+        let mut changed = image.to_vec();
+        let start = usize::try_from(built.summary.block_size).unwrap().max(1536);
+        // The first byte of the first file that has blocks of its own.
+        changed[start.next_multiple_of(usize::try_from(built.summary.block_size).unwrap())] ^= 1;
+        verify(&changed).unwrap_err();
+    }
 }
