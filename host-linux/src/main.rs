@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Stream(args) => command::stream::run(&args),
         Command::Cache(args) => command::cache::run(&args),
         Command::Verity(args) => command::verity::run(&args),
+        Command::Build(args) => command::build::run(&args),
         Command::Wrap(args) => command::wrap::run(&args),
         Command::Unwrap(args) => command::unwrap::run(&args),
         Command::Index(args) => command::index::run(&args),

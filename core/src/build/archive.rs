@@ -14,7 +14,6 @@ use crate::{At, Code, Error, Limits, Value};
 pub struct TarBuilder<O> {
     reader: Reader,
     builder: Builder<O>,
-    is_ended: bool,
 }
 
 impl<O: Output> TarBuilder<O> {
@@ -27,16 +26,20 @@ impl<O: Output> TarBuilder<O> {
         Ok(Self {
             reader: Reader::new(limits),
             builder: Builder::new(output, options, limits)?,
-            is_ended: false,
         })
     }
 
-    /// Takes the next bytes of the archive. What follows its end marker is not looked at.
+    /// Takes the next bytes of the archive. What follows its end marker is not looked at. `each` sees
+    /// each member, may change what is said of it, and passes over those for which it says no.
     ///
     /// # Errors
     ///
     /// Those of [`Reader::step`], [`Builder::entry`] and [`Builder::content`]; it is of no more use then.
-    pub fn push(&mut self, input: &[u8]) -> BuildResult<(), O> {
+    pub fn push(
+        &mut self,
+        input: &[u8],
+        each: &mut dyn FnMut(&mut tar::Entry) -> bool,
+    ) -> BuildResult<(), O> {
         let mut rest = input;
         loop {
             let (taken, event) = self.reader.step(rest)?;
@@ -44,14 +47,19 @@ impl<O: Output> TarBuilder<O> {
             match event {
                 Event::More => return Ok(()),
                 Event::End => {
-                    self.is_ended = true;
                     if rest.is_empty() {
                         return Ok(());
                     }
                 }
                 Event::EntryEnd => {}
                 Event::Content { offset, bytes } => self.builder.content(offset, bytes)?,
-                Event::Entry(entry) => self.entry(&entry)?,
+                Event::Entry(mut entry) => {
+                    if each(&mut entry) {
+                        self.entry(&entry)?;
+                    } else {
+                        self.builder.pass(At::Archive(entry.header))?;
+                    }
+                }
             }
         }
     }
@@ -95,18 +103,12 @@ impl<O: Output> TarBuilder<O> {
         Ok(())
     }
 
-    /// Whether the end marker has been read.
-    #[must_use]
-    pub const fn is_ended(&self) -> bool {
-        self.is_ended
-    }
-
-    /// Ends the image, which then has this UUID.
+    /// Ends the image, as [`Builder::finish`] does.
     ///
     /// # Errors
     ///
     /// Those of [`Reader::finish`] and [`Builder::finish`].
-    pub fn finish(mut self, uuid: [u8; 16]) -> BuildResult<(O, Built), O> {
+    pub fn finish(mut self, uuid: Option<[u8; 16]>) -> BuildResult<(O, Built), O> {
         self.reader.finish()?;
         self.builder.finish(uuid)
     }

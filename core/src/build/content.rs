@@ -188,6 +188,17 @@ impl<O: Output> Builder<O> {
         Ok(())
     }
 
+    /// Passes over an entry: what comes of its content is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::BuildContent`] when the entry before lacks content.
+    pub fn pass(&mut self, at: At) -> BuildResult<(), O> {
+        self.close(at)?;
+        self.open = Open::Skipped;
+        Ok(())
+    }
+
     /// Takes the next bytes of the last entry's content. `offset` counts in the file; what is
     /// skipped is a hole, as the entry's extents say.
     ///

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::BuildError;
 use super::error::BuildResult;
+use crate::oci::Hasher;
 
 /// An image that is being made, and a place for content that is needed once more at the end.
 ///
@@ -55,6 +56,8 @@ pub(super) struct Sequence {
     /// Where the next byte goes, what is gathered included.
     pub(super) position: u64,
     gathered: Vec<u8>,
+    /// Digest of what is written, where somebody asks for it.
+    pub(super) hasher: Option<Hasher>,
 }
 
 impl Sequence {
@@ -62,11 +65,15 @@ impl Sequence {
         Self {
             position,
             gathered: Vec::new(),
+            hasher: None,
         }
     }
 
     /// Writes bytes behind those before.
     pub(super) fn write<O: Output>(&mut self, bytes: &[u8], output: &mut O) -> BuildResult<(), O> {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         if bytes.len() >= LARGE {
             self.flush(output)?;
             output

@@ -9,6 +9,7 @@ use super::layout::Plan;
 use super::tree::Body;
 use super::{Builder, Output, Summary};
 use crate::erofs::{Image, Inode, Place, ReadAt, ReadError, ReadResult, buffer};
+use crate::oci::Hasher;
 use crate::{At, Code, Error, Value};
 
 /// How much is read at a time, in bytes.
@@ -85,6 +86,20 @@ impl Proof {
     #[must_use]
     pub fn files(&self) -> u64 {
         self.files.len() as u64
+    }
+
+    /// The UUID of an image whose metadata have come to `hasher`.
+    pub(super) fn uuid(&self, mut hasher: Hasher) -> [u8; 16] {
+        for file in &self.files {
+            hasher.update(&file.digest.to_le_bytes());
+        }
+        let digest = hasher.finish();
+        let mut uuid = [0; 16];
+        crate::bytes::copy(digest.as_bytes(), &mut uuid);
+        // Version 8, and the variant of the RFC.
+        uuid[6] = 0x80 | (uuid[6] & 0x0f);
+        uuid[8] = 0x80 | (uuid[8] & 0x3f);
+        uuid
     }
 
     /// Reads every file of the image and compares it with what was told.

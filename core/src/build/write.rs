@@ -10,6 +10,7 @@ use super::slots::SLOT;
 use super::tree::{Body, Inode, ROOT};
 use super::{BuildError, BuildResult, Output};
 use crate::erofs::{Checksum, Incompat, SUPERBLOCK_OFFSET, buffer};
+use crate::oci::{Algorithm, Hasher};
 use crate::{At, Code, Error, Value};
 
 /// What has been made.
@@ -27,19 +28,23 @@ pub struct Summary {
     pub dropped_xattrs: u64,
     /// Whether there are sparse files, which take Linux 5.15.
     pub sparse: bool,
+    /// Its UUID.
+    pub uuid: [u8; 16],
 }
 
 impl<O: Output> Builder<O> {
-    /// Ends the image, which then has this UUID.
+    /// Ends the image, which then has this UUID; without one, one that follows from all that is in
+    /// the image (version 8 of RFC 9562).
     ///
     /// # Errors
     ///
     /// [`Code::BuildLink`] for hard links that lead nowhere, [`Code::BuildContent`] when the last
     /// entry lacks content, [`Code::BuildXattr`], [`Code::BuildBlocks`] and limits.
-    pub fn finish(mut self, uuid: [u8; 16]) -> BuildResult<(O, Built), O> {
+    pub fn finish(mut self, uuid: Option<[u8; 16]>) -> BuildResult<(O, Built), O> {
         self.close(At::Whole)?;
         self.data.flush(&mut self.output)?;
         let plan = self.plan()?;
+        self.data.hasher = uuid.is_none().then(|| Hasher::new(Algorithm::Sha256));
         self.write_inodes(&plan)?;
         self.data.zeros_to(plan.shared, &mut self.output)?;
         for xattr in self.tree.xattrs.shared() {
@@ -48,6 +53,11 @@ impl<O: Output> Builder<O> {
         self.write_blocks(&plan)?;
         self.data.zeros_to(plan.end, &mut self.output)?;
         self.data.flush(&mut self.output)?;
+        let proof = self.proof(&plan)?;
+        let hasher = self.data.hasher.take();
+        let uuid = uuid
+            .or_else(|| hasher.map(|hasher| proof.uuid(hasher)))
+            .unwrap_or_default();
         self.write_superblock(&plan, uuid)?;
         let summary = Summary {
             size: plan.end,
@@ -56,8 +66,8 @@ impl<O: Output> Builder<O> {
             content: plan.content,
             dropped_xattrs: self.tree.xattrs.dropped,
             sparse: plan.chunked,
+            uuid,
         };
-        let proof = self.proof(&plan)?;
         Ok((self.output, Built { summary, proof }))
     }
 
@@ -371,7 +381,7 @@ mod tests {
             // As if so much content had come, of which nothing is needed any more but its room.
             builder.data_start = position;
             builder.data.position = position;
-            builder.finish([0; 16]).map(drop)
+            builder.finish(None).map(drop)
         };
         // The superblock counts one block of metadata more.
         let most = (u64::from(u32::MAX) - 2) << 12;

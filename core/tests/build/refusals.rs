@@ -146,7 +146,7 @@ fn content_comes_as_it_was_told() {
     assert_eq!(refused(begun().content(1, &[0; 9])), Code::BuildContent);
     let mut builder = begun();
     builder.content(0, &[0; 9]).unwrap();
-    assert_eq!(refused(builder.finish([0; 16])), Code::BuildContent);
+    assert_eq!(refused(builder.finish(None)), Code::BuildContent);
     let mut builder = begun();
     assert_eq!(refused(builder.entry(&entry(0))), Code::BuildContent);
     let mut builder = begun();

@@ -183,7 +183,7 @@ pub(crate) fn build_in(
     for (number, entry) in (0..).zip(entries) {
         tell(&mut builder, entry, number, piece)?;
     }
-    let (mut output, built) = refused(builder.finish(UUID))?;
+    let (mut output, built) = refused(builder.finish(Some(UUID)))?;
     let summary = built.summary;
     output
         .image

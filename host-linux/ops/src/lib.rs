@@ -8,6 +8,7 @@
 //! | function | what it does | report |
 //! |---|---|---|
 //! | [`unpack()`] | verifies the layers of an image, or one layer, and publishes them plain | [`unpack::Report`] |
+//! | [`build()`] | makes an EROFS image of a tar archive or a folder | [`build::Report`] |
 //! | [`wrap()`] | makes the blob of a layer of an image, with an index of its chunks | [`wrap::Report`] |
 //! | [`unwrap()`] | verifies the blob of a layer and publishes the image in it | [`unpack::Report`] |
 //! | [`index::show`], [`index::verify`], [`index::add`] | the index of a layer's chunks | [`index::Report`] |
@@ -71,6 +72,8 @@
 )]
 
 #[cfg(target_os = "linux")]
+pub mod build;
+#[cfg(target_os = "linux")]
 pub mod cache;
 pub mod check;
 mod checked;
@@ -125,6 +128,8 @@ pub mod verity;
 #[cfg(target_os = "linux")]
 pub mod wrap;
 
+#[cfg(target_os = "linux")]
+pub use build::build;
 pub use check::check;
 pub use chunked::RandomReads;
 #[cfg(target_os = "linux")]

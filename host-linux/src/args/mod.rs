@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod build;
 mod cache;
 mod doctor;
 mod extract;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use erofs_unpack_cli::args::exit_codes;
 use erofs_unpack_cli::command::Command as Shared;
 
+pub(crate) use build::{Build, FormArgs};
 pub(crate) use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
 pub(crate) use doctor::Doctor;
 pub(crate) use extract::Extract;
@@ -59,6 +61,11 @@ pub(crate) enum Command {
     /// byte goes to stdout; when it is refused, no byte does. A tar archive passes through as it
     /// is decoded. Digests are containerd's to verify: it does so before and after.
     Stream(Box<Stream>),
+    /// Make an EROFS image of a folder or a tar archive
+    ///
+    /// The same source gives the same bytes, on every machine. Before the image gets its name it passes
+    /// `check --policy strict`, and every file in it is read back and compared with what came.
+    Build(Box<Build>),
     /// Make the blob of a layer out of an EROFS image, in chunks for reading at random
     ///
     /// The image is checked at the level of its superblock. The blob is the same however many

@@ -1,5 +1,6 @@
 //! The commands that only this program has: each calls its operation and makes text of the report.
 
+pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod cat;
 pub(crate) mod doctor;

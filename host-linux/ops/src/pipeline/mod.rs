@@ -121,8 +121,13 @@ impl Progress {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// More bytes were read.
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Whether that was asked for.
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 }

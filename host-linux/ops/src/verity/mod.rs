@@ -35,6 +35,7 @@ pub use verify::{VerifyOptions, verify};
 #[cfg(target_os = "linux")]
 pub(crate) use append::{append, append_salted};
 #[cfg(target_os = "linux")]
+pub(crate) use format::uuid_of;
 pub(crate) use header::Found;
 pub(crate) use settle::{guess, settle};
 #[cfg(target_os = "linux")]
