@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Cache(args) => command::cache::run(&args),
         Command::Verity(args) => command::verity::run(&args),
         Command::Build(args) => command::build::run(&args),
+        Command::Convert(args) => command::convert::run(&args),
         Command::Wrap(args) => command::wrap::run(&args),
         Command::Unwrap(args) => command::unwrap::run(&args),
         Command::Index(args) => command::index::run(&args),

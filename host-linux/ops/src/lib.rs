@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`unpack()`] | verifies the layers of an image, or one layer, and publishes them plain | [`unpack::Report`] |
 //! | [`build()`] | makes an EROFS image of a tar archive or a folder | [`build::Report`] |
+//! | [`convert()`] | makes images with EROFS layers of images with tar layers | [`convert::Report`] |
 //! | [`wrap()`] | makes the blob of a layer of an image, with an index of its chunks | [`wrap::Report`] |
 //! | [`unwrap()`] | verifies the blob of a layer and publishes the image in it | [`unpack::Report`] |
 //! | [`index::show`], [`index::verify`], [`index::add`] | the index of a layer's chunks | [`index::Report`] |
@@ -79,6 +80,8 @@ pub mod check;
 mod checked;
 mod chunked;
 #[cfg(target_os = "linux")]
+pub mod convert;
+#[cfg(target_os = "linux")]
 pub mod doctor;
 mod done;
 mod error;
@@ -132,6 +135,8 @@ pub mod wrap;
 pub use build::build;
 pub use check::check;
 pub use chunked::RandomReads;
+#[cfg(target_os = "linux")]
+pub use convert::convert;
 #[cfg(target_os = "linux")]
 pub use doctor::doctor;
 pub use done::{Done, Failure};

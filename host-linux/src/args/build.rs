@@ -148,7 +148,7 @@ fn label(text: &str) -> Result<[u8; 16], String> {
     Ok(label)
 }
 
-fn uuid(text: &str) -> Result<Uuid, String> {
+pub(super) fn uuid(text: &str) -> Result<Uuid, String> {
     match text {
         "content" => return Ok(Uuid::Content),
         "containerd" => return Ok(Uuid::Containerd),

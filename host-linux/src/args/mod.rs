@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod convert;
 mod doctor;
 mod extract;
 mod index;
@@ -20,6 +21,7 @@ use erofs_unpack_cli::command::Command as Shared;
 
 pub(crate) use build::{Build, FormArgs};
 pub(crate) use cache::{Cache, CacheCommand, CacheGc, CacheList, CachePut, CacheVerify};
+pub(crate) use convert::Convert;
 pub(crate) use doctor::Doctor;
 pub(crate) use extract::Extract;
 pub(crate) use index::{Index, IndexAdd, IndexArgs, IndexCommand, IndexShow, IndexVerify};
@@ -30,7 +32,7 @@ pub(crate) use unwrap::Unwrap;
 pub(crate) use verity::{
     Saying, Verity, VerityCommand, VerityFormat, VerityInfo, VerityVerify, hex,
 };
-pub(crate) use wrap::{IndexName, VerityName, Wrap};
+pub(crate) use wrap::{IndexName, VerityName, Wrap, WrapName};
 
 /// Unpacks and verifies the EROFS layers of container images.
 #[derive(Debug, Parser)]
@@ -66,6 +68,11 @@ pub(crate) enum Command {
     /// The same source gives the same bytes, on every machine. Before the image gets its name it passes
     /// `check --policy strict`, and every file in it is read back and compared with what came.
     Build(Box<Build>),
+    /// Convert an image with tar layers to one with EROFS layers
+    ///
+    /// Each layer is verified, made an EROFS image that passes `check --policy strict` and is read back file
+    /// by file, and wrapped in chunks. Nothing has a name in DST before all layers have passed.
+    Convert(Box<Convert>),
     /// Make the blob of a layer out of an EROFS image, in chunks for reading at random
     ///
     /// The image is checked at the level of its superblock. The blob is the same however many

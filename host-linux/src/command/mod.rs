@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod cat;
+pub(crate) mod convert;
 pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod dump;

@@ -12,7 +12,7 @@ use erofs_unpack_ops::system::{self, Openings, Purpose, processors};
 use erofs_unpack_ops::wrap::{Destination, Index, Options, Report, Wrap as Wrapping, wrap};
 use erofs_unpack_ops::{Done, HostError};
 
-use crate::args::{VerityName, Wrap};
+use crate::args::{IndexName, VerityName, Wrap, WrapName};
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Wrap) -> u8 {
@@ -36,7 +36,7 @@ fn operate(args: &Wrap) -> Result<Done<Report>, HostError> {
     args.confine
         .confine(&openings, Purpose::Verify, verbose, || Ok(()))?;
     let options = Options {
-        wrap: wrapping(args),
+        wrap: wrapping(args.wrap, args.index, args.level, args.chunk_size),
         threads: Some(threads),
         verity: args.verity == VerityName::Append,
         force: args.force,
@@ -46,21 +46,27 @@ fn operate(args: &Wrap) -> Result<Done<Report>, HostError> {
     Ok(wrap(&args.image, &destination, &options, &bars))
 }
 
-fn wrapping(args: &Wrap) -> Wrapping {
-    let compression = args.wrap.compression();
-    let index = match (args.index, compression) {
+/// How layers are wrapped, as the arguments say it wherever they are made.
+pub(super) fn wrapping(
+    wrap: WrapName,
+    index: Option<IndexName>,
+    level: Option<i32>,
+    chunk_size: u64,
+) -> Wrapping {
+    let compression = wrap.compression();
+    let index = match (index, compression) {
         (Some(index), _) => index.into(),
         (None, Compression::Gzip) => Index::None,
         (None, _) => Index::Erofs,
     };
-    let level = args.level.or_else(|| {
+    let level = level.or_else(|| {
         // None has none to be wrong.
         (compression == Compression::None).then_some(1)
     });
     Wrapping {
         compression,
         index,
-        chunk_size: usize::try_from(args.chunk_size).unwrap_or(usize::MAX),
+        chunk_size: usize::try_from(chunk_size).unwrap_or(usize::MAX),
         level: level.unwrap_or_else(|| Wrapping::default_level(compression)),
     }
 }

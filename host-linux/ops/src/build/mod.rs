@@ -20,6 +20,7 @@ use erofs_unpack_core::check::{Level, Options as CheckOptions};
 use erofs_unpack_core::erofs::Release;
 use erofs_unpack_core::oci::Policy;
 
+pub(crate) use archive::build_archive;
 pub use filter::Filter;
 pub use list::read_list;
 pub use report::{ImageReport, Report};

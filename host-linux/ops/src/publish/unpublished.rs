@@ -95,6 +95,16 @@ impl Unpublished {
         HostError::environment(self.target.path(), doing, error)
     }
 
+    /// Gives it another target in the same folder: one whose name follows from the content.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::inside`].
+    pub fn renamed(mut self, name: &OsStr, force: bool) -> Result<Self, HostError> {
+        self.target = Target::inside(self.target.folder(), name, force)?;
+        Ok(self)
+    }
+
     /// Where it is to go.
     #[must_use]
     pub const fn target(&self) -> &Target {

@@ -46,7 +46,7 @@ use crate::publish::scratch;
 use crate::report::shown;
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, Source, SourceOptions};
-use crate::system::{self, processors};
+use crate::system::{self, File, processors};
 use crate::verity::append_salted;
 use encode::Encoder;
 use prove::{Made, prove};
@@ -106,7 +106,7 @@ impl Wrap {
     }
 
     /// Refuses what does not go together, by the names of its flags.
-    fn admit(&self, limits: &Limits) -> Result<(), HostError> {
+    pub(crate) fn admit(&self, limits: &Limits) -> Result<(), HostError> {
         let usage = |text: String| Err(HostError::Usage(text));
         let name = self.compression.name();
         match (self.compression, self.index) {
@@ -235,8 +235,6 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(self, report: &mut Report) -> Result<(), HostError> {
-        let wrap = &self.options.wrap;
-        let limits = &self.options.limits;
         let image = self.open()?;
         let size = image.size;
         let progress = Arc::new(Progress::default());
@@ -245,25 +243,27 @@ impl Task<'_> {
             size: Some(size),
             progress: Arc::clone(&progress),
         }]));
-        let written = self.write(&image, &progress);
-        self.observer.end();
-        let (written, diff_id) = written?;
         let place = self.output.place();
-        let file = FileAt::sharing(self.output.file(), &place)?;
-        let made = Made {
-            wrap,
-            written: &written,
-            image: diff_id,
-            tree: image.tree,
-            threads: self.threads,
-        };
-        prove(&file, &place, &made, limits)?;
+        let wrapping = self.wrapping(&place);
+        let blob = wrapping.write_proved(&image, &progress, || self.observer.end())?;
         // The blob is on its way to its name; what it is called is told when it has it.
         let name = self.output.name();
         self.output.publish()?;
         report.file = name;
-        report.blob = Some(blob_report(wrap, &written, diff_id, &image));
+        report.blob = Some(blob);
         Ok(())
+    }
+
+    /// The wrapping of an image into the output.
+    fn wrapping<'a>(&'a self, place: &'a Path) -> Wrapping<'a> {
+        Wrapping {
+            wrap: &self.options.wrap,
+            limits: &self.options.limits,
+            threads: self.threads,
+            source: self.path,
+            output: self.output.file(),
+            place,
+        }
     }
 
     /// The image, in a file that can be read at random. It has been checked.
@@ -308,7 +308,12 @@ impl Task<'_> {
                 tree: None,
             });
         }
-        self.with_tree(file, &outcome)
+        let block_size = outcome
+            .superblock
+            .as_ref()
+            .map_or(4096, Superblock::block_size);
+        let built = (file, outcome.image_size, block_size);
+        Image::with_tree(built, self.path, &outcome.diff_id, self.threads)
     }
 
     /// Checks the image as far as its superblock leads.
@@ -319,30 +324,6 @@ impl Task<'_> {
         check.level = Level::Superblock;
         check_image(&opened, &check, 1, &Sandbox::NONE)?.verdict()?;
         Ok(())
-    }
-
-    /// Appends a dm-verity tree to the image in this file, which is ours.
-    fn with_tree(&self, file: FileAt, outcome: &Outcome) -> Result<Image, HostError> {
-        let block_size = outcome
-            .superblock
-            .as_ref()
-            .map_or(4096, Superblock::block_size);
-        let (tree, root) = append_salted(
-            &file.file,
-            self.path,
-            (outcome.image_size, block_size),
-            &outcome.diff_id,
-            self.threads,
-            &[],
-        )?;
-        let size = file.file.metadata();
-        let size = size.map_err(|error| HostError::environment(self.path, "look at", error))?;
-        let block = u64::from(tree.params.data_block_size);
-        Ok(Image {
-            file,
-            size: size.len(),
-            tree: Some(VerityTree::new(tree.offset(), block, root)),
-        })
     }
 
     /// A stream, in a file without a name; what is no image, which is refused on its way there; and
@@ -359,11 +340,48 @@ impl Task<'_> {
         )?;
         Ok((FileAt::new(file), outcome))
     }
+}
+
+/// An image on its way into a blob.
+pub(crate) struct Wrapping<'a> {
+    pub(crate) wrap: &'a Wrap,
+    pub(crate) limits: &'a Limits,
+    pub(crate) threads: usize,
+    /// What to call the image in messages.
+    pub(crate) source: &'a Path,
+    /// The blob's file, which is empty.
+    pub(crate) output: &'a File,
+    /// What to call that.
+    pub(crate) place: &'a Path,
+}
+
+impl Wrapping<'_> {
+    /// Writes the blob, and reads it back. `written` is called between the two.
+    pub(crate) fn write_proved(
+        &self,
+        image: &Image,
+        progress: &Progress,
+        written: impl FnOnce(),
+    ) -> Result<BlobReport, HostError> {
+        let outcome = self.write(image, progress);
+        written();
+        let (written, diff_id) = outcome?;
+        let file = FileAt::sharing(self.output, self.place)?;
+        let made = Made {
+            wrap: self.wrap,
+            written: &written,
+            image: diff_id,
+            tree: image.tree,
+            threads: self.threads,
+        };
+        prove(&file, self.place, &made, self.limits)?;
+        Ok(blob_report(self.wrap, &written, diff_id, image))
+    }
 
     /// Writes the blob, and gives the digest of the image beside it.
     fn write(&self, image: &Image, progress: &Progress) -> Result<(Written, Digest), HostError> {
         let size = image.size;
-        let wrap = &self.options.wrap;
+        let wrap = self.wrap;
         let encoder = Encoder {
             compression: wrap.compression,
             level: wrap.level,
@@ -372,10 +390,10 @@ impl Task<'_> {
         let mut expected = Expectations::new(Compression::None);
         expected.blob_size = Some(size);
         expected.verity = image.tree;
-        let terms = Terms::from(&self.options.limits);
+        let terms = Terms::from(self.limits);
         let worker = || move |job| encoder.encode(job);
         let run = |encoding: &mut write::Encoding| {
-            let mut writer = Writer::new(wrap, self.output.file(), encoding);
+            let mut writer = Writer::new(wrap, self.output, encoding);
             progress.begin(Some(size));
             let mut source = image.file.reader(size);
             let outcome = pipeline::run(&mut source, &mut writer, &expected, &terms, progress);
@@ -389,30 +407,51 @@ impl Task<'_> {
             Err(self.stopped(written, writer.fault()))
         };
         ordered(self.threads, worker, run)
-            .map_err(|error| HostError::environment(self.path, "start a thread for it", error))?
+            .map_err(|error| HostError::environment(self.source, "start a thread for it", error))?
     }
 
     /// Why the blob was not written.
     fn stopped(&self, stop: Stop, fault: Option<erofs_unpack_core::Error>) -> HostError {
+        let failed = |doing, error| HostError::environment(self.source, doing, error);
         match (stop, fault) {
-            (Stop::Write(_), Some(error)) => HostError::refused(self.output.place(), error),
-            (Stop::Write(error), None) => self.output.failed(error),
-            (Stop::Refused(error), _) => HostError::refused(self.path, error),
-            (Stop::Read(error), _) => HostError::environment(self.path, "read", error),
-            (Stop::Start(error), _) => {
-                HostError::environment(self.path, "start a thread for it", error)
-            }
+            (Stop::Write(_), Some(error)) => HostError::refused(self.place, error),
+            (Stop::Write(error), None) => HostError::environment(self.place, "write", error),
+            (Stop::Refused(error), _) => HostError::refused(self.source, error),
+            (Stop::Read(error), _) => failed("read", error),
+            (Stop::Start(error), _) => failed("start a thread for it", error),
             (Stop::Cancelled, _) => HostError::Cancelled,
         }
     }
 }
 
 /// What is wrapped.
-struct Image {
-    file: FileAt,
+pub(crate) struct Image {
+    pub(crate) file: FileAt,
     /// Its size in bytes, with the tree behind it.
-    size: u64,
-    tree: Option<VerityTree>,
+    pub(crate) size: u64,
+    pub(crate) tree: Option<VerityTree>,
+}
+
+impl Image {
+    /// Appends a dm-verity tree to the image in a file of ours, of this size and with blocks of this
+    /// size.
+    pub(crate) fn with_tree(
+        (file, size, block_size): (FileAt, u64, u64),
+        place: &Path,
+        digest: &Digest,
+        threads: usize,
+    ) -> Result<Self, HostError> {
+        let sizes = (size, block_size);
+        let (tree, root) = append_salted(&file.file, place, sizes, digest, threads, &[])?;
+        let size = file.file.metadata();
+        let size = size.map_err(|error| HostError::environment(place, "look at", error))?;
+        let block = u64::from(tree.params.data_block_size);
+        Ok(Self {
+            file,
+            size: size.len(),
+            tree: Some(VerityTree::new(tree.offset(), block, root)),
+        })
+    }
 }
 
 /// What is said of a blob.
