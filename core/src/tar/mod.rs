@@ -20,6 +20,7 @@
 //! | `g` after `g` that does not set what that did | POSIX: both hold, GNU tar: the last alone | refused |
 //! | a hard link with a size, not `pax` | all: there is no content | no content |
 //! | a hard link with a size, `pax` | POSIX, bsdtar: content; Go, GNU tar: none | content, unless it could be a header |
+//! | a time before 1970 with a fraction, `-1.5` | POSIX, GNU tar, Go: 1.5 s before; bsdtar: 0.5 s before | 1.5 s before |
 //! | a size on a directory, a symbolic link, a device, a FIFO | `tar -t` and `mkfs.erofs` skip, others do not | refused |
 //! | type `0` with a slash at the end of its name | GNU tar, bsdtar: a directory; Go, `mkfs.erofs`: a file | refused |
 //! | no type, with such a slash (before POSIX) | all that read it: a directory | a directory |

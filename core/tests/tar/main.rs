@@ -3,5 +3,10 @@
 #![cfg(feature = "alloc")]
 #![allow(missing_docs, reason = "a test")]
 
+mod cuts;
+mod extended;
 mod headers;
+mod sparse;
 mod support;
+#[cfg(target_os = "linux")]
+mod tools;
