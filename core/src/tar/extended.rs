@@ -53,6 +53,15 @@ struct Record<'a> {
 }
 
 impl Owner {
+    /// What is said here, and what is not, as it is said there.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            uid: self.uid.or(other.uid),
+            gid: self.gid.or(other.gid),
+            mtime: self.mtime.or(other.mtime),
+        }
+    }
+
     /// Takes a record that is about owner or time; `false` when it is not.
     fn take(&mut self, record: &Record<'_>) -> Result<bool, Error> {
         match record.keyword {

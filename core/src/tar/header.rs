@@ -69,10 +69,6 @@ impl<'a> Header<'a> {
         let Some(stated) = octal(checksum) else {
             return false;
         };
-        let sum = |bytes: &[u8]| {
-            let bytes = bytes.iter().map(|byte| u32::from(*byte));
-            bytes.fold(0_u32, u32::wrapping_add)
-        };
         // Eight spaces are 256.
         let sum = sum(self.0).wrapping_sub(sum(checksum)).wrapping_add(256);
         if stated == u64::from(sum) {
@@ -123,6 +119,21 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The sum of bytes of a block, whose number is a multiple of eight.
+fn sum(bytes: &[u8]) -> u32 {
+    // Four sums of 16 bits beside each other, in any order: each is at most 64 times 510.
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    let (words, _) = bytes.as_chunks();
+    let sums = words.iter().fold(0_u64, |sums, word| {
+        let word = u64::from_ne_bytes(*word);
+        let pairs = (word & EVEN).wrapping_add(word >> 8 & EVEN);
+        sums.wrapping_add(pairs)
+    });
+    let sums = (sums & 0xffff_0000_ffff).wrapping_add(sums >> 16 & 0xffff_0000_ffff);
+    let [low, high] = [sums, sums >> 32].map(|sum| u32::try_from(sum & 0xffff_ffff).unwrap_or(0));
+    low.wrapping_add(high)
+}
+
 /// A text of a header: it ends at the first NUL, if there is one.
 pub(super) fn until_nul(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| *byte == 0);
@@ -154,6 +165,17 @@ mod tests {
         assert!(!Header(&summed(block, |b| signed(b) + 1)).is_intact());
         assert!(!Header(&summed(block, |b| signed(b) + 256)).is_intact());
         assert!(!Header(&block).is_intact());
+    }
+
+    #[test]
+    fn the_largest_sum() {
+        assert_eq!(sum(&[0xff; BLOCK]), 512 * 255);
+        let mut block = [0; BLOCK];
+        for (at, byte) in block.iter_mut().enumerate() {
+            *byte = (at * 7) as u8;
+        }
+        let plain: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        assert_eq!(sum(&block), plain);
     }
 
     #[test]

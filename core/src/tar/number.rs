@@ -3,6 +3,9 @@
 /// A number of a header: in octal digits, or (GNU tar, star) in base 256, two's complement, behind a
 /// byte 0x80, or 0xff when it is negative.
 pub(super) fn number(field: &[u8]) -> Option<i64> {
+    if let Some(number) = usual(field) {
+        return i64::try_from(number).ok();
+    }
     match field.split_first() {
         Some((0x80, digits)) => {
             let number = binary(0, digits)?;
@@ -34,6 +37,39 @@ fn binary(flip: u8, digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, digit| {
         Some(number.checked_mul(256)? | u64::from(digit ^ flip))
     })
+}
+
+/// A number as nearly all writers have it: octal digits up to the last byte, which is a space or a NUL.
+/// `None` says that it is no such number; it may be another. All digits are looked at together, as
+/// bytes of one word: headers are mostly numbers.
+fn usual(field: &[u8]) -> Option<u64> {
+    let (high, low) = match field.len() {
+        8 => (0, field.first_chunk()?),
+        12 => (
+            eight(u64::from(u32::from_be_bytes(*field.first_chunk()?)) | 0x3030_3030 << 32)?,
+            field.last_chunk()?,
+        ),
+        _ => return None,
+    };
+    let word = u64::from_be_bytes(*low);
+    // The last byte makes room for a digit at the front.
+    if !matches!(word & 0xff, 0 | 0x20) {
+        return None;
+    }
+    let low = eight(word >> 8 | 0x30 << 56)?;
+    Some(high << 21 | low)
+}
+
+/// Eight octal digits, the first of them in the highest byte.
+const fn eight(word: u64) -> Option<u64> {
+    if word & 0xf8f8_f8f8_f8f8_f8f8 != 0x3030_3030_3030_3030 {
+        return None;
+    }
+    let digits = word & 0x0707_0707_0707_0707;
+    // Two digits, four, and all.
+    let digits = (digits >> 5 | digits) & 0x003f_003f_003f_003f;
+    let digits = (digits >> 10 | digits) & 0x0000_0fff_0000_0fff;
+    Some((digits >> 20 | digits) & 0xff_ffff)
 }
 
 /// A number in octal digits, behind spaces and ended by a space or a NUL, of which more may follow.
@@ -121,6 +157,32 @@ mod tests {
             assert_eq!(octal(wrong), None, "{wrong:?}");
         }
         assert_eq!(octal(&[b'7'; 22]), None);
+    }
+
+    #[test]
+    fn what_is_usual_is_read_as_all_else() {
+        for text in [
+            &b"0000644\0"[..],
+            b"7777777 ",
+            b"1234567\0",
+            b"00000000000\0",
+            b"77777777777\0",
+            b"12345670123 ",
+        ] {
+            assert_eq!(usual(text), octal(text), "{text:?}");
+            assert!(usual(text).is_some());
+            for at in 0..text.len() {
+                for byte in 0..=u8::MAX {
+                    let mut other = text.to_vec();
+                    other[at] = byte;
+                    if let Some(number) = usual(&other) {
+                        assert_eq!(Some(number), octal(&other), "{other:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(usual(b"644\0"), None);
+        assert_eq!(usual(b"    644\0"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The reader: bytes in, members and their content out.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::BLOCK;
@@ -71,7 +72,7 @@ pub struct Reader {
     /// The content of an extended header, as far as it has come.
     text: Vec<u8>,
     /// What extended headers say of the next member.
-    extended: Option<Extended>,
+    extended: Option<Box<Extended>>,
     /// What global headers say of all that follow.
     global: Owner,
     /// Whether the archive has `pax` headers.
@@ -410,7 +411,9 @@ impl Reader {
                 .expected(Value::AtMost(self.header_limit)));
         }
         if kind != b'g' {
-            let extended = self.extended.get_or_insert_with(|| Extended::new(at));
+            let extended = self
+                .extended
+                .get_or_insert_with(|| Box::new(Extended::new(at)));
             extended.bytes = all;
             let again = match kind {
                 b'L' => extended.path.is_some(),
@@ -440,7 +443,9 @@ impl Reader {
         if kind == b'g' {
             return self.global.read_global(&self.text, start);
         }
-        let extended = self.extended.get_or_insert_with(|| Extended::new(start));
+        let extended = self
+            .extended
+            .get_or_insert_with(|| Box::new(Extended::new(start)));
         if kind == b'x' {
             extended.pax = true;
             return extended.read_pax(&self.text, start, self.piece_limit);
@@ -472,11 +477,16 @@ impl Reader {
             Error::new(code, At::Archive(place))
         };
         let wrong = |place: core::ops::Range<usize>| refused(Code::TarNumber, place.start);
-        let extended = self.extended.take();
+        let mut extended = self.extended.take();
+        let mut extended = extended.as_deref_mut();
         let offset = extended.as_ref().map_or(at, |extended| extended.start);
-        let mut extended = extended.unwrap_or_else(|| Extended::new(at));
-        let owner = extended.owner;
-        let path = match extended.path.take() {
+        let mut owner = self.global;
+        let mut stated = None;
+        if let Some(extended) = &extended {
+            owner = extended.owner.or(owner);
+            stated = extended.size;
+        }
+        let path = match extended.as_mut().and_then(|extended| extended.path.take()) {
             Some(path) => path,
             None => header.name(form),
         };
@@ -490,7 +500,7 @@ impl Reader {
         })?;
         let mut link = Vec::new();
         if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) {
-            link = match extended.link.take() {
+            link = match extended.as_mut().and_then(|extended| extended.link.take()) {
                 Some(link) => link,
                 None => until_nul(header.field(field::LINK)).to_vec(),
             };
@@ -503,9 +513,9 @@ impl Reader {
             Some(id) => Ok(id),
             None => small(header.field(place.clone())).ok_or_else(|| wrong(place)),
         };
-        let uid = id(owner.uid.or(self.global.uid), field::UID)?;
-        let gid = id(owner.gid.or(self.global.gid), field::GID)?;
-        let mtime = match owner.mtime.or(self.global.mtime) {
+        let uid = id(owner.uid, field::UID)?;
+        let gid = id(owner.gid, field::GID)?;
+        let mtime = match owner.mtime {
             Some(time) => time,
             None => {
                 let seconds = number(header.field(field::MTIME));
@@ -514,19 +524,21 @@ impl Reader {
         };
         let mut device = (0, 0);
         if matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
+            let known = extended
+                .as_ref()
+                .map(|extended| (extended.major, extended.minor));
+            let (major, minor) = known.unwrap_or_default();
             device = (
-                device_number(header, extended.major, field::MAJOR)
-                    .ok_or_else(|| wrong(field::MAJOR))?,
-                device_number(header, extended.minor, field::MINOR)
-                    .ok_or_else(|| wrong(field::MINOR))?,
+                device_number(header, major, field::MAJOR).ok_or_else(|| wrong(field::MAJOR))?,
+                device_number(header, minor, field::MINOR).ok_or_else(|| wrong(field::MINOR))?,
             );
         }
-        let mut stored = extended.size.unwrap_or(size);
+        let mut stored = stated.unwrap_or(size);
         let mut guard = false;
         match kind {
             EntryKind::File => {}
             EntryKind::HardLink if !self.is_pax || form != Form::Posix => {
-                if extended.size.is_some() {
+                if stated.is_some() {
                     return Err(refused(Code::TarPayload, field::SIZE.start));
                 }
                 stored = 0;
@@ -546,7 +558,13 @@ impl Reader {
         {
             return Err(wrong(field::SIZE));
         }
-        let xattrs = extended.xattrs.into_iter();
+        let (xattrs, sparse) = match extended {
+            Some(extended) => (
+                core::mem::take(&mut extended.xattrs),
+                extended.sparse.take(),
+            ),
+            None => Default::default(),
+        };
         let mut entry = Entry {
             path,
             kind,
@@ -557,7 +575,10 @@ impl Reader {
             mtime,
             size: stored,
             device,
-            xattrs: xattrs.map(|xattr| (xattr.name, xattr.value)).collect(),
+            xattrs: xattrs
+                .into_iter()
+                .map(|xattr| (xattr.name, xattr.value))
+                .collect(),
             extents: None,
             alias: None,
             offset,
@@ -565,8 +586,8 @@ impl Reader {
             content: self.position,
             stored,
         };
-        if byte == b'S' || extended.sparse.is_some() {
-            return self.sparse(header, form, entry, extended.sparse);
+        if byte == b'S' || sparse.is_some() {
+            return self.sparse(header, form, entry, sparse);
         }
         if entry.path.is_empty() {
             return Err(refused(Code::TarName, field::NAME.start));
