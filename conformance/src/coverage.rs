@@ -21,7 +21,7 @@ const OBJECT: &str = "of a file outside of the image, which a reader was given";
 const INDEX: &str = "of what an index may be used for, which is no refusal of the layer";
 
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 27] = [
+pub const NOT_REACHED: [(Code, &str); 28] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
@@ -63,6 +63,7 @@ pub const NOT_REACHED: [(Code, &str); 27] = [
     (Code::ZstdMemory, MEMORY),
     (Code::ChunkIndexMemory, MEMORY),
     (Code::ChunkMemory, MEMORY),
+    (Code::TarMemory, MEMORY),
     (Code::ChunkIndexUnpinned, INDEX),
     (Code::ChunkIndexUnverified, INDEX),
     (

@@ -158,6 +158,8 @@ pub enum Operation {
     Read(ReadInput),
     /// Read the index of a layer's chunks, and the image at random by it.
     Seek(SeekInput),
+    /// Read a tar archive.
+    Tar(TarInput),
 }
 
 /// A text by itself.
@@ -350,6 +352,17 @@ pub struct SeekInput {
     pub limits: Limits,
 }
 
+/// A tar archive that is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TarInput {
+    /// The archive, decoded.
+    pub archive: Blob,
+    /// Limits other than the defaults.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
 /// How far a check goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -425,6 +438,12 @@ pub struct Limits {
     /// Largest chunk in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<u64>,
+    /// Largest extended headers of one member of a tar archive, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tar_header: Option<u64>,
+    /// Most pieces of a sparse file in a tar archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tar_extents: Option<u64>,
 }
 
 impl Limits {
@@ -490,6 +509,8 @@ pub enum Place {
     Layer(u64),
     /// A byte of a chunk index, its header first.
     Index(u64),
+    /// A byte of a tar archive.
+    Archive(u64),
 }
 
 #[allow(

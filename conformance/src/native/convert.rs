@@ -34,6 +34,7 @@ pub fn place(at: At) -> Option<Place> {
         At::File(nid, offset) => Some(Place::File(nid, offset)),
         At::Layer(number) => Some(Place::Layer(number.into())),
         At::Index(offset) => Some(Place::Index(offset)),
+        At::Archive(offset) => Some(Place::Archive(offset)),
         _ => None,
     }
 }
@@ -62,6 +63,8 @@ pub(crate) fn limits(set: &manifest::Limits) -> Limits {
     put(&mut limits.check_work, set.check_work);
     put(&mut limits.chunk_index, set.chunk_index);
     put(&mut limits.chunk, set.chunk);
+    put(&mut limits.tar_header, set.tar_header);
+    put(&mut limits.tar_extents, set.tar_extents);
     limits.expansion_ratio = set.expansion_ratio.or(limits.expansion_ratio);
     let put = |limit: &mut u32, set: Option<u32>| *limit = set.unwrap_or(*limit);
     put(&mut limits.json_depth, set.json_depth);

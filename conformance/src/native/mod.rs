@@ -7,6 +7,7 @@ pub(crate) mod layer;
 mod layout;
 mod read;
 mod seek;
+mod tar;
 
 use std::io;
 use std::path::Path;
@@ -52,6 +53,14 @@ impl Native {
     /// no blob is run once, and what is large only in large pieces.
     #[must_use]
     pub fn variations(case: &Case) -> Vec<Self> {
+        if matches!(case.operation, Operation::Tar(_)) {
+            return [64 << 10, 1, 7, 1021]
+                .map(|input| Self {
+                    input,
+                    ..Self::DEFAULT
+                })
+                .to_vec();
+        }
         let blobs = matches!(case.operation, Operation::Unpack(_) | Operation::Layout(_));
         if !blobs {
             return vec![Self::DEFAULT];
@@ -113,6 +122,7 @@ impl Backend for Native {
             Operation::Check(input) => return check::check(input, folder),
             Operation::Read(input) => read::read(input, folder)?,
             Operation::Seek(input) => seek::seek(input, folder)?,
+            Operation::Tar(input) => tar::tar(input, folder, self.input)?,
         };
         Ok(match result {
             Ok(outputs) => Answer::Valid(outputs),

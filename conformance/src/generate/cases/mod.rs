@@ -15,6 +15,7 @@ mod layouts;
 mod media_types;
 mod plan;
 mod superblock;
+mod tar;
 mod text;
 mod verity;
 mod wires;
@@ -44,7 +45,7 @@ pub(super) const ORIGINS: [(&str, &str); 5] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 29] = [
+pub(super) const GROUPS: [(&str, &str); 30] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -111,6 +112,10 @@ pub(super) const GROUPS: [(&str, &str); 29] = [
         "Seek tables of the zstd project's seekable format.",
     ),
     ("superblock", "The superblock of an image, field by field."),
+    (
+        "tar",
+        "tar archives: their members, and what readers understand differently.",
+    ),
     ("verity", "dm-verity trees behind an image."),
     ("zstd", "The zstd form of a layer."),
 ];
@@ -172,6 +177,16 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "https://git.kernel.org/pub/scm/linux/kernel/git/xiang/erofs-utils.git",
         ),
         (
+            "gnu-tar",
+            "GNU tar 1.35: an archiver tool, its manual",
+            "https://www.gnu.org/software/tar/manual/",
+        ),
+        (
+            "libarchive",
+            "libarchive 3.8: tar(5), and its reader of tar archives",
+            "https://github.com/libarchive/libarchive",
+        ),
+        (
             "linux",
             "Linux 7.2",
             "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git",
@@ -185,6 +200,11 @@ pub(super) fn sources() -> BTreeMap<String, Source> {
             "oci",
             "OCI Image Format Specification 1.1",
             "https://github.com/opencontainers/image-spec/tree/v1.1.0",
+        ),
+        (
+            "posix",
+            "POSIX.1-2017, pax",
+            "https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html",
         ),
         (
             "rfc1951",
@@ -249,6 +269,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     images::add(&mut suite, bases);
     chunks::add(&mut suite, bases);
     verity::add(&mut suite, bases);
+    tar::add(&mut suite);
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);
     zstd::add(&mut suite, bases);
