@@ -120,7 +120,7 @@ impl<'a> Header<'a> {
 }
 
 /// The sum of bytes of a block, whose number is a multiple of eight.
-fn sum(bytes: &[u8]) -> u32 {
+pub(super) fn sum(bytes: &[u8]) -> u32 {
     // Four sums of 16 bits beside each other, in any order: each is at most 64 times 510.
     const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
     let (words, _) = bytes.as_chunks();

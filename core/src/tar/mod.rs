@@ -1,4 +1,5 @@
-//! tar archives as a stream: a reader that is given bytes and says what came of them.
+//! tar archives as a stream: a reader that is given bytes and says what came of them, and the headers of
+//! an archive that is written.
 //!
 //! What is read is POSIX.1-2017 `pax` ("pax Interchange Format", "ustar Interchange Format"), the
 //! formats of GNU tar (long names, old sparse files, numbers in base 256), its sparse files in `pax`
@@ -39,10 +40,12 @@ mod header;
 mod number;
 mod reader;
 mod sparse;
+mod write;
 mod xattr;
 
 pub use entry::{Entry, EntryKind};
 pub use reader::{Event, Reader};
+pub use write::{Headers, Member, pad};
 
 /// The unit of an archive, in bytes.
 pub const BLOCK: usize = 512;

@@ -10,3 +10,4 @@ mod sparse;
 mod support;
 #[cfg(target_os = "linux")]
 mod tools;
+mod written;
