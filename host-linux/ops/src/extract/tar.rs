@@ -3,16 +3,13 @@
 //! The order is that of the image: each directory before what it holds, names as bytes rise.
 //! One image always gives the same stream. Holes are written as zeros.
 
-mod header;
-
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use erofs_unpack_core::Value;
 use erofs_unpack_core::erofs::{Data, FileType, Image, Inode, Place, ReadAt, ReadError};
-
-use header::{BLOCK, Member, Records};
+use erofs_unpack_core::tar::{BLOCK, EntryKind, Headers, Member};
 
 use super::attributes::each_xattr;
 use super::context::Context;
@@ -50,8 +47,8 @@ pub(super) fn write_tar(
         context,
         image: &image,
         out,
-        headers: Vec::new(),
-        records: Records::default(),
+        headers: Headers::default(),
+        written: Vec::new(),
         buffer: vec![0; BUFFER],
         first: FirstNames::default(),
     };
@@ -70,8 +67,9 @@ struct Stream<'a, R> {
     context: &'a Context<'a>,
     image: &'a Image<R>,
     out: &'a mut dyn Write,
-    headers: Vec<u8>,
-    records: Records,
+    headers: Headers,
+    /// The headers of one member.
+    written: Vec<u8>,
     buffer: Vec<u8>,
     first: FirstNames,
 }
@@ -161,9 +159,9 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
                 let fault = context.fault(ExtractFault::Link, dir, name, Value::None);
                 return context.pass(Err::<(), _>(fault)).map(|_| false);
             }
-            self.records.clear();
+            self.headers.clear();
             let target = join(&first.dir, &first.name);
-            let member = member(&path, b'1', &target, inode);
+            let member = member(&path, EntryKind::HardLink, &target, inode);
             return self.headers(&member).map(|()| true);
         }
         let read = self.read(dir, name, inode);
@@ -180,14 +178,14 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
             Some(read) => read,
             None if is_directory => {
                 // What lies in it is not lost, and nobody else gets in.
-                self.records.clear();
+                self.headers.clear();
                 inode.mode = inode.mode & !0o7777 | 0o700;
-                (b'5', Vec::new(), None)
+                (EntryKind::Directory, Vec::new(), None)
             }
             None => return Ok(false),
         };
         let mut member = member(&path, kind, &link, &inode);
-        if kind == b'0' {
+        if kind == EntryKind::File {
             member.size = inode.size;
         }
         self.headers(&member)?;
@@ -204,31 +202,31 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
         dir: &Node,
         name: &[u8],
         inode: &Inode,
-    ) -> Result<(u8, Vec<u8>, Option<FileAt>), HostError> {
+    ) -> Result<(EntryKind, Vec<u8>, Option<FileAt>), HostError> {
         let context = self.context;
         let mut link = Vec::new();
         let kind = match inode.file_type {
-            FileType::Regular => b'0',
-            FileType::Directory => b'5',
+            FileType::Regular => EntryKind::File,
+            FileType::Directory => EntryKind::Directory,
             FileType::Symlink => {
                 link = self
                     .image
                     .read_link(inode)
                     .map_err(|error| context.unread(dir, name, error))?;
-                b'2'
+                EntryKind::Symlink
             }
-            FileType::CharDevice => b'3',
-            FileType::BlockDevice => b'4',
-            FileType::Fifo | FileType::Socket => b'6',
+            FileType::CharDevice => EntryKind::CharDevice,
+            FileType::BlockDevice => EntryKind::BlockDevice,
+            FileType::Fifo | FileType::Socket => EntryKind::Fifo,
         };
-        self.records.clear();
-        let records = &mut self.records;
+        self.headers.clear();
+        let headers = &mut self.headers;
         each_xattr(context, self.image, inode, (dir, name), |name, value| {
-            records.add_xattr(name, value);
+            headers.add_xattr(name, value);
             Ok(())
         })?;
         let mut outside = None;
-        if kind == b'0' {
+        if kind == EntryKind::File {
             // Before the first byte, so that nothing is begun that cannot be finished.
             context.take(inode.size, dir, name)?;
             outside = context
@@ -243,13 +241,12 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
     }
 
     fn headers(&mut self, member: &Member<'_>) -> Result<(), HostError> {
-        self.records.add_member(member);
-        self.headers.clear();
-        self.records.write(member, &mut self.headers);
-        let headers = core::mem::take(&mut self.headers);
-        let written = self.write(&headers);
-        self.headers = headers;
-        written
+        let mut written = core::mem::take(&mut self.written);
+        written.clear();
+        self.headers.write(member, &mut written);
+        let done = self.write(&written);
+        self.written = written;
+        done
     }
 
     /// Writes a file's content and fills the last block up.
@@ -319,7 +316,7 @@ impl<R: ReadAt<Error = io::Error>> Stream<'_, R> {
 }
 
 /// A member with the attributes of an inode, without content.
-fn member<'a>(path: &'a [u8], kind: u8, link: &'a [u8], inode: &Inode) -> Member<'a> {
+fn member<'a>(path: &'a [u8], kind: EntryKind, link: &'a [u8], inode: &Inode) -> Member<'a> {
     Member {
         path,
         kind,
