@@ -55,8 +55,9 @@ impl VerityTree {
         }
     }
 
-    /// What is verified of it.
-    pub(super) fn announced(&self) -> Option<Announced> {
+    /// What is verified of it: nothing where no root is stated.
+    #[must_use]
+    pub fn announced(&self) -> Option<Announced> {
         self.root.map(|root| Announced {
             hash_offset: self.hash_offset,
             block_size: self.block_size,

@@ -3,7 +3,8 @@
 use super::{Expectations, Failure, Stage};
 use crate::Error;
 use crate::codec::Compression;
-use crate::verity::{Announced, StreamCheck, Verified};
+use crate::oci::Digest;
+use crate::verity::{Announced, DataBlocks, StreamCheck, Verified};
 
 /// Verifies the tree while the decoded bytes stream past.
 ///
@@ -54,13 +55,26 @@ impl VerityCheck {
 
     /// Takes the next decoded bytes.
     pub fn update(&mut self, bytes: &[u8]) {
+        self.update_hashed(bytes, &[]);
+    }
+
+    /// What hashes the blocks that the tree covers, on any thread, for [`Self::update_hashed`];
+    /// `None` when there can be no such tree.
+    #[must_use]
+    pub fn data_blocks(&self) -> Option<DataBlocks> {
+        self.check.as_ref().ok().map(StreamCheck::data_blocks)
+    }
+
+    /// As [`Self::update`], with the hashes of the blocks that lie in these bytes as a whole, as
+    /// [`DataBlocks::digests`] gives them; with fewer of them the rest is hashed here.
+    pub fn update_hashed(&mut self, bytes: &[u8], digests: &[Digest]) {
         let room = self.end.saturating_sub(self.size);
         self.size = self.size.saturating_add(bytes.len() as u64);
         let of_image = usize::try_from(room)
             .ok()
             .and_then(|room| bytes.get(..room));
         if let Ok(check) = &mut self.check {
-            check.update(of_image.unwrap_or(bytes));
+            check.update_hashed(of_image.unwrap_or(bytes), digests);
         }
     }
 

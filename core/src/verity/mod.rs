@@ -14,12 +14,15 @@
 //! | [`Tree`], [`Builder`] | the tree as it grows, of hashes or of data in any pieces |
 //! | [`Compare`] | holds the tree that grows against one that is stored |
 //! | [`StreamCheck`] | data and tree as they stream past, without reading anything twice |
-//! | [`check_block`] | one data block by its path up to the root |
+//! | [`Announced`], [`Stated`] | a tree that something announces, and what is found in its place |
+//! | [`check_block`], [`check_blocks`] | data blocks by their paths up to the root |
+//! | [`DataBlocks`] | the hashes of data blocks in pieces of the data, for several threads |
 //! | [`parity`] | parity of forward error correction, which has no form of its own on disk |
 //!
 //! Nothing here needs an allocator. What a tree takes in memory is a running hash for each of its
 //! levels, some 5 KiB in all, whatever it covers.
 
+mod announced;
 mod compare;
 mod hash;
 mod layout;
@@ -30,12 +33,13 @@ mod stream;
 mod superblock;
 mod tree;
 
+pub use announced::{Announced, DataBlocks, Guess, Stated};
 pub use compare::{Compare, Difference};
 pub use hash::BlockHasher;
 pub use layout::{LEVELS_MAX, Layout, Level};
 pub use params::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, HashType, Params, SALT_MAX, Salt};
-pub use path::check_block;
-pub use stream::{Announced, Guess, StreamCheck, Verified};
+pub use path::{check_block, check_blocks};
+pub use stream::{StreamCheck, Verified};
 pub use superblock::{SUPERBLOCK_MAGIC, SUPERBLOCK_SIZE, Superblock};
 pub use tree::{Builder, Root, Sink, Tree};
 

@@ -10,36 +10,11 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BLOCK_SIZE_MAX, Builder, HashType, LEVELS_MAX, Layout, Params, Root, SUPERBLOCK_MAGIC,
-    SUPERBLOCK_SIZE, Salt, Sink, Superblock,
+    Announced, Builder, DataBlocks, Guess, LEVELS_MAX, Layout, Params, Root, SUPERBLOCK_SIZE, Sink,
 };
 use crate::bytes::Gather;
-use crate::oci::{Algorithm, Digest};
+use crate::oci::Digest;
 use crate::{At, Code, Error, Value};
-
-/// What a superblock may say otherwise than it was thought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Guess {
-    /// Where the salt goes.
-    pub hash_type: HashType,
-    /// The salt.
-    pub salt: Salt,
-}
-
-/// A tree of which it is known where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// Where it starts, its superblock included; the data lies before. A multiple of the block size.
-    pub hash_offset: u64,
-    /// Size of data blocks and of blocks of hashes, in bytes.
-    pub block_size: u64,
-    /// Algorithm of the hashes.
-    pub algorithm: Algorithm,
-    /// The root digest; `None` where nothing states one, and the tree is held against its data alone.
-    pub root: Option<Digest>,
-    /// What it may turn out to be otherwise.
-    pub guess: Guess,
-}
 
 /// What came of a tree that is as it should be, so far as that can be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,23 +121,7 @@ impl StreamCheck {
     ///
     /// [`Code::VerityBlockSize`] and [`Code::VeritySize`] when there can be no such tree.
     pub fn new(announced: &Announced) -> Result<Self, Error> {
-        let block_size = u32::try_from(announced.block_size)
-            .ok()
-            .filter(|size| *size <= BLOCK_SIZE_MAX && *size > 0)
-            .ok_or_else(|| {
-                Error::new(Code::VerityBlockSize, At::Whole)
-                    .found(Value::Number(announced.block_size))
-                    .expected(Value::Text("a power of two from 512 to 65536"))
-            })?;
-        let blocks = announced.hash_offset.checked_div(block_size.into());
-        let mut params = Params::new(announced.algorithm, block_size, blocks.unwrap_or(0));
-        params.hash_type = announced.guess.hash_type;
-        params.salt = announced.guess.salt;
-        if params.data_size()? != announced.hash_offset {
-            return Err(Error::new(Code::VeritySize, At::Whole)
-                .found(Value::Number(announced.hash_offset))
-                .expected(Value::Text("a multiple of the block size")));
-        }
+        let params = announced.params()?;
         Ok(Self {
             announced: *announced,
             builder: Some(Builder::new(&params)),
@@ -189,6 +148,46 @@ impl StreamCheck {
                 return;
             }
         }
+    }
+
+    /// What hashes the data blocks beforehand, for [`Self::update_hashed`].
+    #[must_use]
+    pub fn data_blocks(&self) -> DataBlocks {
+        DataBlocks::new(&self.params)
+    }
+
+    /// As [`Self::update`], with the hashes of the data blocks that lie in these bytes as a whole, in
+    /// their order, which [`DataBlocks::digests`] gives: they are not computed again. With fewer, the
+    /// rest of the bytes is hashed here.
+    pub fn update_hashed(&mut self, bytes: &[u8], digests: &[Digest]) {
+        let size = u64::from(self.params.data_block_size);
+        let into = self.offset.checked_rem(size).unwrap_or(0);
+        let head = if into == 0 {
+            0
+        } else {
+            size.saturating_sub(into)
+        };
+        let head = first(bytes, head);
+        self.update(head);
+        let mut rest = bytes.get(head.len()..).unwrap_or(&[]);
+        for digest in digests {
+            let Some((_, behind)) = usize::try_from(size)
+                .ok()
+                .and_then(|size| rest.split_at_checked(size))
+            else {
+                break;
+            };
+            let (State::Data, Some(builder)) = (&self.state, &mut self.builder) else {
+                break;
+            };
+            let Ok(()) = builder.push(*digest, &mut self.made);
+            self.offset = self.offset.saturating_add(size);
+            rest = behind;
+            if self.offset == self.announced.hash_offset {
+                self.end_data();
+            }
+        }
+        self.update(rest);
     }
 
     /// Takes bytes up to where something else begins, and says how many.
@@ -228,31 +227,27 @@ impl StreamCheck {
 
     /// The first bytes behind the data are there: a superblock, or the tree itself.
     fn begin_tree(&mut self) {
-        let has_superblock = self.head.filled().starts_with(&SUPERBLOCK_MAGIC);
-        let layout = match <[u8; SUPERBLOCK_SIZE]>::try_from(self.head.filled()) {
-            Ok(head) if has_superblock => self.read_superblock(&head),
-            _ => Layout::new(&self.params, self.announced.hash_offset),
-        };
-        let layout = match layout {
-            Ok(layout) => layout,
+        let stated = match self.announced.stated(self.head.filled()) {
+            Ok(stated) => stated,
             Err(error) => {
                 self.refused = Some(error);
                 self.state = State::Over;
                 return;
             }
         };
-        if self.again.is_some() {
+        if stated.guess() != self.announced.guess {
+            self.again = Some(stated.guess());
             self.state = State::Over;
             return;
         }
         self.state = State::Tree(Stored {
-            params: self.params,
-            levels: layout.levels().len(),
-            layout,
-            has_superblock,
+            params: stated.params,
+            levels: stated.layout.levels().len(),
+            layout: stated.layout,
+            has_superblock: stated.has_superblock,
             hasher: Sha256::new(),
         });
-        if has_superblock {
+        if stated.has_superblock {
             return;
         }
         let head = self.head.clone();
@@ -262,42 +257,6 @@ impl StreamCheck {
             offset = offset.saturating_add(taken as u64);
             rest = rest.get(taken..).unwrap_or(&[]);
         }
-    }
-
-    /// Reads the superblock, which must say what is announced.
-    fn read_superblock(&mut self, head: &[u8; SUPERBLOCK_SIZE]) -> Result<Layout, Error> {
-        let start = self.announced.hash_offset;
-        let at = |offset: u64| At::Image(start.saturating_add(offset));
-        let superblock = Superblock::parse(head).map_err(|error| match error.at() {
-            At::Image(offset) => error.moved(at(offset)),
-            _ => error,
-        })?;
-        let found = superblock.params;
-        if found.algorithm != self.params.algorithm {
-            return Err(Error::new(Code::VerityParams, at(32))
-                .found(Value::Text(found.algorithm.name()))
-                .expected(Value::Text(self.params.algorithm.name())));
-        }
-        for (offset, size) in [(64, found.data_block_size), (68, found.hash_block_size)] {
-            if size != self.params.data_block_size {
-                return Err(Error::new(Code::VerityParams, at(offset))
-                    .found(Value::Number(size.into()))
-                    .expected(Value::Number(self.params.data_block_size.into())));
-            }
-        }
-        if found.data_blocks != self.params.data_blocks {
-            return Err(Error::new(Code::VerityBlocks, at(72))
-                .found(Value::Number(found.data_blocks))
-                .expected(Value::Number(self.params.data_blocks)));
-        }
-        let guess = Guess {
-            hash_type: found.hash_type,
-            salt: found.salt,
-        };
-        if guess != self.announced.guess {
-            self.again = Some(guess);
-        }
-        Layout::behind_superblock(&found, start)
     }
 
     /// Takes bytes of the stored tree that lie at this offset, and says how many.

@@ -302,8 +302,23 @@ fn check(announced: &Announced, bytes: &[u8]) -> Result<Verified, Error> {
         check.finish()
     };
     let whole = run(bytes.len().max(1));
-    for piece in [511, 4096, 5000] {
+    // With the hashes of whole blocks made beforehand, all of them or some.
+    let run_hashed = |piece: usize, most: usize| {
+        let mut check = StreamCheck::new(announced).unwrap();
+        let (blocks, mut offset) = (check.data_blocks(), 0);
+        for piece in bytes.chunks(piece) {
+            let mut digests = Vec::new();
+            blocks.digests(offset, piece, |digest| digests.push(digest));
+            digests.truncate(most);
+            check.update_hashed(piece, &digests);
+            offset += piece.len() as u64;
+        }
+        check.finish()
+    };
+    for piece in [511, 4096, 5000, bytes.len().max(1)] {
         assert_eq!(run(piece), whole);
+        assert_eq!(run_hashed(piece, usize::MAX), whole);
+        assert_eq!(run_hashed(piece, 3), whole);
     }
     if bytes.len() < 20_000 {
         assert_eq!(run(1), whole);
@@ -623,6 +638,66 @@ fn each_block_by_its_path() {
             );
         }
     }
+}
+
+#[test]
+fn blocks_that_follow_each_other() {
+    let params = params(Algorithm::Sha256, (512, 512), 40, b"x", 1);
+    let data = lines(40 * 512);
+    let (tree, layout, root) = build(&params, &data, data.len());
+    let check = |tree: &[u8], data: &[u8], first: usize, count: usize| {
+        let blocks = &data[first * 512..(first + count) * 512];
+        let mut memory = vec![0; 512];
+        match check_blocks(
+            &params,
+            &layout,
+            &root,
+            tree,
+            first as u64,
+            blocks,
+            &mut memory,
+        ) {
+            Ok(()) => None,
+            Err(ReadError::Refused(error)) => Some((error.code(), error.at())),
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    // 16 hashes in a block: within one, and over several.
+    for (first, count) in [(0, 40), (0, 1), (3, 13), (15, 2), (15, 25), (39, 1)] {
+        assert_eq!(check(&tree, &data, first, count), None);
+        for wrong in first..first + count {
+            let mut bad = data.clone();
+            bad[wrong * 512 + 7] ^= 1;
+            let at = At::Image(wrong as u64 * 512);
+            assert_eq!(
+                check(&tree, &bad, first, count),
+                Some((Code::VerityData, at))
+            );
+        }
+    }
+    // The block of hashes of the blocks from 16 on.
+    let mut bad = tree.clone();
+    bad[1536] ^= 1;
+    assert_eq!(check(&bad, &data, 0, 16), None);
+    let expected = Some((Code::VerityHash, At::Image(1536)));
+    assert_eq!(check(&bad, &data, 0, 17), expected);
+    assert_eq!(
+        check(&tree, &data, 0, 0),
+        Some((Code::VerityTruncated, At::Whole))
+    );
+    let mut memory = vec![0; 512];
+    let half = check_blocks(
+        &params,
+        &layout,
+        &root,
+        &tree[..],
+        0,
+        &data[..700],
+        &mut memory,
+    );
+    assert!(
+        matches!(half, Err(ReadError::Refused(error)) if error.code() == Code::VerityTruncated)
+    );
 }
 
 /// The sizes of FEC devices that `veritysetup format --fec-device` of cryptsetup 2.6.1 made.

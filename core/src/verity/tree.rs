@@ -252,6 +252,15 @@ impl Builder {
         self.begin_or_fill(rest, size, sink)
     }
 
+    /// Takes the next data block by its hash, where the one before has come as a whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn push<S: Sink>(&mut self, digest: Digest, sink: &mut S) -> Result<(), S::Error> {
+        self.tree.push(digest, sink)
+    }
+
     /// Takes data that does not go beyond the end of a block.
     fn begin_or_fill<S: Sink>(
         &mut self,
