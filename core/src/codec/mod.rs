@@ -11,10 +11,10 @@ pub use any::AnyDecoder;
 pub use gzip::{Backend, Gzip, GzipFlat};
 pub use raw::Raw;
 #[cfg(feature = "alloc")]
+pub(crate) use zstd::frame_header;
+#[cfg(feature = "alloc")]
 pub use zstd::{Backend as ZstdBackend, FoundFrame, FrameScan, Zstd, ZstdFlat, phases};
 pub use zstd::{WINDOW as ZSTD_WINDOW, ZstdIn};
-#[cfg(feature = "alloc")]
-pub(crate) use zstd::{frame_header, headers as zstd_headers};
 
 use crate::Error;
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::chunk::{Checksum, Chunk, Chunks, Span};
 use crate::Limits;
-use crate::codec::zstd_headers::{self as headers, Start};
+use crate::codec::{FoundFrame, FrameScan};
 use crate::erofs::ReadAt;
 
 /// How much is read at a time, in bytes: small blocks are passed over without further reading.
@@ -36,125 +36,90 @@ impl Frames {
     ///
     /// What `blob` gives.
     pub fn find<B: ReadAt>(blob: &B, size: u64, limits: &Limits) -> Result<Option<Self>, B::Error> {
+        let mut scan = FrameScan::new(limits);
         let mut search = Search {
-            blob,
-            size,
             limits,
-            window: Vec::new(),
-            start: 0,
-            at: 0,
-            frames: 0,
-            skipped: 0,
+            ends: Vec::new(),
         };
-        let found = search.run()?;
-        Ok(found.filter(|frames| frames.ends.len() > 1))
+        let mut window = Vec::new();
+        loop {
+            let left = size.saturating_sub(scan.offset());
+            scan.skip(scan.unread().min(left));
+            let left = size.saturating_sub(scan.offset());
+            window.resize(usize::try_from(left).map_or(READ, |left| left.min(READ)), 0);
+            if !window.is_empty() {
+                blob.read_at(scan.offset(), &mut window)?;
+            }
+            let mut rest = window.as_slice();
+            loop {
+                let Ok((consumed, found)) = scan.scan(rest) else {
+                    return Ok(None);
+                };
+                rest = rest.get(consumed..).unwrap_or_default();
+                match found {
+                    None => break,
+                    Some(frame) if search.push(&frame) => {}
+                    Some(_) => return Ok(None),
+                }
+            }
+            if !search.fits(&scan) {
+                return Ok(None);
+            }
+            if window.is_empty() {
+                break;
+            }
+        }
+        if scan.finish().is_err() {
+            return Ok(None);
+        }
+        Ok(search.finish(size).filter(|frames| frames.ends.len() > 1))
     }
 }
 
 /// The way through a blob.
-struct Search<'a, B> {
-    blob: &'a B,
-    size: u64,
+struct Search<'a> {
     limits: &'a Limits,
-    /// Bytes of the blob from `start` on.
-    window: Vec<u8>,
-    start: u64,
-    /// Where the next header lies.
-    at: u64,
-    /// Frames so far, skippable ones included, and the bytes in those.
-    frames: u64,
-    skipped: u64,
+    ends: Vec<(u64, u64)>,
 }
 
-impl<B: ReadAt> Search<'_, B> {
-    /// Up to so many bytes of a header.
-    fn header(&mut self, length: usize) -> Result<&[u8], B::Error> {
-        let left = self.size.saturating_sub(self.at);
-        let wanted = (length as u64).min(left);
-        let end = self.start.saturating_add(self.window.len() as u64);
-        if self.at < self.start || self.at.saturating_add(wanted) > end {
-            self.window
-                .resize(usize::try_from(left).map_or(READ, |left| left.min(READ)), 0);
-            self.start = self.at;
-            self.blob.read_at(self.at, &mut self.window)?;
+impl Search<'_> {
+    /// Keeps a frame, unless that cannot be.
+    fn push(&mut self, frame: &FoundFrame) -> bool {
+        let (start, image) = self.ends.last().copied().unwrap_or_default();
+        let most = frame.content.unwrap_or(frame.most);
+        let kept = (self.ends.len() as u64)
+            .saturating_add(1)
+            .saturating_mul(ENTRY);
+        if most > self.limits.chunk
+            || frame.end.saturating_sub(start) > self.limits.chunk
+            || kept > self.limits.chunk_index
+            || self.ends.try_reserve(1).is_err()
+        {
+            return false;
         }
-        let from = usize::try_from(self.at.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let rest = self.window.get(from..).unwrap_or_default();
-        Ok(rest.get(..length).unwrap_or(rest))
+        self.ends.push((frame.end, image.saturating_add(most)));
+        true
     }
 
-    fn run(&mut self) -> Result<Option<Frames>, B::Error> {
-        let mut ends: Vec<(u64, u64)> = Vec::new();
-        let mut image = 0_u64;
-        let mut begins = 0_u64;
-        while self.at < self.size {
-            self.frames = self.frames.saturating_add(1);
-            let window_limit = self.limits.zstd_window;
-            let start = headers::start(self.header(headers::START)?, window_limit);
-            let most = match start {
-                None => return Ok(None),
-                Some(Start::Skippable(size)) => {
-                    self.at = self.at.saturating_add(size);
-                    self.skipped = self.skipped.saturating_add(size.saturating_sub(8));
-                    None
-                }
-                Some(Start::Frame(frame)) => {
-                    self.at = self.at.saturating_add(frame.header);
-                    let Some(most) = self.blocks(&frame)? else {
-                        return Ok(None);
-                    };
-                    Some(most)
-                }
-            };
-            if self.at > self.size
-                || self.frames > self.limits.frames
-                || self.skipped > self.limits.skippable_size
-            {
-                return Ok(None);
-            }
-            if let Some(most) = most {
-                image = image.saturating_add(most);
-                let kept = (ends.len() as u64).saturating_add(1).saturating_mul(ENTRY);
-                if kept > self.limits.chunk_index || ends.try_reserve(1).is_err() {
-                    return Ok(None);
-                }
-                ends.push((self.at, image));
-            } else if let Some(last) = ends.last_mut()
-                && self.at == self.size
-            {
-                // What follows the last one comes with it.
-                last.0 = self.at;
-            }
-            let before = ends.len().checked_sub(2).and_then(|place| ends.get(place));
-            begins = before.map_or(begins, |(end, _)| *end);
-            if self.at.saturating_sub(begins) > self.limits.chunk {
-                return Ok(None);
-            }
-        }
-        let whole = ends.last().is_some_and(|(end, _)| *end == self.size);
-        Ok(whole.then_some(Frames { ends }))
+    /// Whether what has begun may become a chunk.
+    fn fits(&self, scan: &FrameScan) -> bool {
+        let start = self.ends.last().map_or(0, |(end, _)| *end);
+        let read = scan.offset().saturating_sub(start);
+        let most = scan
+            .begun()
+            .map(|frame| frame.content.unwrap_or(frame.most));
+        read.max(most.unwrap_or(0)) <= self.limits.chunk
     }
 
-    /// Goes behind the blocks of a frame, and says how much they decode to at most.
-    fn blocks(&mut self, frame: &headers::Begun) -> Result<Option<u64>, B::Error> {
-        let start = self.at;
-        let mut most = 0_u64;
-        loop {
-            let Some(block) = headers::block(self.header(3)?, frame) else {
-                return Ok(None);
-            };
-            self.at = self.at.saturating_add(block.size);
-            most = most.saturating_add(block.most);
-            let limit = self.limits.chunk;
-            let read = self.at.saturating_sub(start);
-            if self.at > self.size || read > limit || frame.content.unwrap_or(most) > limit {
-                return Ok(None);
-            }
-            if block.last {
-                self.at = self.at.saturating_add(frame.trailer);
-                return Ok(Some(frame.content.unwrap_or(most)));
-            }
-        }
+    /// The frames of a blob of this size; what follows the last comes with it.
+    fn finish(mut self, size: u64) -> Option<Frames> {
+        let before = self.ends.len().checked_sub(2);
+        let start = before
+            .and_then(|place| self.ends.get(place))
+            .map_or(0, |(end, _)| *end);
+        self.ends.last_mut()?.0 = size;
+        let fits = size.saturating_sub(start) <= self.limits.chunk;
+        fits.then_some(Frames { ends: self.ends })
     }
 }
 

@@ -333,12 +333,53 @@ impl Framing {
                 gather
             }
         };
+        self.behind(block);
+        Some(Progressed::Body(body))
+    }
+
+    /// How many bytes are next of a block's body or of a skippable frame, in which nothing has to be
+    /// looked at.
+    #[cfg(feature = "alloc")]
+    pub(super) fn unread(&self) -> u64 {
+        match self.state {
+            State::Skippable { left } => left.into(),
+            State::Block(block) => block.wire_size().saturating_sub(self.gathered) as u64,
+            _ => 0,
+        }
+    }
+
+    /// Goes over so many of [`Self::unread`], and behind a block's body to what follows it.
+    #[cfg(feature = "alloc")]
+    pub(super) fn pass(&mut self, bytes: u64) {
+        let passed = bytes.min(self.unread());
+        self.offset = self.offset.saturating_add(passed);
+        match self.state {
+            State::Skippable { left } => {
+                // No more than `left` was passed.
+                let left = left.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX));
+                self.state = State::Skippable { left };
+                if left == 0 {
+                    self.next(State::Magic);
+                }
+            }
+            State::Block(block) => {
+                let passed = usize::try_from(passed).unwrap_or(usize::MAX);
+                self.gathered = self.gathered.saturating_add(passed);
+                if self.gathered >= block.wire_size() {
+                    self.behind(block);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The body of a block has come as a whole.
+    fn behind(&mut self, block: Block) {
         self.next(if block.last {
             State::Last
         } else {
             State::BlockHeader
         });
-        Some(Progressed::Body(body))
     }
 
     fn end_frame(&mut self) {

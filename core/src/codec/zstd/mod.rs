@@ -30,8 +30,6 @@ mod frame;
 #[cfg(feature = "alloc")]
 mod frames;
 mod framing;
-#[cfg(feature = "alloc")]
-pub(crate) mod headers;
 mod own;
 #[cfg(feature = "alloc")]
 pub mod phases;
