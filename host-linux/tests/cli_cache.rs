@@ -51,6 +51,33 @@ fn prepared(dir: &Dir) -> (Layout, [Layer; 3], PathBuf) {
 }
 
 #[test]
+fn an_indexed_layer_is_decoded_by_its_chunks() {
+    let dir = Dir::new();
+    let image = image(5, 300);
+    let indexed = Indexed::new(&image, 64 << 10, SHA256);
+    let layers = [indexed.embedded(), Layer::new(EROFS_ZSTD, &image)];
+    for (layer, chunks) in layers.iter().zip([json!(19), Value::Null]) {
+        let cache = dir.path(&format!("cache-{}", layer.blob.len()));
+        let name = format!("layout-{}", layer.blob.len());
+        let layout = Layout::of(dir.path(&name), core::slice::from_ref(layer));
+        let report = run(args!["cache", "put", cache, layout.path, "--json"]).json();
+        assert_eq!(report["layers"][0]["status"], "put", "{report}");
+        assert_eq!(report["layers"][0]["chunks"]["chunks"], chunks, "{report}");
+        assert!(content(&entry(&cache, &layer.diff_id)) == image);
+    }
+    // Its index lies: the layer is whole, and refused for that.
+    let mut wrong = Indexed::new(&image, 64 << 10, SHA256);
+    *wrong.index.last_mut().unwrap() ^= 1;
+    let layout = Layout::of(dir.path("wrong"), &[wrong.embedded()]);
+    let said = run(args!["cache", "put", dir.path("none"), layout.path]);
+    assert!(
+        said.line(1).contains("does not have the checksum"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn layers_lie_where_containerd_looks() {
     let dir = Dir::new();
     let (layout, layers, cache) = prepared(&dir);

@@ -204,6 +204,55 @@ fn chunks_alone_may_verify_a_layer() {
 }
 
 #[test]
+fn a_tree_is_verified_beside_the_chunks_that_its_blocks_lie_in() {
+    let dir = Dir::new();
+    let image = image(5, 300);
+    let small = ["--data-block-size", "512", "--hash-block-size", "512"];
+    // Blocks that lie over the ends of chunks, and a salt that only the superblock tells of.
+    for (number, how) in [&["--salt", "0123"][..], &["--no-superblock"], &small]
+        .iter()
+        .enumerate()
+    {
+        let tree = with_tree(&dir, EROFS, &image, how);
+        for plain in [false, true] {
+            let name = |what: &str| format!("{what}-{number}-{plain}");
+            let layer = |content: &[u8]| {
+                let mut layer = embedded(content, plain, true);
+                let annotations = layer.annotations.as_object_mut().unwrap();
+                annotations.extend(tree.annotations.as_object().unwrap().clone());
+                layer
+            };
+            let layout = Layout::of(dir.path(&name("layout")), &[layer(&tree.blob)]);
+            let run_with = |layout: &Layout, more: &[&str]| {
+                let mut arguments = args!["unpack", "--verify-only", "--json", layout.path];
+                arguments.extend(more.iter().map(Into::into));
+                run(arguments)
+            };
+            let skip = ["--skip-serial-digests", "--threads", "3"];
+            for more in [&skip[..], &["--threads", "3"], &["--threads", "1"]] {
+                let said = run_with(&layout, more);
+                let found = &said.json()["layers"][0]["dmVerity"];
+                assert_eq!(
+                    found["status"],
+                    "verified",
+                    "{how:?} {more:?}: {}",
+                    said.text()
+                );
+            }
+            // Every chunk has the digest that the index states, and one block is another.
+            let mut content = tree.blob.clone();
+            content[200_000] ^= 1;
+            let wrong = Layout::of(dir.path(&name("wrong")), &[layer(&content)]);
+            for more in [&skip[..], &["--threads", "3"]] {
+                let said = run_with(&wrong, more);
+                assert_eq!(said.code(), 1);
+                assert_eq!(said.json()["error"]["id"], "verity-root", "{}", said.text());
+            }
+        }
+    }
+}
+
+#[test]
 fn chunks_alone_verify_nothing_without_a_pin() {
     let dir = Dir::new();
     let image = image(5, 100);

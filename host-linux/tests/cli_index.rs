@@ -231,7 +231,7 @@ fn indexes_are_found_by_the_manifest() {
     let which = run(args!["index", "show", layout.path]);
     assert!(which.line(2).contains("choose one with --layer"));
     let third = run(args!["index", "show", layout.path, "--layer", "3"]);
-    assert!(third.line(2).contains("no chunk index"));
+    assert!(third.line(2).contains("--layer 3: it is a chunk-index"));
 
     // A lone blob, with its index in a file.
     let bare = fixture.dir.write("bare", &layers[1].blob);

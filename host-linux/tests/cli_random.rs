@@ -61,9 +61,8 @@ fn told(run: &Run) -> &str {
     found.unwrap_or_else(|| panic!("{}", run.stderr))
 }
 
-#[test]
-fn each_command_gives_what_it_gives_of_the_plain_image() {
-    let fixture = Fixture::indexed();
+/// Holds what each command says of the layer against what it says of the plain image.
+fn compare(fixture: &Fixture) {
     let files = fixture.files();
     assert!(!files.is_empty());
     let mut commands = vec![
@@ -86,6 +85,11 @@ fn each_command_gives_what_it_gives_of_the_plain_image() {
         assert_eq!(wrapped.code(), 0, "{command:?}: {}", wrapped.stderr);
         assert!(wrapped.stdout == plain.stdout, "{command:?}");
     }
+}
+
+#[test]
+fn each_command_gives_what_it_gives_of_the_plain_image() {
+    compare(&Fixture::indexed());
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn an_index_is_used_when_somebody_vouches_for_it() {
         assert!(told(&listed).contains("unpacked first"), "{why}");
         assert!(told(&listed).contains(why), "{}", listed.stderr);
         let allowed = run(args!["ls", fixture.layout, "-v", "--allow-unpinned-index"]);
-        let at_random = told(&allowed).contains("of 16 chunks");
+        let at_random = told(&allowed).ends_with("of 16 chunks, not verified");
         assert_eq!(at_random, why.starts_with("has no"), "{why}");
         assert!(allowed.stdout == listed.stdout);
     }
@@ -317,4 +321,141 @@ fn inspect_says_what_index_a_layer_has() {
     let fixture = Fixture::new(&[indexed.layer]);
     let inspected = run(args!["inspect", fixture.layout]);
     assert!(!inspected.done().contains("Chunk index"));
+}
+
+/// A layer with a tree behind this image: plain, or in chunks whose index has these checksums. Their
+/// content may be another than that of the tree.
+fn with_tree_in(
+    fixture: (&Dir, &[u8]),
+    how: &[&str],
+    hash: Option<HashAlgorithm>,
+    change: impl Fn(&mut Vec<u8>),
+) -> Layer {
+    let (dir, image) = fixture;
+    let whole = with_tree(dir, EROFS, image, how);
+    let mut content = whole.blob.clone();
+    change(&mut content);
+    let mut layer = match hash {
+        None => Layer::new(EROFS, &content),
+        Some(hash) => Indexed::new(&content, CHUNK, hash).embedded(),
+    };
+    let annotations = layer.annotations.as_object_mut().unwrap();
+    annotations.extend(whole.annotations.as_object().unwrap().clone());
+    layer
+}
+
+#[test]
+fn with_a_root_in_the_manifest_each_block_is_verified_by_its_path() {
+    let dir = Dir::new();
+    let small = ["--data-block-size", "512", "--hash-block-size", "512"];
+    let cases: [&[&str]; 4] = [
+        &[],
+        &["--no-superblock"],
+        &["--hash", "sha512", "--format", "0", "--salt", "ff"],
+        &small,
+    ];
+    for how in cases {
+        for hash in [None, Some(HashAlgorithm::None), Some(SHA256)] {
+            let layer = with_tree_in((&dir, &plain()), how, hash, |_| ());
+            let fixture = Fixture::new(&[layer]);
+            compare(&fixture);
+            let listed = run(args!["ls", fixture.layout, "-v"]);
+            let said = told(&listed);
+            let blocks = if how.len() == 4 { 32 } else { 4 };
+            let of = format!("of {blocks} blocks, ");
+            assert!(said.contains(&of), "{said}");
+            let by_path = "each block verified by its path to the dm-verity root";
+            let by_chunk = "each verified, and each block by its path to the dm-verity root";
+            let how = if hash == Some(SHA256) {
+                by_chunk
+            } else {
+                by_path
+            };
+            assert!(said.ends_with(how), "{said}");
+            assert_eq!(said.contains(" chunks and "), hash.is_some(), "{said}");
+            let report = run(args!["check", fixture.layout, "--json"]).json();
+            let reads = &report["layers"][0]["reads"];
+            assert_eq!(reads["ofBlocks"], json!(blocks), "{report}");
+            assert_eq!(reads["verified"], json!(hash == Some(SHA256)));
+        }
+    }
+    // Of a large image only the blocks that are asked for.
+    let image = image(4, 300);
+    let fixture = Fixture::new(&[with_tree_in((&dir, &image), &[], None, |_| ())]);
+    let reads = &run(args!["ls", fixture.layout, "--json"]).json()["reads"];
+    assert_eq!(reads["ofBlocks"], json!(300));
+    assert!(reads["blocks"].as_u64().unwrap() <= 8, "{reads}");
+    assert!(reads["bytes"].as_u64().unwrap() < 100_000, "{reads}");
+}
+
+#[test]
+fn a_flipped_bit_under_a_pinned_root_is_refused_where_it_is_read() {
+    let dir = Dir::new();
+    let image = image(4, 300);
+    // One of the data, one of its block of hashes, one of the root's.
+    let behind = image.len() + 4096;
+    for (at, code) in [
+        (1030, 1),
+        (2000, 1),
+        (image.len() - 1, 0),
+        (behind, 1),
+        (behind + 4096, 1),
+        (behind + 2 * 4096, 0),
+    ] {
+        // The index is that of the changed content: only the tree can tell.
+        for hash in [None, Some(HashAlgorithm::None), Some(SHA256)] {
+            let layer = with_tree_in((&dir, &image), &[], hash, |content| content[at] ^= 1);
+            let fixture = Fixture::new(&[layer]);
+            let listed = run(args!["ls", fixture.layout]);
+            assert_eq!(listed.code(), code, "{at}: {}", listed.stderr);
+            let checked = run(args!["check", fixture.layout]);
+            assert_eq!(checked.code(), code, "{at}: {}", checked.text());
+            if code == 1 {
+                let said = "dm-verity tree";
+                assert!(listed.line(1).contains(said), "{}", listed.stderr);
+            }
+            // All of it is read there.
+            let full = run(args!["check", fixture.layout, "--level", "full"]);
+            assert_eq!(full.code(), 1, "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_is_not_as_announced_is_refused_as_by_unpack() {
+    let dir = Dir::new();
+    let image = image(4, 300);
+    let wrong = |name: &str, value: Value| {
+        let mut layer = with_tree_in((&dir, &image), &[], None, |_| ());
+        layer.annotations[name] = value;
+        layer
+    };
+    let root = wrong("org.erofs.dmverity.root_digest", json!(sha256(b"another")));
+    let mut superblock = with_tree_in((&dir, &image), &[], None, |_| ());
+    let at = image.len();
+    // Fewer blocks than lie before it.
+    superblock.blob[at + 72] ^= 1;
+    superblock.diff_id = sha256(&superblock.blob);
+    let cut = with_tree_in((&dir, &image), &[], None, |content| {
+        content.truncate(at + 4096 + 100);
+    });
+    for (layer, same) in [(root, false), (superblock, true), (cut, true)] {
+        let fixture = Fixture::new(&[layer]);
+        let listed = run(args!["ls", fixture.layout]);
+        let said = listed.line(1);
+        assert!(
+            said.contains("dm-verity") || said.contains("image"),
+            "{said}"
+        );
+        let unpacked = run(args!["unpack", fixture.layout, "--verify-only"]);
+        assert_eq!(unpacked.code(), 1);
+        if same {
+            let what = |line: &str| line.split_once(": ").unwrap().1.to_owned();
+            let lines = (what(said), what(unpacked.line(1)));
+            assert!(
+                lines.1.contains(&lines.0) || lines.0.contains(&lines.1),
+                "{lines:?}"
+            );
+        }
+    }
 }

@@ -1,18 +1,18 @@
-//! The image of a wrapped layer, read at random out of its chunks by any number of threads.
+//! An image that is read at random by any number of threads, out of pieces that are brought when they
+//! are asked for, and kept.
 
+use core::fmt;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::erofs::ReadAt as _;
-use erofs_unpack_core::seekable::{Cache, Chunk, ChunkDecoder, Chunks as _, admit};
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
+use erofs_unpack_core::seekable::Cache;
+use erofs_unpack_core::{At, Code, Error, Value};
 use serde::Serialize;
 
-use crate::file_at::FileAt;
-use crate::indexed::Index;
+use crate::memory::zeroed;
+use crate::pieces::{Piece, Pieces};
 use crate::publish::scratch;
 use crate::system::{self, File, FileExt as _};
 
@@ -26,87 +26,94 @@ pub struct RandomReads {
     pub of_bytes: u64,
     /// Chunks that were read and decoded; one that was let go of and read again counts twice.
     pub chunks: u64,
-    /// Chunks of the layer.
+    /// Chunks of the layer; none where a plain layer has no index.
     pub of_chunks: u64,
+    /// Whether each chunk that was read has the digest that the index states, for which somebody
+    /// vouches.
+    pub verified: bool,
+    /// Blocks that were held against the root of the dm-verity tree, where the manifest announces one;
+    /// one that was let go of and read again counts twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u64>,
+    /// Blocks that the tree covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_blocks: Option<u64>,
 }
 
-/// A wrapped layer whose chunks are read, verified and decoded when they are asked for.
+/// `3 of 16 chunks and 8 of 40 blocks`: what there is of both.
+impl fmt::Display for RandomReads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (chunks, of_chunks) = (self.chunks, self.of_chunks);
+        let blocks = self.blocks.zip(self.of_blocks);
+        match (of_chunks, blocks) {
+            (0, Some((blocks, of_blocks))) => write!(f, "{blocks} of {of_blocks} blocks"),
+            (_, None) => write!(f, "{chunks} of {of_chunks} chunks"),
+            (_, Some((blocks, of_blocks))) => write!(
+                f,
+                "{chunks} of {of_chunks} chunks and {blocks} of {of_blocks} blocks"
+            ),
+        }
+    }
+}
+
+impl RandomReads {
+    /// How what was read was verified, in words.
+    #[must_use]
+    pub const fn trust(&self) -> &'static str {
+        match (self.verified, self.blocks.is_some()) {
+            (false, false) => "not verified",
+            (true, false) => "each verified",
+            (false, true) => "each block verified by its path to the dm-verity root",
+            (true, true) => "each verified, and each block by its path to the dm-verity root",
+        }
+    }
+}
+
+/// An image whose pieces are brought when they are asked for.
 ///
-/// Threads that want one chunk wait for the first of them to bring it. What there is no memory for
+/// Threads that want one piece wait for the first of them to bring it. What there is no memory for
 /// any more goes into an unnamed file in the system's directory for temporary files, so that a chunk
 /// is decoded twice at most, however the reading jumps. Without such a file it is decoded again.
 #[derive(Debug)]
 pub(crate) struct Chunked {
-    blob: FileAt,
-    size: u64,
-    index: Index,
-    compression: Compression,
-    limits: Limits,
+    pieces: Pieces,
     state: Mutex<State>,
-    /// A chunk has come, or nobody brings it any more.
+    /// A piece has come, or nobody brings it any more.
     come: Condvar,
-    chunks: AtomicU64,
-    bytes: AtomicU64,
-    /// Bytes of the image that were decoded.
-    decoded: AtomicU64,
-    /// The file, where there can be one; chunks lie where they do in the image.
+    /// Bytes of the image that were brought.
+    brought: AtomicU64,
+    /// The file, where there can be one; pieces lie where they do in the image.
     spool: OnceLock<Option<File>>,
 }
 
 #[derive(Debug)]
 struct State {
     cache: Cache<Arc<[u8]>>,
-    /// The chunks in the spool.
+    /// The pieces in the spool.
     spooled: BTreeSet<u32>,
-    /// The chunks that some thread is about to bring.
+    /// The pieces that some thread is about to bring.
     on_their_way: BTreeSet<u32>,
-    /// Those that no thread uses.
-    decoders: Vec<ChunkDecoder>,
 }
 
 impl Chunked {
-    /// The image that the index says lies in this blob, of `size` bytes, of which `read` have been
-    /// read for the index.
-    pub(crate) fn new(
-        (blob, size): (FileAt, u64),
-        index: Index,
-        compression: Compression,
-        limits: &Limits,
-        read: u64,
-    ) -> Self {
+    /// The image in these pieces.
+    pub(crate) fn new(pieces: Pieces) -> Self {
         Self {
-            blob,
-            size,
-            index,
-            compression,
-            limits: *limits,
             state: Mutex::new(State {
-                cache: Cache::new(limits.chunk_cache),
+                cache: Cache::new(pieces.cache()),
                 spooled: BTreeSet::new(),
                 on_their_way: BTreeSet::new(),
-                decoders: Vec::new(),
             }),
+            pieces,
             come: Condvar::new(),
-            chunks: AtomicU64::new(0),
-            bytes: AtomicU64::new(read),
-            decoded: AtomicU64::new(0),
+            brought: AtomicU64::new(0),
             spool: OnceLock::new(),
         }
     }
 
-    /// Size of the image in bytes, with all that follows it.
-    pub(crate) fn image_size(&self) -> u64 {
-        self.index.image_size()
-    }
-
     /// What was read so far.
     pub(crate) fn reads(&self) -> RandomReads {
-        RandomReads {
-            bytes: self.bytes.load(Ordering::Relaxed),
-            of_bytes: self.size,
-            chunks: self.chunks.load(Ordering::Relaxed),
-            of_chunks: self.index.count().into(),
-        }
+        self.pieces.reads()
     }
 
     /// Fills `buf` with the bytes of the image from `offset` on.
@@ -115,14 +122,14 @@ impl Chunked {
     /// refusal in it.
     pub(crate) fn read_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
         while !buf.is_empty() {
-            let Some(chunk) = self.index.find(offset) else {
+            let Some(piece) = self.pieces.find(offset) else {
                 return Err(refused(
                     Error::new(Code::ChunkBounds, At::Image(offset))
-                        .expected(Value::AtMost(self.image_size())),
+                        .expected(Value::AtMost(self.pieces.image_size())),
                 ));
             };
-            let content = self.content(&chunk)?;
-            let start = usize::try_from(offset - chunk.image.start).unwrap_or(usize::MAX);
+            let content = self.content(&piece)?;
+            let start = usize::try_from(offset - piece.image.start).unwrap_or(usize::MAX);
             let from = content.get(start..).unwrap_or_default();
             let length = from.len().min(buf.len());
             let (now, later) = buf.split_at_mut(length);
@@ -133,14 +140,14 @@ impl Chunked {
         Ok(())
     }
 
-    /// A chunk, decoded.
-    fn content(&self, chunk: &Chunk) -> io::Result<Arc<[u8]>> {
+    /// A piece.
+    fn content(&self, piece: &Piece) -> io::Result<Arc<[u8]>> {
         let mut state = self.lock();
         loop {
-            if let Some(content) = state.cache.get(chunk.number) {
+            if let Some(content) = state.cache.get(piece.number) {
                 return Ok(Arc::clone(content));
             }
-            if state.on_their_way.insert(chunk.number) {
+            if state.on_their_way.insert(piece.number) {
                 break;
             }
             state = self
@@ -148,37 +155,33 @@ impl Chunked {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if state.spooled.contains(&chunk.number) {
-            drop(state);
-            let content = self.read_spooled(chunk);
-            self.keep(chunk, &content, false);
+        let is_spooled = state.spooled.contains(&piece.number);
+        drop(state);
+        if is_spooled {
+            let content = self.read_spooled(piece);
+            self.keep(piece, &content, false);
             return content;
         }
-        let decoder = state.decoders.pop();
-        drop(state);
-        let new = || ChunkDecoder::new(self.compression, &self.limits);
-        let mut decoder = decoder.unwrap_or_else(new);
-        let content = self.bring(&mut decoder, chunk);
+        let content: io::Result<Arc<[u8]>> = self.pieces.bring(piece).map(Into::into);
         let spooled = match &content {
-            Ok(content) => self.to_spool(chunk, content),
+            Ok(content) => self.to_spool(piece, content),
             Err(_) => false,
         };
-        self.lock().decoders.push(decoder);
-        self.keep(chunk, &content, spooled);
+        self.keep(piece, &content, spooled);
         content
     }
 
     /// Keeps what has come, and tells those who wait.
-    fn keep(&self, chunk: &Chunk, content: &io::Result<Arc<[u8]>>, spooled: bool) {
+    fn keep(&self, piece: &Piece, content: &io::Result<Arc<[u8]>>, spooled: bool) {
         let mut state = self.lock();
-        state.on_their_way.remove(&chunk.number);
+        state.on_their_way.remove(&piece.number);
         if spooled {
-            state.spooled.insert(chunk.number);
+            state.spooled.insert(piece.number);
         }
         let freed = match content {
             Ok(content) => {
-                let size = chunk.image.length();
-                state.cache.put(chunk.number, size, Arc::clone(content))
+                let size = piece.image.length();
+                state.cache.put(piece.number, size, Arc::clone(content))
             }
             Err(_) => None,
         };
@@ -187,43 +190,30 @@ impl Chunked {
         self.come.notify_all();
     }
 
-    /// Puts a chunk into the spool, once more was decoded than memory is kept for; and says whether
+    /// Puts a piece into the spool, once more was brought than memory is kept for; and says whether
     /// it is there.
-    fn to_spool(&self, chunk: &Chunk, content: &[u8]) -> bool {
+    fn to_spool(&self, piece: &Piece, content: &[u8]) -> bool {
         let before = self
-            .decoded
-            .fetch_add(chunk.image.length(), Ordering::Relaxed);
-        if before < self.limits.chunk_cache {
+            .brought
+            .fetch_add(piece.image.length(), Ordering::Relaxed);
+        if before < self.pieces.cache() || !self.pieces.are_dear() {
             return false;
         }
         let spool = self.spool.get_or_init(|| scratch(&system::temp_dir()).ok());
         let written = spool
             .as_ref()
-            .map(|spool| spool.write_all_at(content, chunk.image.start));
+            .map(|spool| spool.write_all_at(content, piece.image.start));
         matches!(written, Some(Ok(())))
     }
 
-    /// A chunk that was decoded before.
-    fn read_spooled(&self, chunk: &Chunk) -> io::Result<Arc<[u8]>> {
-        let mut content = memory(chunk.image.length())?;
+    /// A piece that was brought before.
+    fn read_spooled(&self, piece: &Piece) -> io::Result<Arc<[u8]>> {
+        let mut content = zeroed(piece.image.length(), Code::ChunkMemory).map_err(refused)?;
         match self.spool.get() {
-            Some(Some(spool)) => spool.read_exact_at(&mut content, chunk.image.start)?,
+            Some(Some(spool)) => spool.read_exact_at(&mut content, piece.image.start)?,
             _ => return Err(io::ErrorKind::NotFound.into()),
         }
         Ok(content.into())
-    }
-
-    /// Reads a chunk, verifies and decodes it.
-    fn bring(&self, decoder: &mut ChunkDecoder, chunk: &Chunk) -> io::Result<Arc<[u8]>> {
-        admit(chunk, &self.limits).map_err(refused)?;
-        let mut input = memory(chunk.blob.length())?;
-        self.blob.read_at(chunk.blob.start, &mut input)?;
-        self.chunks.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(chunk.blob.length(), Ordering::Relaxed);
-        let mut output = memory(chunk.image.length())?;
-        let decoded = decoder.decode(chunk, &input, &mut output);
-        decoded.map_err(refused)?;
-        Ok(output.into())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -231,21 +221,8 @@ impl Chunked {
     }
 }
 
-/// Memory for so many bytes, which a limit allows.
-fn memory(length: u64) -> io::Result<Vec<u8>> {
-    let none = || {
-        let error = Error::new(Code::ChunkMemory, At::Whole);
-        refused(error.found(Value::Number(length)))
-    };
-    let length = usize::try_from(length).map_err(|_| none())?;
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(length).map_err(|_| none())?;
-    memory.resize(length, 0);
-    Ok(memory)
-}
-
 /// A refusal of the core as an error of reading.
-fn refused(error: Error) -> io::Error {
+pub(crate) fn refused(error: Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
@@ -257,6 +234,10 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_at::FileAt;
+    use crate::indexed::Index;
+    use erofs_unpack_core::Limits;
+    use erofs_unpack_core::codec::Compression;
     use erofs_unpack_core::oci::Algorithm;
     use erofs_unpack_core::seekable::{
         Checksum, ChunkIndex, ChunkIndexWriter, HashAlgorithm, Subject,
@@ -287,8 +268,8 @@ mod tests {
         limits.chunk_cache = 3 * CHUNK as u64;
         let blob = (FileAt::new(file), end);
         let index = Index::Chunks(index);
-        let chunked = Chunked::new(blob, index, Compression::None, &limits, 0);
-        (image, chunked)
+        let pieces = Pieces::chunks(blob, index, Compression::None, &limits, (0, true));
+        (image, Chunked::new(pieces))
     }
 
     #[test]

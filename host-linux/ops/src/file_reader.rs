@@ -2,9 +2,11 @@
 
 use std::io::{self, Read};
 
+use erofs_unpack_core::Code;
 use erofs_unpack_core::erofs::ReadAt as _;
 
 use crate::file_at::FileAt;
+use crate::memory::zeroed;
 use crate::system::FileExt as _;
 
 impl FileAt {
@@ -23,10 +25,8 @@ impl FileAt {
     ///
     /// What the system says; [`io::ErrorKind::OutOfMemory`].
     pub(crate) fn read_vec(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length)?;
-        bytes.resize(length, 0);
+        let memory = zeroed(length, Code::ChunkMemory);
+        let mut bytes = memory.map_err(|_| io::ErrorKind::OutOfMemory)?;
         self.read_at(offset, &mut bytes)?;
         Ok(bytes)
     }

@@ -14,8 +14,10 @@ use erofs_unpack_core::{Code, Limits};
 use crate::chunked::{RandomReads, refusal};
 use crate::error::HostError;
 use crate::image::Selection;
-use crate::layer::{self, Space};
-use crate::layer_file::{self, Way, Whole};
+use crate::layer::Space;
+use crate::layer_file;
+use crate::opening::{Opening, Way, Whole};
+use crate::parallel;
 use crate::pipeline::{Progress, Terms};
 use crate::place::inside;
 use crate::publish::scratch;
@@ -157,9 +159,10 @@ impl ImageFile {
         }
         let stated = options.digest.is_some() || options.diff_id.is_some();
         let in_place = FileAt::of_blob(&blob)?.filter(|_| sniffed == Sniffed::Erofs && !stated);
+        let mut opening = Opening::from(blob);
         let at_random = match sniffed {
             Sniffed::Compressed(compression) if options.allow_unpinned_index && !stated => {
-                match layer_file::way_of_blob(&blob, compression, &options.limits)? {
+                match opening.way_of_blob(compression, &options.limits)? {
                     Way::AtRandom(content) => Some(content),
                     Way::Whole(_) => None,
                 }
@@ -168,12 +171,12 @@ impl ImageFile {
         };
         let (source, size, outcome) = match in_place.or(at_random) {
             Some((source, size)) => {
-                admit(&blob, &options.limits)?;
+                admit(opening.blob(), &options.limits)?;
                 (source, size, None)
             }
-            None => match unpack(&mut blob, sniffed, options) {
+            None => match unpack(&mut opening, sniffed, options) {
                 Ok((source, outcome)) => (source, outcome.image_size, Some(outcome)),
-                Err(error) => return Err(elsewhere(path, &blob, options, error)),
+                Err(error) => return Err(elsewhere(path, opening.blob(), options, error)),
             },
         };
         let mut file = Self {
@@ -441,7 +444,7 @@ pub(crate) fn find(blob: &BlobReader) -> Option<u64> {
 
 /// Unpacks and verifies a blob, into a file that never gets a name.
 fn unpack(
-    blob: &mut BlobReader,
+    opening: &mut Opening,
     sniffed: Sniffed,
     options: &ImageFileOptions,
 ) -> Result<(FileAt, Outcome), HostError> {
@@ -450,18 +453,18 @@ fn unpack(
         // What is no image is refused by the core, with its reason.
         _ => Compression::None,
     });
-    expected.blob_size = blob.length();
+    expected.blob_size = opening.blob().length();
     expected.blob_digest = options.digest;
     expected.diff_id = options.diff_id;
     if let Ok(devices @ 1..) = u16::try_from(options.devices.len()) {
         expected.devices = Devices::Attached(devices);
     }
-    unpack_to_spool(blob, &expected, options)
+    unpack_to_spool(opening, &expected, options)
 }
 
 /// Unpacks and verifies a blob of which this is expected, into a file that never gets a name.
 pub(crate) fn unpack_to_spool(
-    blob: &mut BlobReader,
+    opening: &mut Opening,
     expected: &Expectations,
     options: &ImageFileOptions,
 ) -> Result<(FileAt, Outcome), HostError> {
@@ -469,8 +472,8 @@ pub(crate) fn unpack_to_spool(
     let dir = system::temp_dir();
     let file = scratch(&dir)?;
     let progress = Progress::default();
-    let outcome = layer::unpack(
-        blob,
+    let unpacked = parallel::unpack(
+        opening,
         Some(Space::new(&file, dir)),
         expected,
         &Terms {
@@ -481,5 +484,5 @@ pub(crate) fn unpack_to_spool(
         },
         &progress,
     )?;
-    Ok((FileAt::new(file), outcome))
+    Ok((FileAt::new(file), unpacked.outcome))
 }

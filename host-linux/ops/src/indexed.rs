@@ -7,14 +7,15 @@ use erofs_unpack_core::codec::{Compression, Raw, Status};
 use erofs_unpack_core::erofs::ReadAt as _;
 use erofs_unpack_core::oci::{ByteRange, Digest, Layer};
 use erofs_unpack_core::seekable::{
-    Chunk, ChunkIndex, Chunks, Frames, Located, Pin, Section, SeekTable, SeekTableFooter, Subject,
-    TAIL, is_passed_over, locate, tail,
+    Chunk, ChunkIndex, Chunks, Earlier, Frames, Located, Pin, Section, SeekTable, SeekTableFooter,
+    Span, Subject, TAIL, is_passed_over, locate, tail,
 };
 use erofs_unpack_core::unpack::Unpacker;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use crate::error::HostError;
 use crate::file_at::FileAt;
+use crate::memory::zeroed;
 use crate::source::BlobReader;
 
 /// How much of an index that is a layer is verified at a time, in bytes.
@@ -55,6 +56,8 @@ pub(crate) struct Opened {
     pub(crate) pin: Pin,
     /// Where the chunks end in the blob. What follows is the index itself.
     pub(crate) end: u64,
+    /// The part of the blob that the index is, if it is one: for zstd with the header of its frame.
+    pub(crate) section: Option<Span>,
 }
 
 /// An index, of either format.
@@ -121,7 +124,7 @@ impl Indexed<'_> {
     ) -> Result<Found, HostError> {
         match (locate(layer, next), next) {
             (Located::Embedded { range, digest }, _) => self.embedded(range, digest),
-            (Located::Standalone, Some(next)) => self.standalone(next, open(next)?),
+            (Located::Standalone, Some(next)) => self.standalone(next, open(next)?, None),
             _ => Ok(Found::Nothing),
         }
     }
@@ -133,7 +136,8 @@ impl Indexed<'_> {
         if self.compression != Compression::Zstd {
             return None;
         }
-        self.seek_table()
+        let seek_table = self.seek_table().ok().flatten();
+        seek_table
             .or_else(|| self.last_frame())
             .or_else(|| self.frames())
     }
@@ -145,44 +149,79 @@ impl Indexed<'_> {
             chunks: Index::Frames(frames),
             pin: Pin::None,
             end: self.size,
+            section: None,
         })
     }
 
     /// The chunk index that the blob ends with.
     fn last_frame(&self) -> Option<Opened> {
-        let length = self.size.min(TAIL as u64);
-        let end = self.read(self.size - length, length)?;
-        let range = tail(&end, self.size)?;
+        let range = self.tail().ok()??;
         match self.embedded(range, None) {
             Ok(Found::Index(opened)) => Some(opened),
             _ => None,
         }
     }
 
-    fn embedded(&self, range: ByteRange, digest: Option<Digest>) -> Result<Found, HostError> {
-        let refused = |error| HostError::refused(self.place, error);
+    /// The part of the blob that looks like a chunk index at its end, where nothing leads to one.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Environment`] when the blob cannot be read.
+    pub(crate) fn tail(&self) -> Result<Option<ByteRange>, HostError> {
+        if self.compression != Compression::Zstd {
+            return Ok(None);
+        }
+        let length = self.size.min(TAIL as u64);
+        let end = self.read(self.size.saturating_sub(length), length)?;
+        Ok(tail(&end, self.size))
+    }
+
+    /// The form that came before the draft's which this part of the blob has, if it has one.
+    pub(crate) fn earlier(&self, range: ByteRange) -> Option<(Earlier, Span)> {
+        let (section, bytes) = self.section(range).ok()?;
+        let form = Earlier::of(section.unframed(&bytes).ok()?)?;
+        Some((form, section.span))
+    }
+
+    /// The section of the blob that an index is said to be, and its bytes.
+    fn section(&self, range: ByteRange) -> Result<(Section, Vec<u8>), HostError> {
         let section = Section::of(range, self.compression, self.size, self.limits);
-        let section = section.map_err(refused)?;
-        let length = usize::try_from(section.span.length());
-        let mut bytes = memory(length.unwrap_or(usize::MAX)).map_err(refused)?;
-        self.blob
-            .read_at(section.span.start, &mut bytes)
-            .map_err(|error| HostError::environment(self.place, "read", error))?;
-        let payload = section.unframed(&bytes).map_err(refused)?;
-        let pin = match &digest {
-            None => Pin::None,
-            Some(digest) => {
-                ChunkIndex::verify(payload, digest).map_err(refused)?;
-                Pin::Manifest
-            }
-        };
+        let section = section.map_err(|error| HostError::refused(self.place, error))?;
+        let bytes = self.read(section.span.start, section.span.length())?;
+        Ok((section, bytes))
+    }
+
+    /// The chunk index that this part of the blob is, which has this digest where one is stated.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_layer`].
+    pub(crate) fn embedded(
+        &self,
+        range: ByteRange,
+        digest: Option<Digest>,
+    ) -> Result<Found, HostError> {
+        let (section, mut bytes) = self.section(range)?;
+        let payload = section.unframed(&bytes);
+        let payload = payload.map_err(|error| HostError::refused(self.place, error))?;
         // Of a plain blob they are the same bytes.
         let before = bytes.len() - payload.len();
         bytes.drain(..before);
-        self.parsed(bytes, section.span.start, pin, self.place)
+        self.payload(bytes, digest, Some(section.span), self.place)
     }
 
-    fn standalone(&self, layer: &Layer, mut blob: BlobReader) -> Result<Found, HostError> {
+    /// The chunk index that is all of another layer's blob; it has the digest `also` too, where one is
+    /// stated.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_layer`].
+    pub(crate) fn standalone(
+        &self,
+        layer: &Layer,
+        mut blob: BlobReader,
+        also: Option<Digest>,
+    ) -> Result<Found, HostError> {
         let place = blob.place().to_owned();
         let refused = |error| HostError::refused(&place, error);
         if layer.size > self.limits.chunk_index {
@@ -192,8 +231,7 @@ impl Indexed<'_> {
                     .expected(Value::AtMost(self.limits.chunk_index)),
             ));
         }
-        let length = usize::try_from(layer.size).unwrap_or(usize::MAX);
-        let mut bytes = memory(length).map_err(refused)?;
+        let mut bytes = zeroed(layer.size, Code::ChunkIndexMemory).map_err(refused)?;
         bytes.clear();
         // One byte too many is seen by there being one.
         let mut source = (&mut blob).take(layer.size.saturating_add(1));
@@ -201,17 +239,38 @@ impl Indexed<'_> {
             .read_to_end(&mut bytes)
             .map_err(|error| HostError::environment(&place, "read", error))?;
         verify(layer, &bytes, self.limits).map_err(refused)?;
-        self.parsed(bytes, self.size, Pin::Manifest, &place)
+        let found = self.payload(bytes, also, None, &place)?;
+        Ok(match found {
+            Found::Index(opened) => Found::Index(Opened {
+                pin: Pin::Manifest,
+                ..opened
+            }),
+            found => found,
+        })
     }
 
-    /// Header and entries, of chunks that end here.
-    fn parsed(
+    /// Header and entries, which have this digest where one is stated; `section` is their part of the
+    /// blob, if they are one, and `place` what to call them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_layer`].
+    pub(crate) fn payload(
         &self,
         payload: Vec<u8>,
-        end: u64,
-        pin: Pin,
+        digest: Option<Digest>,
+        section: Option<Span>,
         place: &Path,
     ) -> Result<Found, HostError> {
+        let refused = |error| HostError::refused(place, error);
+        let pin = match &digest {
+            None => Pin::None,
+            Some(digest) => {
+                ChunkIndex::verify(&payload, digest).map_err(refused)?;
+                Pin::Manifest
+            }
+        };
+        let end = section.map_or(self.size, |section| section.start);
         let subject = Subject {
             compression: self.compression,
             end,
@@ -221,47 +280,58 @@ impl Indexed<'_> {
                 chunks: Index::Chunks(index),
                 pin,
                 end,
+                section,
             })),
             Err(error) if is_passed_over(&error) => Ok(Found::PassedOver(error)),
-            Err(error) => Err(HostError::refused(place, error)),
+            Err(error) => Err(refused(error)),
         }
     }
 
-    /// The seek table that the blob ends with.
-    fn seek_table(&self) -> Option<Opened> {
+    /// The seek table that the blob ends with, if it ends with one.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Refused`] when it breaks its format, [`HostError::Environment`] when the blob
+    /// cannot be read.
+    pub(crate) fn seek_table(&self) -> Result<Option<Opened>, HostError> {
+        let refused = |error| HostError::refused(self.place, error);
         let size = SeekTableFooter::SIZE as u64;
-        let footer = self.read(self.size.checked_sub(size)?, size)?;
-        let footer = SeekTableFooter::parse(footer.first_chunk()?).ok()??;
-        let size = footer.frame_size();
-        if size > self.limits.chunk_index {
-            return None;
-        }
-        let start = self.size.checked_sub(size)?;
-        let frame = self.read(start, size)?;
-        let table = SeekTable::parse(&frame, &footer, self.size, self.limits).ok()?;
-        Some(Opened {
-            chunks: Index::Table(table),
+        let Some(start) = self.size.checked_sub(size) else {
+            return Ok(None);
+        };
+        let footer = self.read(start, size)?;
+        let footer = footer.first_chunk().map(SeekTableFooter::parse);
+        let Some(footer) = footer.transpose().map_err(refused)?.flatten() else {
+            return Ok(None);
+        };
+        let length = footer.frame_size().min(self.size);
+        let start = self.size.saturating_sub(length);
+        // One over the limit is refused before its bytes are read.
+        let frame = match length > self.limits.chunk_index {
+            true => Vec::new(),
+            false => self.read(start, length)?,
+        };
+        let table = SeekTable::parse(&frame, &footer, self.size, self.limits);
+        Ok(Some(Opened {
+            chunks: Index::Table(table.map_err(refused)?),
             pin: Pin::None,
             end: start,
-        })
+            section: Some(Span {
+                start,
+                end: self.size,
+            }),
+        }))
     }
 
-    /// So many bytes of the blob, where there is memory for them and they can be read.
-    fn read(&self, start: u64, length: u64) -> Option<Vec<u8>> {
-        let mut bytes = memory(usize::try_from(length).ok()?).ok()?;
-        self.blob.read_at(start, &mut bytes).ok()?;
-        Some(bytes)
+    /// So many bytes of the blob.
+    fn read(&self, start: u64, length: u64) -> Result<Vec<u8>, HostError> {
+        let memory = zeroed(length, Code::ChunkIndexMemory);
+        let mut bytes = memory.map_err(|error| HostError::refused(self.place, error))?;
+        self.blob
+            .read_at(start, &mut bytes)
+            .map_err(|error| HostError::environment(self.place, "read", error))?;
+        Ok(bytes)
     }
-}
-
-/// Memory for an index of so many bytes, which a limit allows.
-fn memory(length: usize) -> Result<Vec<u8>, Error> {
-    let mut memory = Vec::new();
-    memory
-        .try_reserve_exact(length)
-        .map_err(|_| Error::new(Code::ChunkIndexMemory, At::Whole))?;
-    memory.resize(length, 0);
-    Ok(memory)
 }
 
 /// Holds the blob of a layer that is an index against its size and digest.

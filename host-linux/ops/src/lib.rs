@@ -102,19 +102,19 @@ pub mod inspect;
 pub mod layer;
 mod layer_file;
 mod limit_flag;
+mod memory;
 pub mod mount;
 #[cfg(target_os = "linux")]
 mod objects;
 pub mod observer;
+mod opening;
 mod options;
-#[cfg(target_os = "linux")]
 mod ordered;
 pub mod parallel;
+mod pieces;
 pub mod pipeline;
 mod place;
 pub mod publish;
-#[cfg(target_os = "linux")]
-mod read_chunks;
 #[cfg(target_os = "linux")]
 pub mod reader;
 pub mod report;

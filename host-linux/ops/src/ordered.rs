@@ -58,7 +58,7 @@ impl<J, R> Ordered<J, R> {
 }
 
 /// Starts `threads` threads, each of which does jobs with a worker of its own, and gives `body` the
-/// way to them. At most twice as many jobs as threads are on their way.
+/// way to them. At most `limit` jobs are on their way.
 ///
 /// # Errors
 ///
@@ -66,6 +66,7 @@ impl<J, R> Ordered<J, R> {
 /// longer.
 pub(crate) fn ordered<J: Send, R: Send, W: FnMut(J) -> R, T>(
     threads: usize,
+    limit: usize,
     worker: impl Fn() -> W + Sync,
     body: impl FnOnce(&mut Ordered<J, R>) -> T,
 ) -> io::Result<T> {
@@ -87,11 +88,11 @@ pub(crate) fn ordered<J: Send, R: Send, W: FnMut(J) -> R, T>(
         }
     };
     thread::scope(|scope| {
-        let mut started = 0_u64;
+        let mut started = 0;
         for _ in 0..threads.clamp(1, THREADS_MAX) {
             let end = end.clone();
             match thread::Builder::new().spawn_scoped(scope, || run(end)) {
-                Ok(_) => started = started.saturating_add(1),
+                Ok(_) => started += 1,
                 Err(error) if started == 0 => return Err(error),
                 Err(_) => break,
             }
@@ -103,7 +104,7 @@ pub(crate) fn ordered<J: Send, R: Send, W: FnMut(J) -> R, T>(
             waiting: BTreeMap::new(),
             given: 0,
             taken: 0,
-            limit: started.saturating_mul(2),
+            limit: limit.max(1) as u64,
         };
         Ok(body(&mut ordered))
     })
@@ -123,7 +124,7 @@ mod tests {
                     number * number
                 }
             };
-            let results = ordered(threads, worker, |ordered| {
+            let results = ordered(threads, 2 * threads, worker, |ordered| {
                 let mut results = Vec::new();
                 for number in 0..200 {
                     if ordered.is_full() {
@@ -145,7 +146,7 @@ mod tests {
     fn a_panic_reaches_who_waits() {
         let worker = || |number: u64| assert_ne!(number, 3, "the fourth");
         let run = || {
-            ordered(2, worker, |ordered| {
+            ordered(2, 4, worker, |ordered| {
                 (0..8).for_each(|number| ordered.give(number));
                 while ordered.take().is_some() {}
             })
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_left_is_not_waited_for() {
         let worker = || |number: u64| number;
-        let first = ordered(3, worker, |ordered| {
+        let first = ordered(3, 6, worker, |ordered| {
             (0..6).for_each(|number| ordered.give(number));
             ordered.take()
         });

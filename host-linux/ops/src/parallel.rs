@@ -4,96 +4,27 @@
 //! a chunk is not what the index says, the layer is read once more, from its start, and what is
 //! said then counts. Only of a layer that comes through then, the index is what is wrong.
 
+use std::io;
+use std::path::Path;
+
 use serde::Serialize;
 
 use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::oci::Layer;
-use erofs_unpack_core::seekable::{Chunks as _, Pin};
+use erofs_unpack_core::erofs::ReadAt as _;
+use erofs_unpack_core::seekable::{ChunkDecoder, Chunks as _, Pin, admit};
 use erofs_unpack_core::unpack::{Expectations, Outcome};
-use erofs_unpack_core::{Error, Limits};
+use erofs_unpack_core::{Code, Error, Limits};
 
 use crate::error::HostError;
 use crate::file_at::FileAt;
-use crate::indexed::{Found, Index, Indexed, Opened};
+use crate::indexed::{Index, Indexed, Opened};
 use crate::layer::{self, Space};
+use crate::memory::zeroed;
+use crate::opening::{Announced, Opening};
 use crate::pipeline::{Ended, Layout, Progress, Terms, run_chunks};
 use crate::report::shown;
 use crate::source::BlobReader;
-
-/// A layer's blob, with what its manifest leads to.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    blob: BlobReader,
-    announced: Announced,
-}
-
-/// The index that the manifest leads to.
-#[derive(Debug, Default)]
-enum Announced {
-    /// None.
-    #[default]
-    Nothing,
-    /// One that is not known here.
-    PassedOver(Error),
-    /// This one.
-    Index(Opened),
-    /// One that is wrong. A layer that is wrong too is refused for its own reason.
-    Wrong(HostError),
-}
-
-impl From<BlobReader> for Opening {
-    /// Of a blob of which no manifest says anything.
-    fn from(blob: BlobReader) -> Self {
-        Self {
-            blob,
-            announced: Announced::Nothing,
-        }
-    }
-}
-
-impl Opening {
-    /// Of a layer; `next` is the layer behind it, and `open` gives the blob of either.
-    ///
-    /// # Errors
-    ///
-    /// Those of `open` for the layer itself. Without the blob of an index the layer has none.
-    pub(crate) fn of_layer(
-        layer: &Layer,
-        next: Option<&Layer>,
-        limits: &Limits,
-        open: impl Fn(&Layer) -> Result<BlobReader, HostError>,
-    ) -> Result<Self, HostError> {
-        let blob = open(layer)?;
-        let mut opening = Self::from(blob);
-        let Some((file, size)) = FileAt::of_blob(&opening.blob)? else {
-            return Ok(opening);
-        };
-        if size != layer.size {
-            // What that means is said by who reads it.
-            return Ok(opening);
-        }
-        let indexed = Indexed {
-            blob: &file,
-            size,
-            place: opening.blob.place(),
-            compression: layer.compression,
-            limits,
-        };
-        opening.announced = match indexed.of_layer(layer, next, open) {
-            Ok(Found::Nothing) => Announced::Nothing,
-            Ok(Found::PassedOver(error)) => Announced::PassedOver(error),
-            Ok(Found::Index(opened)) => Announced::Index(opened),
-            Err(error @ HostError::Refused { .. }) => Announced::Wrong(error),
-            Err(_) => Announced::Nothing,
-        };
-        Ok(opening)
-    }
-
-    /// The blob.
-    pub(crate) const fn blob(&self) -> &BlobReader {
-        &self.blob
-    }
-}
+use crate::verity;
 
 /// How a layer's chunks served to unpack it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -228,7 +159,11 @@ fn hint(
 
 /// The blob as a file, when its chunks can be decoded one by one on the way to its digests.
 ///
-/// A plain blob is read once, for a digest that serves for blob and image, whatever its chunks are.
+/// A plain blob is read once, for a digest that serves for blob and image, whatever its chunks are. The
+/// checksums in its index are not compared then: all bytes that they could speak for are held against
+/// the digest that the manifest states, and to compare them would take a second hash of every byte. An
+/// index that states others is found where it is used: by who reads at random, by `index verify`, and
+/// where chunks alone verify the layer.
 fn chunked(
     blob: &BlobReader,
     opened: &Opened,
@@ -242,7 +177,7 @@ fn chunked(
         return Ok(None);
     };
     let as_stated = expectations.blob_size.is_none_or(|stated| stated == size);
-    let layout = layout(&file, size, opened, expectations, false);
+    let layout = layout(&file, size, opened, expectations.compression, false);
     Ok((as_stated && layout.fits(terms.limits)).then_some(file))
 }
 
@@ -251,13 +186,13 @@ fn layout<'a>(
     file: &'a FileAt,
     size: u64,
     opened: &'a Opened,
-    expectations: &Expectations,
+    compression: Compression,
     by_chunks: bool,
 ) -> Layout<'a> {
     Layout {
         blob: file,
         size,
-        compression: expectations.compression,
+        compression,
         chunks: &opened.chunks,
         bounds: matches!(opened.chunks, Index::Frames(_)),
         end: opened.end,
@@ -289,17 +224,18 @@ impl Chunked<'_> {
             &self.file,
             size,
             self.opened,
-            self.expectations,
+            self.expectations.compression,
             terms.by_chunks,
         );
         progress.begin(Some(size));
+        let expectations = &self.guessed(terms.limits);
         let ended = layer::to_space(output, self.blob.place(), |sink| {
-            run_chunks(&layout, sink, self.expectations, terms, progress)
+            run_chunks(&layout, sink, expectations, terms, progress)
         })?;
         let ended = match ended {
             Ended::Whole(outcome) => {
                 let place = self.blob.place();
-                let outcome = layer::settled(*outcome, self.expectations, place, output)?;
+                let outcome = layer::settled(*outcome, expectations, place, output)?;
                 Ended::Whole(Box::new(outcome))
             }
             other => other,
@@ -317,6 +253,71 @@ impl Chunked<'_> {
             by_chunks: terms.by_chunks,
         };
         Ok((ended, report))
+    }
+}
+
+impl Chunked<'_> {
+    /// The expectations, with what the superblock of an announced dm-verity tree says, which lies in
+    /// one of the chunks: else a salt that comes as a surprise takes a second way through the image.
+    /// What goes wrong here is said by who reads the chunks.
+    fn guessed(&self, limits: &Limits) -> Expectations {
+        let mut expected = *self.expectations;
+        let read = |bytes: &mut [u8], offset: u64| {
+            let none = || io::Error::from(io::ErrorKind::NotFound);
+            let chunk = match &self.opened.chunks {
+                // Where these lie in the image is known when they are decoded.
+                Index::Frames(_) => None,
+                index => index.find(offset),
+            };
+            let chunk = chunk.filter(|chunk| admit(chunk, limits).is_ok());
+            let chunk = chunk.ok_or_else(none)?;
+            let memory = |length| zeroed(length, Code::ChunkMemory).map_err(|_| none());
+            let mut blob = memory(chunk.blob.length())?;
+            let mut image = memory(chunk.image.length())?;
+            self.file.read_at(chunk.blob.start, &mut blob)?;
+            ChunkDecoder::new(expected.compression, limits)
+                .decode(&chunk, &blob, &mut image)
+                .map_err(|_| none())?;
+            let start = usize::try_from(offset - chunk.image.start).unwrap_or(usize::MAX);
+            let found = image.get(start..).and_then(|rest| rest.get(..bytes.len()));
+            bytes.copy_from_slice(found.ok_or_else(none)?);
+            Ok(())
+        };
+        let guess = verity::guess(&expected, read);
+        if let (Some(guess), Some(tree)) = (guess, &mut expected.verity) {
+            tree.guess = guess;
+        }
+        expected
+    }
+}
+
+/// Reads and verifies all chunks of a blob of `size` bytes, which messages call `place`, with the
+/// digests of blob and image that are expected; the outcome holds those that it has.
+///
+/// # Errors
+///
+/// [`HostError::Refused`] for the first chunk, in their order, that is not what the index says, and for
+/// another digest; [`HostError::Environment`] when the blob cannot be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn verify_chunks(
+    (file, size): (&FileAt, u64),
+    place: &Path,
+    opened: &Opened,
+    expectations: &Expectations,
+    terms: &Terms<'_>,
+) -> Result<Outcome, HostError> {
+    let refused = |error| HostError::refused(place, error);
+    let mut chunks = (0..opened.chunks.count()).filter_map(|number| opened.chunks.chunk(number));
+    let admitted = chunks.try_for_each(|chunk| admit(&chunk, terms.limits));
+    admitted.map_err(refused)?;
+    let layout = layout(file, size, opened, expectations.compression, false);
+    let progress = Progress::default();
+    let ended = layer::to_space(None, place, |sink| {
+        run_chunks(&layout, sink, expectations, terms, &progress)
+    })?;
+    match ended {
+        Ended::Whole(outcome) => Ok(*outcome),
+        Ended::Chunk(error) => Err(refused(error)),
     }
 }
 
@@ -362,7 +363,7 @@ fn by_chunks(
     let Some((file, size)) = FileAt::of_blob(blob)? else {
         return cannot("it does not lie in a file");
     };
-    if !layout(&file, size, &opened, expectations, true).fits(terms.limits) {
+    if !layout(&file, size, &opened, expectations.compression, true).fits(terms.limits) {
         return cannot("it has chunks over the limit");
     }
     let chunks = Chunked {

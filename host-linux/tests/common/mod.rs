@@ -4,6 +4,7 @@
 pub(crate) mod device;
 mod indexed;
 mod layout;
+mod verity;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::ffi::{OsStr, OsString};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 pub(crate) use indexed::*;
 pub(crate) use layout::*;
+pub(crate) use verity::*;
 
 pub(crate) const EROFS: &str = "application/vnd.erofs";
 pub(crate) const EROFS_ZSTD: &str = "application/vnd.erofs+zstd";

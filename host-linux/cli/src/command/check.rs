@@ -122,9 +122,9 @@ fn describe_layer(text: &mut String, args: &Check, layer: &LayerReport) {
         verdict(text, args, &name, checked);
         if let (Some(reads), false) = (layer.reads, args.talk.quiet) {
             text.push_str(&format!(
-                "  {} of {} chunks were read, and verified ({} of {} bytes); --level full reads and \
-                 verifies all\n",
-                reads.chunks, reads.of_chunks, reads.bytes, reads.of_bytes
+                "  {reads} were read, and verified ({} of {} bytes); --level full reads and verifies \
+                 all\n",
+                reads.bytes, reads.of_bytes
             ));
         }
         // Below the line of its layer, so that it is plain what belongs to which.

@@ -17,30 +17,34 @@ use crate::error::CacheFault;
 use crate::error::HostError;
 use crate::image_check::check_image;
 use crate::image_file::{FileAt, ImageFile};
-use crate::layer::{self, Space};
+use crate::layer::Space;
+use crate::opening::Opening;
+use crate::parallel::{self, ChunksReport};
 use crate::pipeline::{Progress, Terms};
 use crate::publish::{Folder, Target, Unpublished};
 use crate::source::BlobReader;
 
 /// What came of a layer.
 #[derive(Debug)]
-#[non_exhaustive]
-pub struct Put {
+pub(super) struct Put {
     /// Where its image lies.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Whether it lay there before, and was verified again.
-    pub kept: bool,
+    pub(super) kept: bool,
     /// Its sidecar, if it has one.
-    pub sidecar: Option<Sidecar>,
+    pub(super) sidecar: Option<Sidecar>,
     /// What the check said; `None` where there was none.
-    pub checked: Option<Checked>,
+    pub(super) checked: Option<Checked>,
+    /// How its chunks served; `None` when it was read from its start, or not at all.
+    pub(super) chunks: Option<ChunksReport>,
 }
 
 /// How often another writer may come in between before it is said.
 const ATTEMPTS: u32 = 8;
 
 /// Puts the layer with this diffID into the cache, unless it is there and verifies again; its
-/// blob is what `open` gives. Its image is given its name when all has passed.
+/// blob, with the index of its chunks where it has one, is what `open` gives. Its image is given its
+/// name when all has passed.
 ///
 /// With [`Verify::tree`] the image gets a dm-verity tree and a sidecar; one that is there without
 /// them is replaced by one that has them. With `force` one that does not verify is replaced too.
@@ -48,14 +52,14 @@ const ATTEMPTS: u32 = 8;
 /// # Errors
 ///
 /// As [`layer::unpack`]; [`CacheFault::Differs`] when an entry is there that is not this layer.
-pub fn put_layer(
+pub(super) fn put_layer(
     cache: &Cache,
     diff_id: &Digest,
     expected: &Expectations,
     how: &Verify<'_>,
     force: bool,
     progress: &Progress,
-    open: impl FnOnce() -> Result<BlobReader, HostError>,
+    open: impl FnOnce() -> Result<Opening, HostError>,
 ) -> Result<Put, HostError> {
     if let Some(kept) = there_already(cache, diff_id, how, force)? {
         return Ok(kept);
@@ -68,12 +72,12 @@ pub fn put_layer(
     };
     let image = new(&name)?;
     let path = cache.path_of(diff_id);
-    let mut blob = open()?;
+    let mut opening = open()?;
     let space = Space::new(image.file(), path.clone());
     let mut expected = *expected;
     expected.diff_id = Some(*diff_id);
-    let outcome = layer::unpack(
-        &mut blob,
+    let unpacked = parallel::unpack(
+        &mut opening,
         Some(space),
         &expected,
         &Terms {
@@ -84,8 +88,9 @@ pub fn put_layer(
         },
         progress,
     )?;
+    let outcome = unpacked.outcome;
     let checked = match how.check {
-        Some(options) => Some(check(&blob, &image, &outcome, options, how)?),
+        Some(options) => Some(check(opening.blob(), &image, &outcome, options, how)?),
         None => None,
     };
     let sidecar = if how.tree {
@@ -121,6 +126,7 @@ pub fn put_layer(
                 kept: false,
                 sidecar,
                 checked,
+                chunks: unpacked.chunks,
             });
         }
         drop(lock);
@@ -183,6 +189,7 @@ fn there_already(
             kept: true,
             sidecar: verified.sidecar,
             checked: verified.checked,
+            chunks: None,
         })),
         Ok(_) => Ok(None),
         Err(error) if error.exit_code() == 1 && force => Ok(None),

@@ -45,7 +45,7 @@ pub use collect::{Keep, Removed, collect, snapshot_links};
 pub use content::{Content, Verify, verify_entry};
 pub use entry::{Entry, Listing, Other};
 pub use gc::{Collected, GcOptions, SNAPSHOTTER, gc};
-pub use layer::{Put, put_layer};
+
 pub use list::{Listed, list};
 pub use put::{PutLayer, PutLayers, PutOptions, put};
 pub use report::{EntryReport, Report};

@@ -17,12 +17,15 @@ use crate::done::Done;
 use crate::error::HostError;
 use crate::image::Image;
 use crate::observer::{Item, Observer, Part, Work};
+use crate::opening::Opening;
 use crate::options::{Checks, Select};
+use crate::parallel::ChunksReport;
 use crate::pipeline::Progress;
 use crate::report::{ErrorReport, shown};
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, ImageSource, Source};
 use crate::system::processors;
+use crate::unpack::behind;
 use crate::unpack::lone::expectations;
 
 /// What is put into a cache, and how.
@@ -70,6 +73,9 @@ pub struct PutLayer {
     /// Where its image lies, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// How the chunks of its blob served to decode it, where they did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunksReport>,
     /// The root of its dm-verity tree, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_hash: Option<String>,
@@ -175,7 +181,9 @@ impl Task<'_> {
                 report.own.layers.push(put);
                 continue;
             }
-            let open = || image.open_layer(source, layer);
+            let next = behind(layer, &plan.layers);
+            let blob = |layer: &Layer| image.open_layer(source, layer);
+            let open = || Opening::of_layer(layer, next, limits, blob);
             // Without a compression the digest is the diffID, of whichever algorithm it is.
             let diff_id = layer.diff_id.unwrap_or(layer.digest);
             self.layer(diff_id, &layer.expectations(), put, open, report)?;
@@ -205,7 +213,7 @@ impl Task<'_> {
             diff_id,
             &expected,
             self.new_layer(None),
-            || Ok(blob),
+            || Ok(blob.into()),
             report,
         )
     }
@@ -217,6 +225,7 @@ impl Task<'_> {
             diff_id: None,
             status: "",
             file: None,
+            chunks: None,
             root_hash: None,
             error: None,
         }
@@ -227,7 +236,7 @@ impl Task<'_> {
         diff_id: Digest,
         expected: &Expectations,
         mut layer: PutLayer,
-        open: impl FnOnce() -> Result<BlobReader, HostError>,
+        open: impl FnOnce() -> Result<Opening, HostError>,
         report: &mut Report<PutLayers>,
     ) -> Result<(), HostError> {
         layer.diff_id = Some(diff_id.to_string());
@@ -249,6 +258,7 @@ impl Task<'_> {
             Ok(put) => {
                 layer.status = if put.kept { "kept" } else { "put" };
                 layer.file = Some(shown(&put.path));
+                layer.chunks = put.chunks;
                 layer.root_hash = put.sidecar.map(|sidecar| sidecar.root_hash);
                 if let Some(checked) = &put.checked {
                     found(checked, &mut report.warnings);

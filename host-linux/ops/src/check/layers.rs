@@ -12,8 +12,7 @@ use crate::error::HostError;
 use crate::image::Image;
 use crate::image_check::check_image;
 use crate::image_file::ImageFile;
-use crate::layer_file::{LayerOf, Way};
-use crate::parallel::Opening;
+use crate::opening::{Opening, Way};
 use crate::pipeline::Progress;
 use crate::report::{ImageReport, TreeReport};
 use crate::source::ImageSource;
@@ -67,13 +66,13 @@ impl Task<'_> {
         for layer in &layers {
             let policy = options.select.policy;
             let next = behind(layer, &plan.layers);
-            let of = LayerOf {
-                image: &image,
-                source,
-                layer,
-                next,
+            let open = |layer: &Layer| image.open_layer(source, layer);
+            let mut opening = Opening::of_layer(layer, next, &how.limits, open);
+            let some = match &mut opening {
+                Ok(opening) => at_random(layer, opening, rules, &how),
+                Err(_) => Ok(None),
             };
-            let some = match at_random(of, rules, &how) {
+            let some = match some {
                 Ok(Some((checked, reads))) => {
                     self.observer.checked(&checked);
                     report.warn_of(layer.number, &checked, policy);
@@ -86,9 +85,9 @@ impl Task<'_> {
                 }
                 other => other.map(drop),
             };
-            let from = (&image, source);
-            let result =
-                some.and_then(|()| one(from, &how, &layers, (layer, next), policy, &results));
+            let result = some
+                .and(opening)
+                .and_then(|opening| one(&how, &layers, layer, opening, policy, &results));
             let warnings = result.iter().flat_map(|passed| &passed.warnings);
             report.warnings.extend(warnings.map(ToString::to_string));
             let (checked, error) = match &result {
@@ -118,23 +117,22 @@ impl Task<'_> {
 /// Checks the image of a layer by the chunks that hold its metadata, where its index allows that and
 /// the check does not look at everything. What is not read is not verified; all that is, is.
 fn at_random(
-    of: LayerOf<'_>,
+    layer: &Layer,
+    opening: &mut Opening,
     rules: &Options,
     how: &How,
 ) -> Result<Option<(Checked, RandomReads)>, HostError> {
-    let layer = of.layer;
     let is_image = matches!(layer.role, LayerRole::Lower | LayerRole::Data);
     if !is_image || layer.devices > 0 || rules.level == Level::Full {
         return Ok(None);
     }
-    let blob = of.image.open_layer(of.source, layer)?;
-    let Way::AtRandom(content) = of.way(&blob, &how.limits, false)? else {
+    let Way::AtRandom(content) = opening.way(layer, &how.limits, false)? else {
         return Ok(None);
     };
     let mut rules = *rules;
     // Only the gate over the whole image knows how long a tree may be that follows it.
     rules.trailing &= layer.erofs.dmverity_hash_offset.is_none() && !how.unannounced;
-    let image = ImageFile::of_layer(blob.place(), content, Vec::new(), &how.limits);
+    let image = ImageFile::of_layer(opening.blob().place(), content, Vec::new(), &how.limits);
     image.verify_checksum()?;
     let checked = check_image(&image, &rules, 1, &how.sandbox)?;
     Ok(image.reads().map(|reads| (checked, reads)))
@@ -142,28 +140,18 @@ fn at_random(
 
 /// Verifies and checks one layer; its devices come before it.
 fn one(
-    (image, source): (&Image, &ImageSource),
     how: &How,
     layers: &[Layer],
-    (layer, next): (&Layer, Option<&Layer>),
+    layer: &Layer,
+    opening: Opening,
     policy: Policy,
     before: &[Result<Passed, HostError>],
 ) -> Result<Passed, HostError> {
     let expected = layer.expectations();
     let progress = Progress::default();
-    let open = || {
-        Opening::of_layer(layer, next, &how.limits, |layer| {
-            image.open_layer(source, layer)
-        })
-    };
-    let mut passed = bring(
-        &Dest::Nowhere,
-        OsStr::new(""),
-        how,
-        &expected,
-        &progress,
-        open,
-    )?;
+    let open = || Ok(opening);
+    let name = OsStr::new("");
+    let mut passed = bring(&Dest::Nowhere, name, how, &expected, &progress, open)?;
     if how.waits(&expected) {
         // Without one of them it is checked as far as it goes: what is wrong is said already.
         let devices = devices_of(layer, layers, before).unwrap_or_default();

@@ -4,17 +4,20 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::codec::Compression;
-use erofs_unpack_core::oci::{ByteRange, Digest, Layer, LayerRole, MediaKind};
+use erofs_unpack_core::oci::{ByteRange, Digest, LayerRole};
+use erofs_unpack_core::seekable::{Earlier, Located, Span, locate};
 use erofs_unpack_core::unpack::{SNIFF_SIZE, Sniffed, sniff};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
-use super::open::Place;
 use crate::error::HostError;
 use crate::file_at::FileAt;
 use crate::image::Image;
+use crate::indexed::{self, Indexed};
+use crate::layer_file::{self, chosen};
 use crate::options::Select;
 use crate::report::shown;
 use crate::source::{BlobReader, ImageSource, Source};
+use crate::unpack::behind;
 
 /// Which layer is meant, and where its index is.
 #[derive(Clone, Debug, Default)]
@@ -41,10 +44,97 @@ pub(super) struct Opened {
     pub(super) size: u64,
     pub(super) compression: Compression,
     pub(super) at: Place,
-    /// What led to the index: `range`, `manifest`, `layer`, `file`, or `end` where nothing did.
-    pub(super) by: &'static str,
     pub(super) digest: Option<Digest>,
     pub(super) diff_id: Option<Digest>,
+}
+
+/// Where the index is said to be.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In this part of the blob, which the manifest states or the user.
+    Range {
+        range: ByteRange,
+        digest: Option<Digest>,
+        by: &'static str,
+    },
+    /// Elsewhere: in the layer behind, or in a file. It was read.
+    Apart {
+        index: indexed::Opened,
+        by: &'static str,
+    },
+    /// Nothing is said: by the end of the blob, with this digest.
+    End(Option<Digest>),
+}
+
+/// What there is of an index.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// One of either format.
+    Index(indexed::Opened),
+    /// A form that came before the draft's, which is named and not read.
+    Earlier { form: Earlier, span: Span },
+}
+
+impl Opened {
+    /// What led to the index: `range`, `manifest`, `layer`, `file`, or `end` where nothing did.
+    pub(super) const fn by(&self) -> &'static str {
+        match self.at {
+            Place::Range { by, .. } | Place::Apart { by, .. } => by,
+            Place::End(_) => "end",
+        }
+    }
+
+    fn indexed<'a>(&'a self, limits: &'a Limits) -> Indexed<'a> {
+        Indexed {
+            blob: &self.file,
+            size: self.size,
+            place: &self.place,
+            compression: self.compression,
+            limits,
+        }
+    }
+
+    /// The index of the blob; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Refused`] for an index that breaks its format or does not fit the blob, and for
+    /// one that uses what is not known; [`HostError::Environment`] when the blob cannot be read.
+    pub(super) fn find(&mut self, limits: &Limits) -> Result<Option<Found>, HostError> {
+        let at = core::mem::replace(&mut self.at, Place::End(None));
+        let indexed = self.indexed(limits);
+        let (range, digest) = match at {
+            Place::Apart { index, .. } => return Ok(Some(Found::Index(index))),
+            Place::Range { range, digest, .. } => (Some(range), digest),
+            Place::End(digest) => (indexed.tail()?, digest),
+        };
+        let Some(range) = range else {
+            if self.compression != Compression::Zstd {
+                return Ok(None);
+            }
+            return Ok(indexed.seek_table()?.map(Found::Index));
+        };
+        let refusal = match strictly(indexed.embedded(range, digest), &self.place) {
+            Ok(found) => return Ok(found.map(Found::Index)),
+            Err(error) => error,
+        };
+        match indexed.earlier(range) {
+            Some((form, span)) => Ok(Some(Found::Earlier { form, span })),
+            None => Err(refusal),
+        }
+    }
+}
+
+/// An index, of which it is an error too that it uses what is not known here.
+fn strictly(
+    found: Result<indexed::Found, HostError>,
+    place: &Path,
+) -> Result<Option<indexed::Opened>, HostError> {
+    match found? {
+        indexed::Found::Nothing => Ok(None),
+        indexed::Found::PassedOver(error) => Err(HostError::refused(place, error)),
+        indexed::Found::Index(opened) => Ok(Some(opened)),
+    }
 }
 
 /// Opens the layer that is meant.
@@ -76,30 +166,33 @@ fn lone(
         Sniffed::Compressed(compression) => compression,
         _ => Compression::None,
     };
-    let payload = match &meant.index_file {
-        Some(file) => Some(index_file(file, limits)?),
-        None => None,
-    };
-    let by = match (&payload, meant.range) {
-        (Some(_), _) => "file",
-        (None, Some(_)) => "range",
-        (None, None) => "end",
-    };
     let (file, size) = at_random(&blob)?;
-    Ok(Opened {
+    let mut opened = Opened {
         place: path.into(),
         file,
         size,
         compression,
-        at: Place {
-            range: meant.range,
-            digest: meant.index_digest,
-            payload,
-        },
-        by,
+        at: Place::End(meant.index_digest),
         digest: meant.select.image.digest,
         diff_id: meant.diff_id,
-    })
+    };
+    if let Some(file) = &meant.index_file {
+        let payload = index_file(file, limits)?;
+        let found = opened
+            .indexed(limits)
+            .payload(payload, meant.index_digest, None, path);
+        if let Some(index) = strictly(found, path)? {
+            let by = "file";
+            opened.at = Place::Apart { index, by };
+        }
+    } else if let Some(range) = meant.range {
+        opened.at = Place::Range {
+            range,
+            digest: meant.index_digest,
+            by: "range",
+        };
+    }
+    Ok(opened)
 }
 
 fn of_image(source: &ImageSource, meant: &Meant, limits: &Limits) -> Result<Opened, HostError> {
@@ -115,7 +208,8 @@ fn of_image(source: &ImageSource, meant: &Meant, limits: &Limits) -> Result<Open
     }
     let image = Image::find(source, &meant.select.image, limits)?;
     let plan = image.plan(source, meant.select.policy, limits)?;
-    let layer = chosen(&plan.layers, source, meant.layer)?;
+    let place = shown(source.path());
+    let layer = chosen(&place, &plan.layers, meant.layer, &INDEXED)?;
     let blob = image.open_layer(source, layer)?;
     let place = blob.place().to_owned();
     let (file, size) = at_random(&blob)?;
@@ -125,80 +219,46 @@ fn of_image(source: &ImageSource, meant: &Meant, limits: &Limits) -> Result<Open
             .expected(Value::Number(layer.size));
         return Err(HostError::refused(place, error));
     }
-    let erofs = &layer.erofs;
-    let mut at = Place {
-        range: erofs.chunk_index_range,
-        digest: meant.index_digest.or(erofs.chunk_index_digest),
-        payload: None,
-    };
-    let known = |kind: Option<MediaKind>| kind.is_none_or(|kind| kind == MediaKind::ChunkIndex);
-    let kind = erofs.chunk_index_media_type.map(|stated| stated.kind());
-    if !known(kind) {
-        // Nothing is known of an index of another kind (draft, 8.2 item 5).
-        at.range = None;
-    }
-    let mut by = if at.range.is_some() {
-        "manifest"
-    } else {
-        "end"
-    };
-    let standalone = plan
-        .layers
-        .iter()
-        .find(|index| index.role == LayerRole::ChunkIndex && index.consumer == Some(layer.number));
-    if let (None, Some(index)) = (at.range, standalone) {
-        let blob = image.open_layer(source, index)?;
-        let place = blob.place().to_owned();
-        let payload = bounded(blob, limits)?;
-        let found = index.digest.algorithm().digest(&payload);
-        if found != index.digest {
-            let error = Error::new(Code::BlobDigest, At::Whole)
-                .found(Value::Digest(found))
-                .expected(Value::Digest(index.digest));
-            return Err(HostError::refused(place, error));
-        }
-        at.payload = Some(payload);
-        by = "layer";
-    }
-    Ok(Opened {
+    let mut opened = Opened {
         place,
         file,
         size,
         compression: layer.compression,
-        at,
-        by,
+        at: Place::End(meant.index_digest),
         digest: Some(layer.digest),
         diff_id: meant.diff_id.or(layer.diff_id),
-    })
+    };
+    let next = behind(layer, &plan.layers);
+    match (locate(layer, next), next) {
+        (Located::Embedded { range, digest }, _) => {
+            opened.at = Place::Range {
+                range,
+                digest: meant.index_digest.or(digest),
+                by: "manifest",
+            };
+        }
+        (Located::Standalone, Some(next)) => {
+            let blob = image.open_layer(source, next)?;
+            let place = blob.place().to_owned();
+            let found = opened
+                .indexed(limits)
+                .standalone(next, blob, meant.index_digest);
+            if let Some(index) = strictly(found, &place)? {
+                let by = "layer";
+                opened.at = Place::Apart { index, by };
+            }
+        }
+        _ => {}
+    }
+    Ok(opened)
 }
 
-/// The layer of this number; where none is given, the only one that can have an index.
-fn chosen<'a>(
-    layers: &'a [Layer],
-    source: &ImageSource,
-    number: Option<u32>,
-) -> Result<&'a Layer, HostError> {
-    let usage = |what: String| {
-        let place = shown(source.path());
-        Err(HostError::Usage(format!("{place}: {what}")))
-    };
-    let mut can = layers
-        .iter()
-        .filter(|layer| layer.role != LayerRole::ChunkIndex);
-    let Some(number) = number else {
-        return match (can.next(), can.next()) {
-            (Some(layer), None) => Ok(layer),
-            _ => usage("has several layers: choose one with --layer".into()),
-        };
-    };
-    match can.find(|layer| layer.number == number) {
-        Some(layer) => Ok(layer),
-        None => usage(format!(
-            "--layer {number}: expected the number of a layer that is no chunk index, of {}",
-            layers.len()
-        )),
-    }
-}
+/// The layers that can have an index.
+const INDEXED: layer_file::Meant = layer_file::Meant {
+    fits: |layer| layer.role != LayerRole::ChunkIndex,
+    one: "a layer that can have an index",
+    several: "can have an index",
+};
 
 /// A blob that is read at random. One from a pipe would have to be put on disk first: whoever has it
 /// there already need not.

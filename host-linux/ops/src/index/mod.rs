@@ -3,34 +3,33 @@
 
 mod add;
 mod layer;
-mod open;
 mod report;
 
 use std::path::Path;
 
-use erofs_unpack_core::oci::{Algorithm, Digest, Hasher};
-use erofs_unpack_core::seekable::Chunks;
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
+use erofs_unpack_core::Limits;
+use erofs_unpack_core::unpack::{Content, Expectations};
 
 pub use add::{AddOptions, add};
 pub use layer::Meant;
-pub(crate) use open::{Found, Place, open};
 pub use report::{ChunkReport, IndexReport, RangeReport, Report, VerifiedReport, WrittenReport};
 
 use crate::done::Done;
 use crate::error::{HostError, SourceFault};
-use crate::read_chunks::{Seen, read_chunks};
+use crate::indexed;
+use crate::parallel::verify_chunks;
+use crate::pipeline::Terms;
 use crate::report::shown;
 use crate::system::processors;
-use layer::{Opened, open_layer};
+use layer::{Found, Opened, open_layer};
 
 /// Says what the index of a layer says. Of the layer itself nothing is read.
 ///
 /// The report is there also when something is refused: [`Done::ok`] tells.
 pub fn show(source: &Path, meant: &Meant, limits: &Limits) -> Done<Report> {
     Done::run(Report::new("index show", source), |done| {
-        let layer = open_layer(source, meant, limits)?;
-        find(&layer, &mut done.report, limits).map(drop)
+        let mut layer = open_layer(source, meant, limits)?;
+        find(&mut layer, &mut done.report, limits).map(drop)
     })
 }
 
@@ -45,17 +44,13 @@ pub fn verify(
     threads: Option<usize>,
 ) -> Done<Report> {
     Done::run(Report::new("index verify", source), |done| {
-        let layer = open_layer(source, meant, limits)?;
-        let found = find(&layer, &mut done.report, limits)?;
+        let mut layer = open_layer(source, meant, limits)?;
+        let found = find(&mut layer, &mut done.report, limits)?;
         let threads = threads.unwrap_or_else(processors);
         let verified = match &found {
-            Found::Index { index, span } => {
-                let end = span.as_ref().map_or(layer.size, |span| span.start);
-                chunks(&layer, index, end, limits, threads)?
-            }
-            Found::Table { table, span } => chunks(&layer, table, span.start, limits, threads)?,
+            Found::Index(index) => chunks(&layer, index, limits, threads)?,
             // It is named and not read, so nothing of it can be held against the blob.
-            Found::Earlier { .. } | Found::None => return Err(missing(&layer)),
+            Found::Earlier { .. } => return Err(missing(&layer)),
         };
         done.report.verified = Some(verified);
         Ok(())
@@ -68,77 +63,39 @@ fn missing(layer: &Opened) -> HostError {
 }
 
 /// The index of a layer, which the report then shows.
-fn find(layer: &Opened, report: &mut Report, limits: &Limits) -> Result<Found, HostError> {
-    let Opened {
-        file,
-        place,
-        size,
-        compression,
-        at,
-        by,
-        ..
-    } = layer;
-    report.blob = Some(shown(place));
-    let found = open(file, place, *size, *compression, at, limits)?;
-    report.index = IndexReport::of(&found, by, *compression);
-    match found {
-        Found::None => Err(missing(layer)),
-        found => Ok(found),
-    }
+fn find(layer: &mut Opened, report: &mut Report, limits: &Limits) -> Result<Found, HostError> {
+    report.blob = Some(shown(&layer.place));
+    let by = layer.by();
+    let found = layer.find(limits)?.ok_or_else(|| missing(layer))?;
+    report.index = Some(IndexReport::of(&found, by, layer.compression));
+    Ok(found)
 }
 
-/// Verifies all chunks, which end here in the blob.
+/// Verifies all chunks. Of a layer whatever is in it: nothing is looked at but its digests.
 fn chunks(
     layer: &Opened,
-    chunks: &impl Chunks,
-    end: u64,
+    index: &indexed::Opened,
     limits: &Limits,
     threads: usize,
 ) -> Result<VerifiedReport, HostError> {
-    let algorithm =
-        |stated: Option<Digest>| stated.map_or(Algorithm::Sha256, |stated| stated.algorithm());
-    let seen = read_chunks(
-        &layer.file,
-        &layer.place,
-        chunks,
-        layer.compression,
-        limits,
+    let mut expected = Expectations::new(layer.compression);
+    expected.content = Content::Bytes;
+    expected.blob_digest = layer.digest;
+    expected.diff_id = layer.diff_id;
+    let terms = Terms {
         threads,
-        (algorithm(layer.digest), algorithm(layer.diff_id)),
-    )?;
-    let Seen {
-        mut blob,
-        mut image,
-    } = seen;
-    let section = layer.file.read_vec(end, layer.size.saturating_sub(end));
-    let section = section.map_err(|error| HostError::environment(&layer.place, "read", error))?;
-    blob.update(&section);
-    if layer.compression == erofs_unpack_core::codec::Compression::None {
-        // A plain layer is published as it is, its index included (draft, 5.2).
-        image.update(&section);
-    }
-    let held = |found: Hasher, stated: Option<Digest>, code| {
-        let found = found.finish();
-        match stated.filter(|stated| *stated != found) {
-            None => Ok(found),
-            Some(stated) => {
-                let error = Error::new(code, At::Whole)
-                    .found(Value::Digest(found))
-                    .expected(Value::Digest(stated));
-                Err(HostError::refused(&layer.place, error))
-            }
-        }
+        ..Terms::from(limits)
     };
-    let digest = held(blob, layer.digest, Code::BlobDigest)?;
-    let diff_id = held(image, layer.diff_id, Code::DiffId)?;
+    let blob = (&layer.file, layer.size);
+    let outcome = verify_chunks(blob, &layer.place, index, &expected, &terms)?;
     let missing = [
         ("digest", layer.digest.is_none()),
         ("diffID", layer.diff_id.is_none()),
     ];
     let missing = missing.into_iter().filter(|(_, missing)| *missing);
     Ok(VerifiedReport {
-        digest: digest.to_string(),
-        diff_id: diff_id.to_string(),
+        digest: outcome.blob_digest.to_string(),
+        diff_id: outcome.diff_id.to_string(),
         not_verified: missing.map(|(name, _)| name).collect(),
     })
 }

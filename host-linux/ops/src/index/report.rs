@@ -8,9 +8,10 @@ use erofs_unpack_core::oci::Algorithm;
 use erofs_unpack_core::seekable::{Checksum, Chunk, Chunks, HashAlgorithm, Span};
 use serde::Serialize;
 
-use super::open::Found;
+use super::layer::Found;
 use crate::done::Conclude;
 use crate::error::HostError;
+use crate::indexed::Index;
 use crate::report::{ErrorReport, VERSION, outcome_name, shown};
 
 /// What an index says, and what came of verifying or writing it: what `--json` prints.
@@ -157,12 +158,8 @@ impl Conclude for Report {
 }
 
 impl IndexReport {
-    /// What an index says, of a blob that is wrapped so; `None` when there is none.
-    pub(super) fn of(
-        found: &Found,
-        found_by: &'static str,
-        compression: Compression,
-    ) -> Option<Self> {
+    /// What an index says, of a blob that is wrapped so.
+    pub(super) fn of(found: &Found, found_by: &'static str, compression: Compression) -> Self {
         let range = |span: &Span| RangeReport {
             offset: span.start,
             end: span.end,
@@ -177,30 +174,31 @@ impl IndexReport {
             image_size: 0,
             chunks: Vec::new(),
         };
-        match found {
-            Found::None => return None,
-            Found::Index { index, span } => {
-                report.range = span.as_ref().map(range);
+        let opened = match found {
+            Found::Index(opened) => opened,
+            Found::Earlier { form, span } => {
+                report.form = form.id();
+                report.range = Some(range(span));
+                return report;
+            }
+        };
+        report.range = opened.section.as_ref().map(range);
+        match &opened.chunks {
+            Index::Chunks(index) => {
                 report.digest = Some(Algorithm::Sha256.digest(index.payload()).to_string());
                 if let HashAlgorithm::Sha2(algorithm) = index.header().hash {
                     report.checksums = algorithm.name();
                 }
-                report.add(index);
             }
-            Found::Table { table, span } => {
+            index => {
                 report.form = "zstd-seekable";
-                report.range = Some(range(span));
-                if let Some(Checksum::Xxh64(_)) = table.chunk(0).map(|chunk| chunk.checksum) {
+                if let Some(Checksum::Xxh64(_)) = index.chunk(0).map(|chunk| chunk.checksum) {
                     report.checksums = "xxh64";
                 }
-                report.add(table);
-            }
-            Found::Earlier { form, span } => {
-                report.form = form.id();
-                report.range = Some(range(span));
             }
         }
-        Some(report)
+        report.add(&opened.chunks);
+        report
     }
 
     fn add(&mut self, chunks: &impl Chunks) {

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use erofs_unpack_core::oci::{
-    Config, Descriptor, Digest, Document, Index, Layer, LayerRole, Manifest, MediaKind, Plan,
-    Warning,
+    Config, Descriptor, Digest, Document, Index, Layer, Manifest, MediaKind, Plan, Warning,
 };
 use erofs_unpack_core::{Error, Limits};
 use serde::Serialize;
@@ -14,7 +13,8 @@ use super::blob::layer_superblock;
 use crate::error::HostError;
 use crate::escape::Escaped;
 use crate::image::{Image, passed_over, read, read_index};
-use crate::layer_file::LayerOf;
+use crate::layer_file::is_image;
+use crate::opening::Opening;
 use crate::report::{ErrorReport, ImageReport, LayerReport, SuperblockReport};
 use crate::source::ImageSource;
 use crate::unpack::behind;
@@ -283,21 +283,17 @@ fn found_layer(
 ) -> LayerReport {
     let mut report = LayerReport::of(layer);
     report.status = "stated";
-    match image.open_layer(source, layer) {
+    let open = |layer: &Layer| image.open_layer(source, layer);
+    let next = next.filter(|_| is_image(layer));
+    match Opening::of_layer(layer, next, &options.limits, open) {
         Err(_) => report.status = "missing",
-        Ok(_) if !matches!(layer.role, LayerRole::Lower | LayerRole::Data) => {}
-        Ok(blob) => {
-            let of = LayerOf {
-                image,
-                source,
-                layer,
-                next,
-            };
-            match of.index(&blob, &options.limits) {
+        Ok(_) if !is_image(layer) => {}
+        Ok(mut opening) => {
+            match opening.stated() {
                 Ok(index) => report.index = index,
                 Err(error) => report.error = Some(ErrorReport::of(&error)),
             }
-            match layer_superblock(blob, layer.compression, &options.limits) {
+            match layer_superblock(opening.blob, layer.compression, &options.limits) {
                 Ok(superblock) => {
                     let policy = options.select.policy;
                     let warning = Warning::of_image(layer.number, &superblock, policy);

@@ -1,17 +1,17 @@
 //! A layer whose chunks are known beforehand: several threads decode them, each at its place.
 //!
-//! One thread hands out memory and chunks, workers fetch, verify and decode one each, one thread
-//! takes what they made in the order of the blob, one takes both digests and looks at the
-//! superblock, one writes. Where one thread does it all, it does the same, in the same order: what
-//! comes of a layer does not depend on how many there are.
+//! One thread hands out memory and chunks and takes what comes of them in the order of the blob,
+//! workers fetch, verify and decode one each and hash the blocks of a dm-verity tree in it, one thread
+//! takes both digests and looks at the superblock, one writes. Where one thread does it all, it does
+//! the same, in the same order: what comes of a layer does not depend on how many there are.
 //!
 //! What is wrong with a chunk is not the last word on the layer: the index may lie. Who runs this
 //! then reads the layer from its start.
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder as _, Status, ZstdFlat};
@@ -19,14 +19,16 @@ use erofs_unpack_core::erofs::{ReadAt as _, Superblock};
 use erofs_unpack_core::oci::{Digest, Hasher};
 use erofs_unpack_core::seekable::{Chunk as Place, ChunkDecoder, Chunks, Skipped};
 use erofs_unpack_core::unpack::{
-    BlobCheck, Expectations, Failure, ImageCheck, ImageReport, Outcome, Verdict,
+    BlobCheck, Expectations, Failure, ImageCheck, ImageReport, Outcome, Verdict, VerityCheck,
 };
+use erofs_unpack_core::verity::DataBlocks;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use super::chunk::{Chunk, Gone, Pool};
 use super::threads::{Waiting, join, look, spawn, write};
 use super::{Progress, Sink, Stop, Terms};
 use crate::file_at::FileAt;
+use crate::ordered::{Ordered, ordered};
 use crate::system;
 
 /// How much memory chunks may take beyond one for each worker, in bytes, and how many more there
@@ -112,6 +114,13 @@ impl Layout<'_> {
         workers + usize::try_from(more).unwrap_or(0)
     }
 
+    /// How many chunks are with the workers at most: enough for one that takes long not to keep the
+    /// others waiting, and fewer than there is memory for, or nothing would be left to hash and write.
+    fn ahead(&self, workers: usize) -> usize {
+        let twice = workers.saturating_mul(2);
+        twice.min(self.most(workers) - 1).max(workers)
+    }
+
     /// Memory for a chunk, and for what it decodes to.
     fn lend(&self, pools: &mut Pools, chunk: &Place, most: usize) -> Result<Pair, End> {
         let take = |pool: &mut Pool, length: u64| {
@@ -126,30 +135,44 @@ impl Layout<'_> {
         Ok((blob, image))
     }
 
-    /// Fetches a chunk, verifies it and decodes it.
+    /// Fetches a chunk, verifies it, decodes it, and hashes the blocks in it.
     fn make(
         &self,
         decoder: &mut ChunkDecoder,
-        chunk: &Place,
-        (blob, image): &mut Pair,
+        Job {
+            chunk,
+            mut pair,
+            blocks,
+        }: Job<'_>,
         limits: &Limits,
-    ) -> Result<Skipped, End> {
+    ) -> Result<Made, End> {
+        let (blob, image) = &mut pair;
         self.read(chunk.blob.start, blob.content_mut())?;
+        let mut skipped = Skipped::default();
+        let mut hashes = Vec::new();
         if self.bounds {
             let length = frame(blob.content(), image.content_mut(), limits);
             image.shorten(length.map_err(End::Chunk)?);
-            return Ok(Skipped::default());
+        } else {
+            let decoded = decoder.decode(&chunk, blob.content(), image.content_mut());
+            decoded.map_err(End::Chunk)?;
+            skipped = decoder.skipped();
+            if let Some(blocks) = blocks {
+                blocks.digests(chunk.image.start, image.content(), |hash| hashes.push(hash));
+            }
         }
-        let decoded = decoder.decode(chunk, blob.content(), image.content_mut());
-        decoded.map_err(End::Chunk)?;
-        Ok(decoder.skipped())
+        Ok(Made {
+            pair,
+            hashes,
+            skipped,
+        })
     }
 
     /// What follows the chunks, as bytes of the blob and bytes of the image.
     fn rest(
         &self,
         limits: &Limits,
-        mut take: impl FnMut(Pair) -> Result<(), End>,
+        mut take: impl FnMut(Made) -> Result<(), End>,
     ) -> Result<(), End> {
         let (mut pool, mut none) = (Pool::new(), Pool::new());
         let failed = || End::Chunk(Error::new(Code::ChunkMemory, At::Blob(self.end)));
@@ -158,7 +181,7 @@ impl Layout<'_> {
             for piece in self.rest.chunks(READ) {
                 let (blob, mut image) = (lend(&mut none, 0)?, lend(&mut pool, piece.len())?);
                 image.content_mut().copy_from_slice(piece);
-                take((blob, image))?;
+                take(Made::rest((blob, image)))?;
             }
             return Ok(());
         }
@@ -178,7 +201,7 @@ impl Layout<'_> {
             if step.produced > 0 || step.consumed < blob.content().len() {
                 return Err(End::Chunk(Error::new(Code::ChunkFrame, At::Blob(self.end))));
             }
-            take((blob, image))?;
+            take(Made::rest((blob, image)))?;
         }
         decoder.finish().map_err(End::Chunk)
     }
@@ -239,6 +262,7 @@ pub(crate) fn run(
         skipped: Skipped::default(),
     };
     let check = Check {
+        verity: image.take_verity(),
         image,
         hasher,
         stated: expectations.diff_id.filter(|_| layout.by_chunks),
@@ -293,8 +317,46 @@ impl From<Gone> for End {
 /// Bytes of the blob, and what they decode to.
 type Pair = (Chunk, Chunk);
 
-/// The same, where several read them.
-type Shared = (Arc<Chunk>, Arc<Chunk>);
+/// A chunk on its way to a worker, with what hashes blocks in it.
+struct Job<'a> {
+    chunk: Place,
+    pair: Pair,
+    blocks: Option<&'a DataBlocks>,
+}
+
+/// A chunk that came from a worker, or a part of what follows the chunks.
+struct Made {
+    pair: Pair,
+    /// The hashes of the blocks that lie as a whole in what it decodes to, where a tree is announced.
+    hashes: Vec<Digest>,
+    skipped: Skipped,
+}
+
+impl Made {
+    fn rest(pair: Pair) -> Self {
+        Self {
+            pair,
+            hashes: Vec::new(),
+            skipped: Skipped::default(),
+        }
+    }
+
+    fn shared(self) -> Shared {
+        let (blob, image) = self.pair;
+        Shared {
+            blob: Arc::new(blob),
+            image: Arc::new(image),
+            hashes: self.hashes,
+        }
+    }
+}
+
+/// The same, where several read it.
+struct Shared {
+    blob: Arc<Chunk>,
+    image: Arc<Chunk>,
+    hashes: Vec<Digest>,
+}
 
 /// Memory for both.
 struct Pools {
@@ -330,10 +392,10 @@ struct Count {
 
 impl Count {
     /// Counts a chunk.
-    fn chunk(&mut self, blob: &[u8], skipped: Skipped, limits: &Limits) -> Result<(), End> {
-        self.blob.update(blob);
+    fn chunk(&mut self, made: &Made, limits: &Limits) -> Result<(), End> {
+        self.blob.update(made.pair.0.content());
         self.frames += 1;
-        self.skip(skipped, limits)
+        self.skip(made.skipped, limits)
     }
 
     /// Counts skippable frames. The limits are those of a blob that is read from its start.
@@ -360,7 +422,8 @@ impl Count {
     }
 
     /// Counts what follows the chunks. Of a plain blob that is a part of the image.
-    fn rest(&mut self, layout: &Layout<'_>, (blob, image): &Pair) {
+    fn rest(&mut self, layout: &Layout<'_>, made: &Made) {
+        let (blob, image) = &made.pair;
         self.blob.update(match layout.compression {
             Compression::None => image.content(),
             _ => blob.content(),
@@ -384,23 +447,29 @@ impl Count {
 struct Check {
     image: ImageCheck,
     hasher: Option<Hasher>,
+    /// The dm-verity tree that is announced.
+    verity: Option<VerityCheck>,
     /// The diffID that is reported where none is taken.
     stated: Option<Digest>,
 }
 
 impl Check {
-    fn take(&mut self, (blob, image): &Shared) -> Result<(), Failure> {
-        let mut blob = Waiting::of(Arc::clone(blob));
+    fn take(&mut self, made: &Shared) -> Result<(), Failure> {
+        let mut blob = Waiting::of(Arc::clone(&made.blob));
         let looked = look(
             &mut self.image,
-            image.content(),
+            made.image.content(),
             &mut self.hasher,
             &mut blob,
         );
         if let Some(hasher) = &mut self.hasher {
             blob.hash(hasher);
         }
-        looked
+        looked?;
+        if let Some(verity) = &mut self.verity {
+            verity.update_hashed(made.image.content(), &made.hashes);
+        }
+        Ok(())
     }
 
     /// Takes all that comes, up to a failure, which the report holds.
@@ -410,8 +479,8 @@ impl Check {
         superblock: &OnceLock<Superblock>,
         progress: &Progress,
     ) -> (Option<Digest>, ImageReport) {
-        for pair in &from {
-            if self.take(&pair).is_err() {
+        for made in &from {
+            if self.take(&made).is_err() {
                 break;
             }
             if superblock.get().is_none()
@@ -419,7 +488,7 @@ impl Check {
             {
                 let _ = superblock.set(*found);
             }
-            let decoded = pair.1.content().len() as u64;
+            let decoded = made.image.content().len() as u64;
             progress.decoded.fetch_add(decoded, Ordering::Relaxed);
         }
         drop(from);
@@ -431,19 +500,13 @@ impl Check {
             Some(stated) => self.image.finish_with(stated),
             None => self.image.finish(),
         };
+        let report = match self.verity {
+            Some(verity) => report.with_verity(&verity.finish()),
+            None => report,
+        };
         (self.hasher.map(Hasher::finish), report)
     }
 }
-
-/// A chunk on its way to a worker.
-struct Job {
-    chunk: Place,
-    pair: Pair,
-    done: SyncSender<(Pair, Result<Skipped, End>)>,
-}
-
-/// Chunks in their order, each as it comes from its worker.
-type Turn = Receiver<(Pair, Result<Skipped, End>)>;
 
 /// All stages, on threads.
 ///
@@ -461,41 +524,49 @@ fn threads(
     let limits = terms.limits;
     let workers = layout.workers(terms);
     let superblock = &OnceLock::new();
-    let (to_work, jobs) = channel();
-    let jobs = &Mutex::new(jobs);
+    let blocks = check.verity.as_ref().and_then(VerityCheck::data_blocks);
+    let blocks = blocks.as_ref();
     thread::scope(|scope| {
         // Each end of a channel is moved into its stage, which drops it when it returns: that is
         // how the neighbours learn of it, also where a thread cannot be started.
         let (to_hash, hash_from) = channel();
         let (to_write, write_from) = channel();
-        let (to_turn, turns) = channel();
-        let to_work = to_work;
         let hashing = spawn(scope, move || check.run(hash_from, superblock, progress))?;
         let writing = spawn(scope, move || write(sink, superblock, write_from))?;
-        for _ in 0..workers {
-            spawn(scope, move || work(layout, limits, jobs))?;
-        }
-        let most = layout.most(workers);
-        let dispatching = spawn(scope, move || dispatch(layout, most, &to_work, &to_turn))?;
-        let hand_on = |(blob, image): Pair| -> Result<(), End> {
-            let (blob, image) = (Arc::new(blob), Arc::new(image));
-            let read = blob.content().len() as u64;
+        let hand_on = move |made: Made| -> Result<(), End> {
+            let made = made.shared();
+            let read = made.blob.content().len() as u64;
             progress.read.fetch_add(read, Ordering::Relaxed);
-            to_hash.send((blob, Arc::clone(&image))).map_err(|_| Gone)?;
+            let image = Arc::clone(&made.image);
+            to_hash.send(made).map_err(|_| Gone)?;
             to_write.send(image).map_err(|_| Gone)?;
             Ok(())
         };
-        let mut ran = gather(turns, &mut count, limits, progress, hand_on);
-        ran = ran.and(join(dispatching));
+        let worker = || {
+            let mut decoder = ChunkDecoder::new(layout.compression, limits);
+            move |job: Job<'_>| layout.make(&mut decoder, job, limits)
+        };
+        let most = layout.most(workers);
+        let mut ran = ordered(workers, layout.ahead(workers), worker, |ordered| {
+            let mut take = |made: Result<Made, End>| {
+                let made = made?;
+                if progress.is_cancelled() {
+                    return Err(End::Gone);
+                }
+                count.chunk(&made, limits)?;
+                hand_on(made)
+            };
+            chunks(layout, most, blocks, ordered, &mut take)
+        })?;
         if ran.is_ok() {
             ran = count.index(layout, limits).and_then(|()| {
-                layout.rest(limits, |pair| {
-                    count.rest(layout, &pair);
-                    hand_on(pair)
+                layout.rest(limits, |made| {
+                    count.rest(layout, &made);
+                    hand_on(made)
                 })
             });
         }
-        drop((to_hash, to_write));
+        drop(hand_on);
         let (digest, report) = join(hashing);
         Ok(Came {
             ran,
@@ -507,67 +578,40 @@ fn threads(
     })
 }
 
-/// Hands out chunks in their order, each with memory, as long as somebody wants them.
-fn dispatch(
+/// Hands out the chunks in their order, each with memory, and takes what comes of them, up to the
+/// first that is wrong or that nobody wants any more.
+fn chunks<'a>(
     layout: &Layout<'_>,
     most: usize,
-    to_work: &Sender<Job>,
-    to_turn: &Sender<Turn>,
+    blocks: Option<&'a DataBlocks>,
+    ordered: &mut Ordered<Job<'a>, Result<Made, End>>,
+    take: &mut dyn FnMut(Result<Made, End>) -> Result<(), End>,
 ) -> Result<(), End> {
     let mut pools = Pools::new();
-    for number in 0..layout.chunks.count() {
-        let Some(chunk) = layout.chunks.chunk(number) else {
-            break;
-        };
-        let pair = layout.lend(&mut pools, &chunk, most)?;
-        let (done, turn) = sync_channel(1);
-        // Whoever is gone has a reason of its own.
-        to_turn.send(turn).map_err(|_| Gone)?;
-        let job = Job { chunk, pair, done };
-        to_work.send(job).map_err(|_| Gone)?;
-    }
-    Ok(())
-}
-
-/// Makes one chunk after another.
-fn work(layout: &Layout<'_>, limits: &Limits, jobs: &Mutex<Receiver<Job>>) {
-    let mut decoder = ChunkDecoder::new(layout.compression, limits);
+    let mut all = (0..layout.chunks.count()).map_while(|number| layout.chunks.chunk(number));
+    let mut lent = Ok(());
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job {
-            chunk,
-            mut pair,
-            done,
-        }) = job
-        else {
-            return;
+        let next = match &lent {
+            Ok(()) if !ordered.is_full() => all.next(),
+            _ => None,
         };
-        let made = layout.make(&mut decoder, &chunk, &mut pair, limits);
-        // Nobody may wait for it any more.
-        let _ = done.send((pair, made));
-    }
-}
-
-/// Takes the chunks in their order, up to the first that is wrong.
-fn gather(
-    turns: Receiver<Turn>,
-    count: &mut Count,
-    limits: &Limits,
-    progress: &Progress,
-    hand_on: impl Fn(Pair) -> Result<(), End>,
-) -> Result<(), End> {
-    for turn in turns {
-        // A worker that is gone has panicked; that goes on where it is joined.
-        let Ok((pair, made)) = turn.recv() else {
-            return Err(End::Gone);
-        };
-        if progress.is_cancelled() {
-            return Err(End::Gone);
+        if let Some(chunk) = next {
+            match layout.lend(&mut pools, &chunk, most) {
+                Ok(pair) => ordered.give(Job {
+                    chunk,
+                    pair,
+                    blocks,
+                }),
+                // What is wrong with those before it counts first.
+                Err(end) => lent = Err(end),
+            }
+            continue;
         }
-        count.chunk(pair.0.content(), made?, limits)?;
-        hand_on(pair)?;
+        match ordered.take() {
+            Some(made) => take(made)?,
+            None => return lent,
+        }
     }
-    Ok(())
 }
 
 /// All stages on one thread, where there are no others.
@@ -583,12 +627,13 @@ fn alone(
     let mut pools = Pools::new();
     let mut announced = false;
     let mut written = Ok(());
-    let mut hand_on = |(blob, image): Pair| -> Result<(), End> {
-        let pair = (Arc::new(blob), Arc::new(image));
-        let bytes = pair.1.content();
-        let (read, decoded) = (pair.0.content().len() as u64, bytes.len() as u64);
+    let blocks = check.verity.as_ref().and_then(VerityCheck::data_blocks);
+    let mut hand_on = |made: Made| -> Result<(), End> {
+        let made = made.shared();
+        let bytes = made.image.content();
+        let (read, decoded) = (made.blob.content().len() as u64, bytes.len() as u64);
         progress.read.fetch_add(read, Ordering::Relaxed);
-        check.take(&pair).map_err(|_| Gone)?;
+        check.take(&made).map_err(|_| Gone)?;
         progress.decoded.fetch_add(decoded, Ordering::Relaxed);
         let size = check.image.superblock().and_then(Superblock::size);
         let expected = match size {
@@ -610,15 +655,19 @@ fn alone(
             if progress.is_cancelled() {
                 return Err(End::Gone);
             }
-            let mut pair = layout.lend(&mut pools, &chunk, 1)?;
-            let skipped = layout.make(&mut decoder, &chunk, &mut pair, terms.limits)?;
-            count.chunk(pair.0.content(), skipped, terms.limits)?;
-            hand_on(pair)?;
+            let job = Job {
+                pair: layout.lend(&mut pools, &chunk, 1)?,
+                chunk,
+                blocks: blocks.as_ref(),
+            };
+            let made = layout.make(&mut decoder, job, terms.limits)?;
+            count.chunk(&made, terms.limits)?;
+            hand_on(made)?;
         }
         count.index(layout, terms.limits)?;
-        layout.rest(terms.limits, |pair| {
-            count.rest(layout, &pair);
-            hand_on(pair)
+        layout.rest(terms.limits, |made| {
+            count.rest(layout, &made);
+            hand_on(made)
         })
     };
     let ran = bring();

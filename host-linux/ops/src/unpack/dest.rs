@@ -17,7 +17,8 @@ use crate::error::HostError;
 use crate::image_check::check_image;
 use crate::image_file::{FileAt, ImageFile};
 use crate::layer::{self, Space};
-use crate::parallel::{self, ChunksReport, Opening, Unpacked};
+use crate::opening::Opening;
+use crate::parallel::{self, ChunksReport, Unpacked};
 use crate::sandbox::Sandbox;
 
 use crate::pipeline::{Progress, Terms};

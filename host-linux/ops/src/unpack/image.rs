@@ -21,7 +21,7 @@ use crate::image::Image;
 use crate::image_file::FileAt;
 use crate::mount::{Mount, file_name};
 use crate::observer::{Part, Work};
-use crate::parallel::Opening;
+use crate::opening::Opening;
 use crate::pipeline::Progress;
 use crate::publish::{Folder, Group, Target, Unpublished};
 use crate::report::{ErrorReport, ImageReport, LayerReport, TreeReport, to_json};

@@ -406,7 +406,9 @@ impl Wrapping<'_> {
             };
             Err(self.stopped(written, writer.fault()))
         };
-        ordered(self.threads, worker, run)
+        // Twice as many as work: one that takes long does not keep the others waiting.
+        let ahead = self.threads.saturating_mul(2);
+        ordered(self.threads, ahead, worker, run)
             .map_err(|error| HostError::environment(self.source, "start a thread for it", error))?
     }
 

@@ -3,19 +3,19 @@
 
 use std::path::Path;
 
-use erofs_unpack_core::oci::{Algorithm, ByteRange, Digest};
-use erofs_unpack_core::seekable::Chunks;
-use erofs_unpack_core::unpack::{Expectations, VerityTree};
-use erofs_unpack_core::{At, Code, Error, Limits, Value};
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::oci::{ByteRange, Digest};
+use erofs_unpack_core::unpack::{Content, Expectations, VerityTree};
+use erofs_unpack_core::{At, Code, Error, Limits};
 
 use super::write::Written;
 use super::{Index, Wrap};
 use crate::error::HostError;
 use crate::file_at::FileAt;
-use crate::index::{Found, Place, open};
+use crate::indexed::{Found, Indexed, Opened};
 use crate::layer;
+use crate::parallel::verify_chunks;
 use crate::pipeline::{Progress, Terms};
-use crate::read_chunks::read_chunks;
 use crate::source::BlobReader;
 use crate::system::processors;
 
@@ -42,32 +42,52 @@ pub(super) fn prove(
     made: &Made<'_>,
     limits: &Limits,
 ) -> Result<(), HostError> {
-    match made.wrap.index {
-        Index::None => whole(file, place, made, limits),
+    let Written { size, end, .. } = *made.written;
+    let indexed = Indexed {
+        blob: file,
+        size,
+        place,
+        compression: made.wrap.compression,
+        limits,
+    };
+    let found = match made.wrap.index {
+        Index::None => {
+            let mut expected = Expectations::new(made.wrap.compression);
+            expected.diff_id = Some(made.image);
+            expected.verity = made.tree;
+            return whole(file, place, made, expected, limits);
+        }
         Index::Erofs => {
-            let Written { size, end, .. } = *made.written;
             let range = ByteRange {
                 offset: end,
                 end: Some(size),
             };
-            let at = Place {
-                range: Some(range),
-                digest: made.written.index,
-                payload: None,
-            };
-            chunks(file, place, made, &at, limits)
+            match indexed.embedded(range, made.written.index)? {
+                Found::Index(opened) => Some(opened),
+                Found::Nothing | Found::PassedOver(_) => None,
+            }
         }
-        Index::ZstdSeekable => chunks(file, place, made, &Place::default(), limits),
+        Index::ZstdSeekable => indexed.seek_table()?,
+    };
+    match found {
+        Some(opened) => chunks(file, place, made, &opened, limits),
+        None => {
+            let error = Error::new(Code::ChunkIndexDigest, At::Whole);
+            Err(HostError::refused(place, error))
+        }
     }
 }
 
 /// From its start to its end, as `unpack` does.
-fn whole(file: &FileAt, place: &Path, made: &Made<'_>, limits: &Limits) -> Result<(), HostError> {
-    let mut expected = Expectations::new(made.wrap.compression);
+fn whole(
+    file: &FileAt,
+    place: &Path,
+    made: &Made<'_>,
+    mut expected: Expectations,
+    limits: &Limits,
+) -> Result<(), HostError> {
     expected.blob_digest = Some(made.written.digest);
     expected.blob_size = Some(made.written.size);
-    expected.diff_id = Some(made.image);
-    expected.verity = made.tree;
     let reader = file.reader(made.written.size);
     let mut blob = BlobReader::stream(place.into(), Vec::new(), Box::new(reader));
     let terms = Terms {
@@ -82,50 +102,23 @@ fn chunks(
     file: &FileAt,
     place: &Path,
     made: &Made<'_>,
-    at: &Place,
+    opened: &Opened,
     limits: &Limits,
 ) -> Result<(), HostError> {
     let written = made.written;
-    let compression = made.wrap.compression;
-    let found = open(file, place, written.size, compression, at, limits)?;
-    let chunks: &dyn Chunks = match &found {
-        Found::Index { index, .. } => index,
-        Found::Table { table, .. } => table,
-        Found::Earlier { .. } | Found::None => {
-            return Err(mismatch(place, Code::ChunkIndexDigest, Value::None, made));
-        }
+    let mut expected = Expectations::new(made.wrap.compression);
+    expected.content = Content::Bytes;
+    expected.diff_id = Some(made.image);
+    let terms = Terms {
+        threads: made.threads,
+        ..Terms::from(limits)
     };
-    let seen = read_chunks(
-        file,
-        place,
-        &chunks,
-        compression,
-        limits,
-        made.threads,
-        (Algorithm::Sha256, Algorithm::Sha256),
-    )?;
-    let mut blob = seen.blob;
-    let section = file.read_vec(written.end, written.size.saturating_sub(written.end));
-    let section = section.map_err(|error| HostError::environment(place, "read", error))?;
-    blob.update(&section);
-    let (blob, image) = (blob.finish(), seen.image.finish());
-    if image != made.image {
-        let found = Value::Digest(image);
-        return Err(mismatch(place, Code::DiffId, found, made));
+    if made.wrap.compression == Compression::None {
+        // The image, which is all but the index, and then both together: they are one blob.
+        verify_chunks((file, written.end), place, opened, &expected, &terms)?;
+        expected.diff_id = None;
+        return whole(file, place, made, expected, limits);
     }
-    if blob != written.digest {
-        let error = Error::new(Code::BlobDigest, At::Whole)
-            .found(Value::Digest(blob))
-            .expected(Value::Digest(written.digest));
-        return Err(HostError::refused(place, error));
-    }
-    Ok(())
-}
-
-/// What was written is not what was meant.
-fn mismatch(place: &Path, code: Code, found: Value, made: &Made<'_>) -> HostError {
-    let error = Error::new(code, At::Whole)
-        .found(found)
-        .expected(Value::Digest(made.image));
-    HostError::refused(place, error)
+    expected.blob_digest = Some(written.digest);
+    verify_chunks((file, written.size), place, opened, &expected, &terms).map(drop)
 }

@@ -124,9 +124,9 @@ fn tell(file: &ImageFile, reads: Option<RandomReads>) {
     let place = shown(file.place());
     if let Some(reads) = reads {
         let (bytes, of_bytes) = (reads.bytes, reads.of_bytes);
-        let (chunks, of_chunks) = (reads.chunks, reads.of_chunks);
+        let trust = reads.trust();
         print_error(format_args!(
-            "{place}: read {bytes} of {of_bytes} bytes: {chunks} of {of_chunks} chunks, each verified"
+            "{place}: read {bytes} of {of_bytes} bytes: {reads}, {trust}"
         ));
     } else if let Some(why) = file.read_whole() {
         print_error(format_args!("{place}: all of it was unpacked first: {why}"));
