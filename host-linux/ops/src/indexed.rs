@@ -7,8 +7,8 @@ use erofs_unpack_core::codec::{Compression, Raw, Status};
 use erofs_unpack_core::erofs::ReadAt as _;
 use erofs_unpack_core::oci::{ByteRange, Digest, Layer};
 use erofs_unpack_core::seekable::{
-    Chunk, ChunkIndex, Chunks, Earlier, Frames, Located, Pin, Section, SeekTable, SeekTableFooter,
-    Span, Subject, TAIL, is_passed_over, locate, tail,
+    Chunk, ChunkIndex, Chunks, Frames, Located, Pin, Section, SeekTable, SeekTableFooter, Subject,
+    TAIL, is_passed_over, locate, tail,
 };
 use erofs_unpack_core::unpack::Unpacker;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
@@ -56,8 +56,6 @@ pub(crate) struct Opened {
     pub(crate) pin: Pin,
     /// Where the chunks end in the blob. What follows is the index itself.
     pub(crate) end: u64,
-    /// The part of the blob that the index is, if it is one: for zstd with the header of its frame.
-    pub(crate) section: Option<Span>,
 }
 
 /// An index, of either format.
@@ -149,7 +147,6 @@ impl Indexed<'_> {
             chunks: Index::Frames(frames),
             pin: Pin::None,
             end: self.size,
-            section: None,
         })
     }
 
@@ -176,15 +173,12 @@ impl Indexed<'_> {
         Ok(tail(&end, self.size))
     }
 
-    /// The form that came before the draft's which this part of the blob has, if it has one.
-    pub(crate) fn earlier(&self, range: ByteRange) -> Option<(Earlier, Span)> {
-        let (section, bytes) = self.section(range).ok()?;
-        let form = Earlier::of(section.unframed(&bytes).ok()?)?;
-        Some((form, section.span))
-    }
-
     /// The section of the blob that an index is said to be, and its bytes.
-    fn section(&self, range: ByteRange) -> Result<(Section, Vec<u8>), HostError> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_layer`].
+    pub(crate) fn section(&self, range: ByteRange) -> Result<(Section, Vec<u8>), HostError> {
         let section = Section::of(range, self.compression, self.size, self.limits);
         let section = section.map_err(|error| HostError::refused(self.place, error))?;
         let bytes = self.read(section.span.start, section.span.length())?;
@@ -207,7 +201,7 @@ impl Indexed<'_> {
         // Of a plain blob they are the same bytes.
         let before = bytes.len() - payload.len();
         bytes.drain(..before);
-        self.payload(bytes, digest, Some(section.span), self.place)
+        self.payload(bytes, digest, section.span.start, self.place)
     }
 
     /// The chunk index that is all of another layer's blob; it has the digest `also` too, where one is
@@ -239,7 +233,7 @@ impl Indexed<'_> {
             .read_to_end(&mut bytes)
             .map_err(|error| HostError::environment(&place, "read", error))?;
         verify(layer, &bytes, self.limits).map_err(refused)?;
-        let found = self.payload(bytes, also, None, &place)?;
+        let found = self.payload(bytes, also, self.size, &place)?;
         Ok(match found {
             Found::Index(opened) => Found::Index(Opened {
                 pin: Pin::Manifest,
@@ -249,8 +243,8 @@ impl Indexed<'_> {
         })
     }
 
-    /// Header and entries, which have this digest where one is stated; `section` is their part of the
-    /// blob, if they are one, and `place` what to call them.
+    /// Header and entries, which have this digest where one is stated, of chunks that end here in the
+    /// blob; `place` is what to call them.
     ///
     /// # Errors
     ///
@@ -259,7 +253,7 @@ impl Indexed<'_> {
         &self,
         payload: Vec<u8>,
         digest: Option<Digest>,
-        section: Option<Span>,
+        end: u64,
         place: &Path,
     ) -> Result<Found, HostError> {
         let refused = |error| HostError::refused(place, error);
@@ -270,7 +264,6 @@ impl Indexed<'_> {
                 Pin::Manifest
             }
         };
-        let end = section.map_or(self.size, |section| section.start);
         let subject = Subject {
             compression: self.compression,
             end,
@@ -280,7 +273,6 @@ impl Indexed<'_> {
                 chunks: Index::Chunks(index),
                 pin,
                 end,
-                section,
             })),
             Err(error) if is_passed_over(&error) => Ok(Found::PassedOver(error)),
             Err(error) => Err(refused(error)),
@@ -316,10 +308,6 @@ impl Indexed<'_> {
             chunks: Index::Table(table.map_err(refused)?),
             pin: Pin::None,
             end: start,
-            section: Some(Span {
-                start,
-                end: self.size,
-            }),
         }))
     }
 

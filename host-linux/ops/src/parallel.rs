@@ -5,6 +5,7 @@
 //! said then counts. Only of a layer that comes through then, the index is what is wrong.
 
 use std::io;
+#[cfg(target_os = "linux")]
 use std::path::Path;
 
 use serde::Serialize;

@@ -118,11 +118,16 @@ impl Opened {
             Ok(found) => return Ok(found.map(Found::Index)),
             Err(error) => error,
         };
-        match indexed.earlier(range) {
-            Some((form, span)) => Ok(Some(Found::Earlier { form, span })),
-            None => Err(refusal),
-        }
+        earlier(&indexed, range).map(Some).ok_or(refusal)
     }
+}
+
+/// The form that came before the draft's which this part of the blob has, if it has one.
+fn earlier(indexed: &Indexed<'_>, range: ByteRange) -> Option<Found> {
+    let (section, bytes) = indexed.section(range).ok()?;
+    let form = Earlier::of(section.unframed(&bytes).ok()?)?;
+    let span = section.span;
+    Some(Found::Earlier { form, span })
 }
 
 /// An index, of which it is an error too that it uses what is not known here.
@@ -180,7 +185,7 @@ fn lone(
         let payload = index_file(file, limits)?;
         let found = opened
             .indexed(limits)
-            .payload(payload, meant.index_digest, None, path);
+            .payload(payload, meant.index_digest, size, path);
         if let Some(index) = strictly(found, path)? {
             let by = "file";
             opened.at = Place::Apart { index, by };

@@ -67,7 +67,7 @@ fn find(layer: &mut Opened, report: &mut Report, limits: &Limits) -> Result<Foun
     report.blob = Some(shown(&layer.place));
     let by = layer.by();
     let found = layer.find(limits)?.ok_or_else(|| missing(layer))?;
-    report.index = Some(IndexReport::of(&found, by, layer.compression));
+    report.index = Some(IndexReport::of(&found, by, layer.compression, layer.size));
     Ok(found)
 }
 

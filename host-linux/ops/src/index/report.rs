@@ -158,8 +158,13 @@ impl Conclude for Report {
 }
 
 impl IndexReport {
-    /// What an index says, of a blob that is wrapped so.
-    pub(super) fn of(found: &Found, found_by: &'static str, compression: Compression) -> Self {
+    /// What an index says, of a blob of `size` bytes that is wrapped so.
+    pub(super) fn of(
+        found: &Found,
+        found_by: &'static str,
+        compression: Compression,
+        size: u64,
+    ) -> Self {
         let range = |span: &Span| RangeReport {
             offset: span.start,
             end: span.end,
@@ -182,7 +187,11 @@ impl IndexReport {
                 return report;
             }
         };
-        report.range = opened.section.as_ref().map(range);
+        let span = Span {
+            start: opened.end,
+            end: size,
+        };
+        report.range = (!span.is_empty()).then(|| range(&span));
         match &opened.chunks {
             Index::Chunks(index) => {
                 report.digest = Some(Algorithm::Sha256.digest(index.payload()).to_string());

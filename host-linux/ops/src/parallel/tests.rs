@@ -179,7 +179,6 @@ fn index(payload: &[u8], end: usize) -> Announced {
         chunks: Index::Chunks(ChunkIndex::parse(payload.to_vec(), &subject).unwrap()),
         pin: Pin::Manifest,
         end: end as u64,
-        section: None,
     })
 }
 
