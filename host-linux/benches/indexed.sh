@@ -18,6 +18,10 @@
 # is in the page cache, output goes to the tmpfs. Wall time is the median of the whole command, memory
 # the largest resident set of all runs. `zstd -d` verifies the frames' checksums alone. A ratio is its
 # time divided by ours. On a machine that does other work too, run this under `chrt -f 10`.
+#
+# A second table is about more processors than there are, and is computed: of the processor time that
+# each thread of `--threads 1` takes, what cannot be divided stays, and that of the worker is divided by
+# the number of workers. The time is that of the longest stage, and what the main thread does alone.
 set -euo pipefail
 export LC_ALL=C
 
@@ -97,12 +101,45 @@ once() {
     unpack skip-two --threads 2 --skip-serial-digests
     unpack skip-eight --threads 8 --skip-serial-digests
 }
+
+# stages NAME COMMAND...: runs it once, and notes the processor time of its threads: the main one, the one
+# that hashes, the one that writes, and the workers together, in milliseconds. A thread is read every few
+# milliseconds, so what it did last may be missing.
+stages() {
+    local name=$1 pid task time
+    shift
+    rm -rf "$work/out"
+    mkdir "$work/out"
+    "$@" >"$work/said" 2>&1 &
+    pid=$!
+    local -A took=()
+    while [ -d "/proc/$pid/task" ] && kill -0 "$pid" 2>/dev/null; do
+        for task in "/proc/$pid/task"/*; do
+            # It may have ended.
+            { read -r time _ <"$task/schedstat"; } 2>/dev/null && took[${task##*/}]=$time
+        done
+        read -rt 0.002 <>"$work/never" || true
+    done
+    wait "$pid" || die "$name failed: $(tail -n3 "$work/said")"
+    for task in "${!took[@]}"; do
+        echo "$task ${took[$task]}"
+    done | sort -n | awk '
+        NR <= 3 { printf "%d ", $2 / 1e6 }
+        NR > 3 { workers += $2 / 1e6 }
+        END { printf "%d\n", workers }' >>"$work/stages-$name"
+}
+mkfifo "$work/never"
+
 say "one run that is not counted"
 once
 rm "$work"/of-*
 for ((round = 1; round <= runs; round++)); do
     say "round $round of $runs"
     once
+    stages whole "$ours" unpack --quiet --no-check --layer 1 --threads 1 -o "$work/out/image" \
+        "$work/layout"
+    stages skip "$ours" unpack --quiet --no-check --layer 1 --threads 1 --skip-serial-digests \
+        -o "$work/out/image" "$work/layout"
 done
 
 took() { cut -d' ' -f1 "$work/of-$1" | median; }
@@ -121,4 +158,25 @@ for row in "zstd:\`zstd -d\`" "one:\`unpack --threads 1\`" "two:\`unpack --threa
     awk -v text="${row#*:}" -v time="$(took "$name")" -v reference="$reference" \
         -v memory="$(held "$name")" \
         'BEGIN { printf "| %s | %.3f | %.2f | %.1f |\n", text, time, reference / time, memory / 1024 }'
+done
+
+# stage NAME COLUMN: the median of a stage, in milliseconds.
+stage() { cut -d' ' -f"$2" "$work/stages-$1" | median; }
+echo
+echo "Computed, not measured: of the processor time of the threads of \`--threads 1\`, in milliseconds."
+echo
+echo "| | main | hash | write | workers | zstd -d / 4 threads | 8 | 16 |"
+echo "|---|---|---|---|---|---|---|---|"
+for row in "whole:both digests" "skip:\`--skip-serial-digests\`"; do
+    name=${row%%:*}
+    awk -v text="${row#*:}" -v main="$(stage "$name" 1)" -v hash="$(stage "$name" 2)" \
+        -v write="$(stage "$name" 3)" -v workers="$(stage "$name" 4)" -v reference="$reference" '
+        function ratio(threads, longest) {
+            longest = workers / threads
+            if (hash > longest) longest = hash
+            if (write > longest) longest = write
+            return reference * 1000 / (main + longest)
+        }
+        BEGIN { printf "| %s | %d | %d | %d | %d | %.2f | %.2f | %.2f |\n", text, main, hash, write,
+            workers, ratio(4), ratio(8), ratio(16) }'
 done

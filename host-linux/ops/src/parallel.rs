@@ -23,6 +23,8 @@ use crate::layer::{self, Space};
 use crate::memory::zeroed;
 use crate::opening::{Announced, Opening};
 use crate::pipeline::{Ended, Layout, Progress, Terms, run_chunks};
+#[cfg(target_os = "linux")]
+use crate::pipeline::{Sink, Stop};
 use crate::report::shown;
 use crate::source::BlobReader;
 use crate::verity;
@@ -137,6 +139,31 @@ pub(crate) fn unpack(
         }
         _ => Ok(unpacked),
     }
+}
+
+/// Brings the image in a blob of which nobody says anything into `sink`, by the chunks that the blob
+/// tells of by itself, and takes no digest; `None` when there are none that serve.
+///
+/// # Errors
+///
+/// As [`run_chunks`].
+#[cfg(target_os = "linux")]
+pub(crate) fn by_hint(
+    blob: &BlobReader,
+    sink: &mut dyn Sink,
+    expectations: &Expectations,
+    terms: &Terms<'_>,
+    progress: &Progress,
+) -> Result<Option<Ended>, Stop> {
+    let Ok(Some(opened)) = hint(blob, expectations, terms) else {
+        return Ok(None);
+    };
+    let (Ok(Some(file)), Some(size)) = (chunked(blob, &opened, expectations, terms), blob.length())
+    else {
+        return Ok(None);
+    };
+    let layout = layout(&file, size, &opened, expectations.compression, true);
+    run_chunks(&layout, sink, expectations, terms, progress).map(Some)
 }
 
 /// The index that a blob has of which no manifest says so.

@@ -5,7 +5,7 @@ use std::io::Seek as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 
-use crate::common::{Dir, Mounted, image, one_line, zstd};
+use crate::common::{Dir, Indexed, Mounted, SHA256, image, one_line, tar_member, zstd};
 use crate::processor::command;
 
 /// Runs it over files.
@@ -36,6 +36,38 @@ fn a_file_gets_the_image_with_its_holes() {
         // Whoever writes next, as in `(stream; date) > out`, goes on behind it.
         assert_eq!(position.stream_position().unwrap(), content.len() as u64);
     }
+}
+
+#[test]
+fn chunks_that_a_file_tells_of_change_nothing() {
+    let dir = Dir::new();
+    let content = image(4, 300);
+    let indexed = Indexed::new(&content, 64 << 10, SHA256);
+    // The index has another checksum: nobody vouches for it, and nothing is wrong with the layer.
+    let mut lying = Indexed::new(&content, 64 << 10, SHA256);
+    *lying.index.last_mut().unwrap() ^= 1;
+    let frames: Vec<u8> = content.chunks(100_000).flat_map(zstd).collect();
+    for blob in [indexed.embedded().blob, lying.embedded().blob, frames] {
+        let out = File::create(dir.path("out")).unwrap();
+        assert_eq!(to_file(&dir, &blob, out), (0, String::new()));
+        assert!(fs::read(dir.path("out")).unwrap() == content);
+    }
+    // What is wrong is said as of any layer.
+    let mut damaged = indexed.embedded().blob;
+    let last = indexed.starts[18];
+    damaged[last + 9] ^= 0xFF;
+    let out = File::create(dir.path("out")).unwrap();
+    let (code, said) = to_file(&dir, &damaged, out);
+    assert_eq!(code, 1, "{said}");
+    assert!(one_line(&said).contains("zstd"), "{said}");
+    assert_eq!(fs::metadata(dir.path("out")).unwrap().len(), 0);
+    // An archive passes through as ever.
+    let mut archive = tar_member("file", &content);
+    archive.extend([0; 1024]);
+    let frames: Vec<u8> = archive.chunks(100_000).flat_map(zstd).collect();
+    let out = File::create(dir.path("out")).unwrap();
+    assert_eq!(to_file(&dir, &frames, out), (0, String::new()));
+    assert!(fs::read(dir.path("out")).unwrap() == archive);
 }
 
 #[test]

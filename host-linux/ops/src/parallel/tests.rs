@@ -368,6 +368,49 @@ fn a_blob_by_itself_may_end_with_an_index() {
     assert_eq!(unpacked.passed_over.unwrap().id(), "chunk-length");
 }
 
+/// Keeps what comes.
+struct Kept(Vec<u8>);
+
+impl Sink for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_blob_of_which_nobody_says_anything_may_tell_of_its_chunks() {
+    let dir = Dir::new("hint");
+    let image = content(900_000);
+    let limits = Limits::DEFAULT;
+    let mut expected = Expectations::new(Compression::Zstd);
+    expected.content = Content::Bytes;
+    let terms = Terms {
+        by_chunks: true,
+        ..terms(&limits, 3)
+    };
+    let run = |blob: &[u8]| {
+        let mut kept = Kept(Vec::new());
+        let blob = dir.blob(blob);
+        let ended = by_hint(&blob, &mut kept, &expected, &terms, &Progress::default());
+        (ended.unwrap(), kept.0)
+    };
+    let mut frames = image.chunks(250_000).flat_map(|chunk| frame(chunk, true));
+    let several: Vec<u8> = frames.by_ref().collect();
+    match run(&several) {
+        (Some(Ended::Whole(outcome)), came) => {
+            assert_eq!(outcome.image_size, 900_000);
+            assert!(came == image);
+        }
+        (ended, _) => panic!("{ended:?}"),
+    }
+    assert!(matches!(run(&frame(&image, true)), (None, _)));
+    let mut wrong = several;
+    let last = wrong.len() - 20;
+    wrong[last] ^= 0xFF;
+    assert!(matches!(run(&wrong), (Some(Ended::Chunk(_)), _)));
+}
+
 /// As `pzstd` writes them, and as others do.
 #[test]
 fn frames_without_an_index_are_found() {

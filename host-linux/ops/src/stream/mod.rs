@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::Options as CheckOptions;
-use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder as _};
 use erofs_unpack_core::oci::{Policy, StreamType};
 use erofs_unpack_core::unpack::{Expectations, SNIFF_SIZE, StreamContent, StreamForm};
 use rustix::event::PollFlags;
@@ -23,7 +23,8 @@ use crate::error::HostError;
 use crate::image_check::check_image;
 use crate::image_file::{FileAt, ImageFile};
 use crate::options::Checks;
-use crate::pipeline::{self, Progress, Stop, Terms};
+use crate::parallel;
+use crate::pipeline::{self, Ended, Progress, Stop, Terms};
 use crate::publish::scratch;
 use crate::sandbox::Sandbox;
 use crate::source::{BlobReader, Source, SourceOptions};
@@ -32,6 +33,10 @@ use sink::Sorter;
 
 /// What the source is called in messages.
 const STDIN: &str = "stdin";
+
+/// How much of a blob in a file is looked at to learn what is in it, in bytes: a block of a zstd frame is
+/// shorter.
+const START: usize = 256 << 10;
 
 /// How much a pipe to stdout is made to hold, in bytes: what any process may ask for
 /// (`/proc/sys/fs/pipe-max-size`).
@@ -86,7 +91,8 @@ pub struct Report {
 /// Decodes a layer from the standard input to the standard output.
 ///
 /// An image is unpacked in full and checked before its first byte goes out; a tar archive passes
-/// through as it is decoded. Digests are the caller's to verify.
+/// through as it is decoded. Of a zstd blob in a file that ends with an index of its chunks, or has several
+/// frames, an image is decoded by several threads. Digests are the caller's to verify.
 ///
 /// # Errors
 ///
@@ -118,35 +124,152 @@ pub fn stream(spool: Spool, options: &Options) -> Result<Report, HostError> {
         ));
     }
 
-    let file = OnceLock::new();
-    let mut sorter = Sorter::new(form, &spool.dir, spool.made, &file, &stdout);
-    let ran = pipeline::run_stream(
-        &mut blob,
-        &mut sorter,
-        &expected,
+    let terms = Terms {
+        limits: &options.limits,
+        sandbox: &options.sandbox,
+        threads: processors(),
+        by_chunks: false,
+    };
+    let task = Task {
+        options,
         form,
-        &Terms {
-            limits: &options.limits,
-            sandbox: &options.sandbox,
-            threads: processors(),
-            by_chunks: false,
-        },
-        &Progress::default(),
-    );
-    let streamed = ran.map_err(|stop| failure(stop, &mut sorter))?;
-    sorter
-        .finish(streamed.content)
-        .map_err(|error| failure(Stop::Write(error), &mut sorter))?;
-    if let Some(file) = file.get() {
-        check(file, streamed.size, rules, options)?;
-        emit(file, streamed.size, &stdout)
-            .map_err(|error| HostError::environment("stdout", "write", error))?;
-    }
+        expected: &expected,
+        terms: &terms,
+        dir: &spool.dir,
+        stdout: &stdout,
+    };
+    let (content, size) = match task.by_chunks(&blob, spool.made)? {
+        Chunked::Done(file, size) => {
+            task.give_out(&file, size, rules)?;
+            (StreamContent::Erofs, size)
+        }
+        Chunked::Not(made) => task.whole(&mut blob, *made, rules)?,
+    };
     Ok(Report {
         compression,
-        content: streamed.content,
-        size: streamed.size,
+        content,
+        size,
     })
+}
+
+/// A layer on its way.
+struct Task<'a> {
+    options: &'a Options,
+    form: StreamForm,
+    expected: &'a Expectations,
+    terms: &'a Terms<'a>,
+    dir: &'a Path,
+    stdout: &'a File,
+}
+
+/// What came of the chunks that a blob tells of.
+enum Chunked {
+    /// The image, of this size, in the file.
+    Done(File, u64),
+    /// Nothing: there are none, or they are not what is said of them. The file is empty.
+    Not(Box<Result<File, HostError>>),
+}
+
+impl Task<'_> {
+    /// The layer from its start to its end.
+    fn whole(
+        &self,
+        blob: &mut BlobReader,
+        made: Result<File, HostError>,
+        rules: CheckOptions,
+    ) -> Result<(StreamContent, u64), HostError> {
+        let file = OnceLock::new();
+        let mut sorter = Sorter::new(self.form, self.dir, made, &file, self.stdout);
+        let ran = pipeline::run_stream(
+            blob,
+            &mut sorter,
+            self.expected,
+            self.form,
+            self.terms,
+            &Progress::default(),
+        );
+        let streamed = ran.map_err(|stop| failure(stop, &mut sorter))?;
+        sorter
+            .finish(streamed.content)
+            .map_err(|error| failure(Stop::Write(error), &mut sorter))?;
+        if let Some(file) = file.get() {
+            self.give_out(file, streamed.size, rules)?;
+        }
+        Ok((streamed.content, streamed.size))
+    }
+
+    /// An image in a file whose blob tells of chunks, by several threads. What is wrong with those, a
+    /// second way says, from the start of the blob.
+    fn by_chunks(
+        &self,
+        blob: &BlobReader,
+        made: Result<File, HostError>,
+    ) -> Result<Chunked, HostError> {
+        if !self.is_image(blob) {
+            return Ok(Chunked::Not(Box::new(made)));
+        }
+        let mut file = OnceLock::new();
+        let mut sorter = Sorter::new(self.form, self.dir, made, &file, self.stdout);
+        let terms = Terms {
+            by_chunks: true,
+            ..*self.terms
+        };
+        let progress = Progress::default();
+        let ended = parallel::by_hint(blob, &mut sorter, self.expected, &terms, &progress)
+            .map_err(|stop| failure(stop, &mut sorter))?;
+        let not_written =
+            |error: io::Error| HostError::environment(self.dir, "write a temporary file", error);
+        if let Some(Ended::Whole(outcome)) = ended {
+            sorter
+                .finish(StreamContent::Erofs)
+                .map_err(|error| failure(Stop::Write(error), &mut sorter))?;
+            let file = file.take();
+            let file = file.ok_or_else(|| not_written(io::ErrorKind::NotFound.into()))?;
+            return Ok(Chunked::Done(file, outcome.image_size));
+        }
+        let unused = sorter.unused();
+        let made = match file.take() {
+            Some(file) => file.set_len(0).map(|()| file).map_err(not_written),
+            None => unused.unwrap_or_else(|| Err(not_written(io::ErrorKind::NotFound.into()))),
+        };
+        Ok(Chunked::Not(Box::new(made)))
+    }
+
+    /// Whether it is known before all is read that an image comes: of a zstd blob in a file that is
+    /// stated to be one, or not at all.
+    fn is_image(&self, blob: &BlobReader) -> bool {
+        let stated = self.options.stated.compression;
+        if self.form.compression != Compression::Zstd
+            || stated.is_some_and(|stated| stated != Compression::Zstd)
+        {
+            return false;
+        }
+        let decoder = AnyDecoder::new(Compression::Zstd, &self.options.limits);
+        let (Ok(Some(start)), Ok(mut decoder)) = (blob.start(START), decoder) else {
+            return false;
+        };
+        let mut head = [0; SNIFF_SIZE];
+        let (mut rest, mut filled) = (start.as_slice(), 0);
+        while filled < SNIFF_SIZE {
+            match decoder.decode(rest, &mut head[filled..]) {
+                Ok(step) if step.consumed > 0 || step.produced > 0 => {
+                    rest = &rest[step.consumed..];
+                    filled += step.produced;
+                }
+                // The usual way says what is wrong.
+                _ => return false,
+            }
+        }
+        self.form.content(&head) == StreamContent::Erofs
+    }
+
+    /// Checks the image that waits in a file, and copies it to stdout.
+    fn give_out(&self, file: &File, size: u64, rules: CheckOptions) -> Result<(), HostError> {
+        check(file, size, rules, self.options)?;
+        emit(file, size, self.stdout)
+            .map(drop)
+            .map_err(|error| HostError::environment("stdout", "write", error))
+    }
 }
 
 /// Checks the image that waits in a file.

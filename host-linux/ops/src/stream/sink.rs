@@ -77,6 +77,11 @@ impl<'a> Sorter<'a> {
         }
     }
 
+    /// The file that was made for an image and not taken.
+    pub(super) fn unused(self) -> Option<Result<File, HostError>> {
+        self.made
+    }
+
     /// What to say of an error that came from here.
     pub(super) fn failure(&mut self, error: io::Error) -> HostError {
         self.fault.take().unwrap_or_else(|| match &self.way {
