@@ -319,7 +319,7 @@ impl StreamCheck {
     ///
     /// # Errors
     ///
-    /// What is wrong with the superblock: as [`Superblock::parse`], [`Code::VerityParams`] and
+    /// What is wrong with the superblock: as [`Announced::stated`], [`Code::VerityParams`] and
     /// [`Code::VerityBlocks`] when it says other than was announced. [`Code::VerityTruncated`] when
     /// data or tree are cut off, [`Code::VerityLevel`] when a single block has a level,
     /// [`Code::VerityRoot`] when the data has another root, [`Code::VerityHash`] at the first level

@@ -18,7 +18,8 @@ pub(crate) struct ImageArgs {
     ///
     /// What is compressed is unpacked and verified first, unless it is a layer of a layout with a
     /// chunk index whose digest the manifest states: then only the chunks are read that are needed,
-    /// each verified.
+    /// each verified. Where the manifest states the root of a dm-verity tree, each block is verified
+    /// by its path to it; then chunks need no checksums, and a plain layer is read where it is.
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) image: PathBuf,
 
