@@ -65,7 +65,8 @@ pub struct Reads {
     /// How many chunks were fetched and decoded; one that was let go of and fetched again counts
     /// twice.
     pub chunks: u64,
-    /// Their bytes in the blob.
+    /// Their bytes in the blob; and those of the index that lies in it, where [`Seekable::open`] has
+    /// read it.
     pub bytes: u64,
 }
 
@@ -108,6 +109,12 @@ impl<B: ReadAt, C: Chunks> Seekable<B, C> {
         }
     }
 
+    /// The same, with what was read of the blob before.
+    pub(super) fn with_reads(self, reads: Reads) -> Self {
+        self.reads.set(reads);
+        self
+    }
+
     /// The chunks.
     pub const fn chunks(&self) -> &C {
         &self.chunks
@@ -139,7 +146,7 @@ impl<B: ReadAt, C: Chunks> Seekable<B, C> {
 }
 
 /// Makes it this long.
-fn resize(memory: &mut Vec<u8>, length: u64) -> Result<(), Error> {
+pub(super) fn resize(memory: &mut Vec<u8>, length: u64) -> Result<(), Error> {
     let no_memory = Error::new(Code::ChunkMemory, At::Whole).found(Value::Number(length));
     let length = usize::try_from(length).map_err(|_| no_memory)?;
     let more = length.saturating_sub(memory.len());

@@ -9,9 +9,10 @@
 //!
 //! [`locate()`] says whether a layer has one, [`Section`] finds it by its annotation,
 //! [`ChunkDecoder`] makes the bytes of one chunk out of those in the blob and verifies them,
-//! [`Seekable`] is an image that is read so. [`Trust`] says what an index may be used for: it decides
-//! what a reader gets to see, so it is worth what vouches for it. [`Frames`] are those of a blob
-//! without either: they serve to decode it on several threads, and for nothing else.
+//! [`Seekable`] is an image that is read so, and [`Seekable::open`] does all of it at once. [`Trust`]
+//! says what an index may be used for: it decides what a reader gets to see, so it is worth what
+//! vouches for it. [`Frames`] are those of a blob without either: they serve to decode it on several
+//! threads, and for nothing else.
 //!
 //! **What is corrupt and what is passed over.** An index that breaks its format makes the layer
 //! corrupt (draft, 3.4.3, 3.4.6). One that uses what this version of the format does not have is not
@@ -31,6 +32,8 @@ mod image;
 mod index;
 #[cfg(feature = "alloc")]
 mod locate;
+#[cfg(feature = "alloc")]
+mod open;
 mod section;
 #[cfg(feature = "alloc")]
 mod seek_table;
@@ -51,6 +54,8 @@ pub use image::{Cache, Reads, Seekable, admit};
 pub use index::{ChunkIndex, HashAlgorithm, Header, Subject};
 #[cfg(feature = "alloc")]
 pub use locate::{Located, locate};
+#[cfg(feature = "alloc")]
+pub use open::{Index, IndexPlace, Stated};
 pub use section::{Section, TAIL, tail};
 #[cfg(feature = "alloc")]
 pub use seek_table::{SeekTable, SeekTableFooter};
