@@ -233,6 +233,14 @@ pub extern "C" fn eu_error(handle: i32) -> i32 {
     status(|instance| instance.error(handle))
 }
 
+/// Takes the next bytes of an index that is no part of the blob, the first `length` of the input
+/// buffer, before `eu_start`.
+#[cfg(feature = "check")]
+#[unsafe(no_mangle)]
+pub extern "C" fn eu_index(handle: i32, length: u32) -> i32 {
+    status(|instance| instance.index(handle, length))
+}
+
 /// Runs a check.
 #[cfg(feature = "check")]
 #[unsafe(no_mangle)]
@@ -305,7 +313,7 @@ unsafe extern "C" {
     fn host_read_at(offset: u64, address: *mut u8, length: u32) -> i32;
 }
 
-/// Reads from the image that the host holds; `false` when the host says that it failed.
+/// Reads from the image or blob that the host holds; `false` when the host says that it failed.
 #[cfg(all(feature = "check", target_family = "wasm"))]
 pub(crate) fn read_at(offset: u64, buffer: &mut [u8]) -> bool {
     let Ok(length) = u32::try_from(buffer.len()) else {

@@ -1,4 +1,4 @@
-//! A check of an image that the host holds.
+//! A check of an image that the host holds, or of one in the chunks of a blob.
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::check::{self, Finding, Options, Paths, Summary};
@@ -6,7 +6,7 @@ use erofs_unpack_core::erofs::Image;
 
 use crate::instance::Refusal;
 use crate::settings::{self, Settings};
-use crate::source::Import;
+use crate::source::{Held, Source};
 use crate::status;
 
 /// What is kept of a rule's findings.
@@ -20,6 +20,7 @@ struct Kept {
 #[derive(Default)]
 pub(crate) struct Checking {
     asked: Option<Asked>,
+    held: Held,
     found: Vec<Kept>,
     summary: Option<Summary>,
     /// Directory entries that may still be looked at to find paths.
@@ -28,7 +29,6 @@ pub(crate) struct Checking {
 
 /// What is asked of a check.
 struct Asked {
-    size: u64,
     places: u64,
     limits: Limits,
     options: Options,
@@ -37,11 +37,11 @@ struct Asked {
 
 impl Asked {
     /// The image with its devices.
-    fn open(&self) -> Result<Image<Import>, Refusal> {
-        let mut image = Image::open(Import::IMAGE, self.size, &self.limits)?;
-        let mut start = self.size;
+    fn open(&self, held: &Held) -> Result<Image<Source>, Refusal> {
+        let mut image = Image::open(held.image(), held.size(), &self.limits)?;
+        let mut start = held.end();
         for size in &self.devices {
-            if !image.attach(Import { start }, *size) {
+            if !image.attach(Held::behind(start), *size) {
                 return Err(Refusal::Status(status::VALUE));
             }
             start = start
@@ -57,31 +57,38 @@ impl Checking {
         self.asked.is_some()
     }
 
-    pub(crate) fn start(&mut self, settings: &Settings) {
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.asked.is_some() || self.held.is_settled()
+    }
+
+    pub(crate) fn start(&mut self, settings: &mut Settings) -> Result<(), Refusal> {
+        self.held.settle(settings)?;
         self.asked = Some(Asked {
-            size: settings.image_size(),
             places: settings.places(),
             limits: *settings.limits(),
             options: *settings.options(),
             devices: settings.devices().to_vec(),
         });
         self.path_entries = settings.path_entries();
+        Ok(())
     }
 
     pub(crate) fn run(&mut self) -> Result<i32, Refusal> {
         let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
-        if self.summary.is_some() || !self.found.is_empty() {
+        if self.summary.is_some() {
             return Err(Refusal::Status(status::ORDER));
         }
+        // Of a run that the host could not serve.
+        self.found.clear();
         let found = &mut self.found;
         let mut enough_memory = true;
         let mut sink = |finding: &Finding| enough_memory &= keep(found, finding, asked.places);
-        let summary = match asked.open() {
+        let summary = match asked.open(&self.held) {
             Ok(image) => check::check_image(&image, &asked.options, &mut sink)?,
             // What cannot be opened for its superblock is a finding of the check.
             Err(Refusal::Error(_)) => check::check(
-                Import::IMAGE,
-                asked.size,
+                self.held.image(),
+                self.held.size(),
                 &asked.limits,
                 &asked.options,
                 &mut sink,
@@ -117,7 +124,7 @@ impl Checking {
     pub(crate) fn path(&mut self, index: u32) -> Result<Option<Vec<u8>>, Refusal> {
         let asked = self.asked.as_ref().ok_or(Refusal::Status(status::ORDER))?;
         let (finding, _) = self.finding(index)?;
-        let image = asked.open()?;
+        let image = asked.open(&self.held)?;
         let mut paths = Paths::new(&image, self.path_entries);
         let path = paths.of(&finding)?;
         self.path_entries = paths.left();
@@ -129,7 +136,11 @@ impl Checking {
             return Ok(self.found.len() as u64);
         }
         let summary = self.summary.ok_or(Refusal::Status(status::ORDER))?;
+        if let Some(number) = self.held.number(key) {
+            return number;
+        }
         match key {
+            settings::IMAGE_SIZE => Ok(self.held.size()),
             settings::ERRORS => Ok(summary.errors),
             settings::WARNINGS => Ok(summary.warnings),
             settings::REACHED_INODES => Ok(summary.inodes),

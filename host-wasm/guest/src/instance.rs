@@ -180,7 +180,7 @@ impl Instance {
     ) -> i32 {
         let input = &self.input;
         called(&mut self.entries, handle, |entry| {
-            if entry.sort.is_started() {
+            if entry.sort.is_settled() {
                 return Err(Refusal::Status(status::ORDER));
             }
             change(&mut entry.settings, input)?;
@@ -196,9 +196,9 @@ impl Instance {
             match &mut entry.sort {
                 Sort::Decoding(decoding) => decoding.start(&entry.settings)?,
                 #[cfg(feature = "check")]
-                Sort::Checking(checking) => checking.start(&entry.settings),
+                Sort::Checking(checking) => checking.start(&mut entry.settings)?,
                 #[cfg(feature = "check")]
-                Sort::Reading(reading) => reading.start(&entry.settings)?,
+                Sort::Reading(reading) => reading.start(&mut entry.settings)?,
             }
             Ok(status::OK)
         })
@@ -284,6 +284,17 @@ impl Instance {
 
 #[cfg(feature = "check")]
 impl Instance {
+    pub(crate) fn index(&mut self, handle: i32, length: u32) -> i32 {
+        let input = &self.input;
+        called(&mut self.entries, handle, |entry| {
+            if matches!(entry.sort, Sort::Decoding(_)) || entry.sort.is_settled() {
+                return Err(Refusal::Status(status::ORDER));
+            }
+            entry.settings.add_index(range(input, 0, length)?)?;
+            Ok(status::OK)
+        })
+    }
+
     pub(crate) fn check(&mut self, handle: i32) -> i32 {
         called(&mut self.entries, handle, |entry| {
             entry.sort.checking()?.run()
@@ -376,6 +387,17 @@ impl Sort {
             Self::Checking(checking) => checking.is_started(),
             #[cfg(feature = "check")]
             Self::Reading(reading) => reading.is_started(),
+        }
+    }
+
+    /// Whether nothing can be set any more: a start may have to be tried again.
+    fn is_settled(&self) -> bool {
+        match self {
+            Self::Decoding(decoding) => decoding.is_started(),
+            #[cfg(feature = "check")]
+            Self::Checking(checking) => checking.is_settled(),
+            #[cfg(feature = "check")]
+            Self::Reading(reading) => reading.is_settled(),
         }
     }
 

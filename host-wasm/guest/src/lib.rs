@@ -6,6 +6,9 @@
 //!
 //! The entry points are there on every target, so that tests can call them natively.
 
+#[cfg(feature = "check")]
+extern crate alloc;
+
 pub mod abi;
 mod answer;
 mod decoding;

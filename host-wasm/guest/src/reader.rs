@@ -1,4 +1,5 @@
-//! A reader of an image that the host holds: names, files and their content.
+//! A reader of an image that the host holds, or of one in the chunks of a blob: names, files and
+//! their content.
 
 use erofs_unpack_core::erofs::{FileType, Image, Inode};
 use erofs_unpack_core::{At, Code, Error};
@@ -6,34 +7,49 @@ use erofs_unpack_core::{At, Code, Error};
 use crate::answer::Answer;
 use crate::instance::Refusal;
 use crate::settings::{self, Settings};
-use crate::source::Import;
+use crate::source::{Held, Source};
 use crate::status;
 
 /// An image, once it is open.
 #[derive(Default)]
-pub(crate) struct Reading(Option<Image<Import>>);
+pub(crate) struct Reading {
+    held: Held,
+    image: Option<Image<Source>>,
+}
 
 impl Reading {
     pub(crate) const fn is_started(&self) -> bool {
-        self.0.is_some()
+        self.image.is_some()
+    }
+
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.image.is_some() || self.held.is_settled()
     }
 
     /// Opens the image.
-    pub(crate) fn start(&mut self, settings: &Settings) -> Result<(), Refusal> {
-        self.0 = Some(Image::open(
-            Import::IMAGE,
-            settings.image_size(),
+    pub(crate) fn start(&mut self, settings: &mut Settings) -> Result<(), Refusal> {
+        self.held.settle(settings)?;
+        self.image = Some(Image::open(
+            self.held.image(),
+            self.held.size(),
             settings.limits(),
         )?);
         Ok(())
     }
 
-    fn image(&self) -> Result<&Image<Import>, Refusal> {
-        self.0.as_ref().ok_or(Refusal::Status(status::ORDER))
+    fn image(&self) -> Result<&Image<Source>, Refusal> {
+        self.image.as_ref().ok_or(Refusal::Status(status::ORDER))
     }
 
     pub(crate) fn number(&self, key: u32) -> Result<u64, Refusal> {
-        settings::superblock(self.image()?.superblock(), key).ok_or(Refusal::Status(status::KEY))
+        let superblock = self.image()?.superblock();
+        if key == settings::IMAGE_SIZE {
+            return Ok(self.held.size());
+        }
+        if let Some(number) = self.held.number(key) {
+            return number;
+        }
+        settings::superblock(superblock, key).ok_or(Refusal::Status(status::KEY))
     }
 
     /// The number of the file at a path from the root.

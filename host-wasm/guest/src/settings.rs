@@ -1,10 +1,14 @@
 //! The keys: what can be set before a start, and what can be asked for at the end.
 
 use erofs_unpack_core::Limits;
+#[cfg(feature = "check")]
+use erofs_unpack_core::Value;
 use erofs_unpack_core::check::{Level, Options};
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::erofs::{Release, Superblock};
-use erofs_unpack_core::oci::{self, Digest, MediaType, Policy};
+use erofs_unpack_core::oci::{self, ByteRange, Digest, MediaType, Policy};
+#[cfg(feature = "check")]
+use erofs_unpack_core::seekable::{IndexPlace, Stated};
 use erofs_unpack_core::unpack::{Content, Devices, Expectations, VerityTree};
 use erofs_unpack_core::verity::{Guess, HashType, SALT_MAX, Salt};
 use erofs_unpack_core::{At, Code, Error};
@@ -12,7 +16,7 @@ use erofs_unpack_core::{At, Code, Error};
 use crate::instance::Refusal;
 use crate::status;
 
-// Numbers that can be asked for: of an unpacker that has passed (3 to 6 of a reader too),
+// Numbers that can be asked for: of an unpacker that has passed (2 to 6 of a reader too),
 pub(crate) const BLOB_SIZE: u32 = 1;
 pub(crate) const IMAGE_SIZE: u32 = 2;
 pub(crate) const BLOCK_SIZE: u32 = 3;
@@ -21,6 +25,15 @@ pub(crate) const INODES: u32 = 5;
 pub(crate) const ROOT_NID: u32 = 6;
 pub(crate) const VERITY: u32 = 7;
 pub(crate) const HASH_TYPE: u32 = 8;
+// of a check or reader of a layer that is read at random,
+#[cfg(feature = "check")]
+pub(crate) const BLOB_READ: u32 = 9;
+#[cfg(feature = "check")]
+pub(crate) const CHUNKS_READ: u32 = 10;
+#[cfg(feature = "check")]
+pub(crate) const CHUNKS: u32 = 11;
+#[cfg(feature = "check")]
+pub(crate) const PIN: u32 = 12;
 // and of a check.
 #[cfg(feature = "check")]
 pub(crate) const FINDINGS: u32 = 16;
@@ -81,6 +94,25 @@ pub(crate) struct Settings {
     devices: Vec<u64>,
     places: u64,
     path_entries: u64,
+    /// Whether the host holds a layer's blob, and not the image.
+    is_blob: bool,
+    /// What vouches for its index.
+    vouched: Vouched,
+    index_range: Option<ByteRange>,
+    index_digest: Option<Digest>,
+    /// An index that is no part of the blob.
+    #[cfg(feature = "check")]
+    index: Vec<u8>,
+}
+
+/// What vouches for an index, beside its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Vouched {
+    Nothing,
+    /// The whole blob has been verified by the host.
+    Blob,
+    /// Nothing, and it is used all the same.
+    Allowed,
 }
 
 impl Default for Settings {
@@ -102,6 +134,12 @@ impl Default for Settings {
             devices: Vec::new(),
             places: 10,
             path_entries: PATH_ENTRIES,
+            is_blob: false,
+            vouched: Vouched::Nothing,
+            index_range: None,
+            index_digest: None,
+            #[cfg(feature = "check")]
+            index: Vec::new(),
         }
     }
 }
@@ -160,6 +198,53 @@ impl Settings {
     #[cfg(feature = "check")]
     pub(crate) const fn image_size(&self) -> u64 {
         self.image_size
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn is_blob(&self) -> bool {
+        self.is_blob
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) const fn blob_size(&self) -> Option<u64> {
+        self.expectations.blob_size
+    }
+
+    /// What is known of a layer that is read at random; `None` without the size of its blob.
+    ///
+    /// The index that is no part of the blob goes with it: only what has to be read of the host can
+    /// have to be tried again, and that one is there.
+    #[cfg(feature = "check")]
+    pub(crate) fn stated(&mut self) -> Option<Stated> {
+        let size = self.expectations.blob_size?;
+        Some(Stated {
+            compression: self.expectations.compression,
+            size,
+            index: match self.index_range {
+                Some(range) => IndexPlace::Range(range),
+                None if self.index.is_empty() => IndexPlace::End,
+                None => IndexPlace::Payload(core::mem::take(&mut self.index)),
+            },
+            digest: self.index_digest,
+            blob_verified: self.vouched == Vouched::Blob,
+            allow_unpinned: self.vouched == Vouched::Allowed,
+        })
+    }
+
+    /// Takes the next bytes of an index that is no part of the blob.
+    #[cfg(feature = "check")]
+    pub(crate) fn add_index(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let size = (self.index.len() as u64).saturating_add(bytes.len() as u64);
+        if size > self.limits.chunk_index {
+            let error = Error::new(Code::ChunkIndexLimit, At::Whole)
+                .found(Value::AtLeast(size))
+                .expected(Value::AtMost(self.limits.chunk_index));
+            return Err(error.into());
+        }
+        let room = self.index.try_reserve(bytes.len());
+        room.map_err(|_| Refusal::Status(status::MEMORY))?;
+        self.index.extend_from_slice(bytes);
+        Ok(())
     }
 
     #[cfg(feature = "check")]
@@ -226,6 +311,10 @@ impl Settings {
             26 => {
                 options.kernel = Some(Release::new(narrow(value >> 16)?, narrow(value & 0xffff)?));
             }
+            27 => self.is_blob = choice(value, &[false, true])?,
+            28 => {
+                self.vouched = choice(value, &[Vouched::Nothing, Vouched::Blob, Vouched::Allowed])?;
+            }
 
             32 => limits.blob_size = value,
             33 => limits.image_size = value,
@@ -240,6 +329,9 @@ impl Settings {
             42 => limits.check_memory = value,
             43 => limits.check_work = value,
             44 => limits.metadata_cache = value,
+            45 => limits.chunk_index = value,
+            46 => limits.chunk = value,
+            47 => limits.chunk_cache = value,
             _ => return Err(Refusal::Status(status::KEY)),
         }
         Ok(())
@@ -273,6 +365,8 @@ impl Settings {
             }
             6 => self.verity.root = Some(Digest::parse(text)?),
             7 => self.verity.guess.salt = salt(text).ok_or(Refusal::Status(status::VALUE))?,
+            8 => self.index_range = Some(ByteRange::parse(text)?),
+            9 => self.index_digest = Some(Digest::parse(text)?),
             _ => return Err(Refusal::Status(status::KEY)),
         }
         Ok(())

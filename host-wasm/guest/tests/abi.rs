@@ -125,7 +125,7 @@ fn bad_arguments_are_statuses() {
     assert_eq!(abi::eu_set_text(handle, 3, put(b"\xff\xff")), VALUE);
     assert_eq!(abi::eu_set_text(handle, 3, put(b"md5:00")), REFUSED);
     assert_eq!(abi::eu_set_text(handle, 5, put(b"no-such-rule")), VALUE);
-    assert_eq!(abi::eu_set_text(handle, 9, put(b"")), KEY);
+    assert_eq!(abi::eu_set_text(handle, 10, put(b"")), KEY);
     assert_eq!(abi::eu_start(handle), OK);
     assert_eq!(abi::eu_start(handle), ORDER);
     assert_eq!(abi::eu_set(handle, 1, 0), ORDER);

@@ -36,7 +36,32 @@ const LAYERS: [&[u8]; 3] = [
     include_bytes!("../../../../vectors/bases/small.erofs.gz"),
     include_bytes!("../../../../vectors/bases/small.erofs.zst"),
 ];
-const TEXTS: [&[u8]; 8] = [
+/// Layers that are read at random, how they are wrapped, and where their indexes are.
+const INDEXED: [(&[u8], u64, &[u8]); 4] = [
+    (
+        include_bytes!("../../../../vectors/cases/chunk-index/embedded.erofs.zst"),
+        2,
+        b"448:632",
+    ),
+    (
+        include_bytes!("../../../../vectors/cases/chunk-index/plain.erofs"),
+        0,
+        b"4096",
+    ),
+    (
+        include_bytes!("../../../../vectors/cases/chunk-index/standalone.erofs.zst"),
+        2,
+        b"",
+    ),
+    (
+        include_bytes!("../../../../vectors/cases/seek-table/checksums.erofs.zst"),
+        2,
+        b"",
+    ),
+];
+/// The index of the third.
+const INDEX: &[u8] = include_bytes!("../../../../vectors/cases/chunk-index/standalone.index");
+const TEXTS: [&[u8]; 10] = [
     b"application/vnd.erofs.layer.v1+zstd",
     b"application/vnd.erofs.layer.v1+gzip",
     b"application/vnd.erofs.layer.v1",
@@ -45,6 +70,8 @@ const TEXTS: [&[u8]; 8] = [
     b"/etc/greeting",
     b"/lines",
     b"/",
+    b"448:632",
+    b"sha256:4ec31ba74e0fda9d494d04211ce4f2cddaaac5a1c9996d70a468d52fb5b8497c",
 ];
 
 fn host() -> MutexGuard<'static, Host> {
@@ -203,7 +230,7 @@ impl Run {
     }
 
     fn step(&mut self, script: &mut Script<'_>) {
-        match script.byte() % 24 {
+        match script.byte() % 26 {
             0 | 1 => {
                 let sort = u32::from(script.byte());
                 let sort = if sort < 240 { sort % 4 + 1 } else { sort };
@@ -220,17 +247,17 @@ impl Run {
                 self.handles.retain(|other| *other != handle);
             }
             3 | 4 => {
-                let (handle, key) = (self.handle(script), u32::from(script.byte() % 48));
+                let (handle, key) = (self.handle(script), u32::from(script.byte() % 49));
                 // Memory and work that a host grants are taken: no more than a test has.
                 let most = match key {
-                    34 | 42 | 44 => 1 << 23,
+                    34 | 42 | 44..=47 => 1 << 23,
                     43 => 1 << 22,
                     _ => u64::MAX,
                 };
                 self.status(abi::eu_set(handle, key, script.number().min(most)), 0);
             }
             5 => {
-                let (handle, key) = (self.handle(script), u32::from(script.byte() % 8));
+                let (handle, key) = (self.handle(script), u32::from(script.byte() % 11));
                 let text = TEXTS[usize::from(script.byte()) % TEXTS.len()];
                 self.fill(text);
                 self.status(abi::eu_set_text(handle, key, script.length(self.filled)), 0);
@@ -302,6 +329,12 @@ impl Run {
                 }
             }
             18 => self.status(abi::eu_check(self.handle(script)), 0),
+            24 => self.layer(script),
+            25 => {
+                let handle = self.handle(script);
+                self.fill(INDEX);
+                self.status(abi::eu_index(handle, script.length(self.filled)), 0);
+            }
             19 => {
                 let (handle, index) = (self.handle(script), script.length(0));
                 self.status(abi::eu_finding(handle, index), 2);
@@ -333,6 +366,37 @@ impl Run {
                 self.status(abi::eu_read(handle, nid, offset, length), 1);
             }
         }
+    }
+
+    /// A fresh check or reader of a layer that is read at random.
+    fn layer(&mut self, script: &mut Script<'_>) {
+        let (blob, compression, range) = INDEXED[usize::from(script.byte()) % INDEXED.len()];
+        let mut blob = blob.to_vec();
+        for _ in 0..script.byte() % 4 {
+            let place = script.word() as usize % blob.len();
+            blob[place] = script.byte();
+        }
+        let size = blob.len() as u64;
+        host().image = blob;
+        host().behaviour = script.byte().saturating_sub(253);
+        let handle = abi::eu_open(3 + u32::from(script.byte() & 1));
+        if handle <= 0 {
+            return;
+        }
+        self.handles.push(handle);
+        let vouched = u64::from(script.byte() % 3);
+        for (key, value) in [(27, 1), (28, vouched), (1, compression), (3, size)] {
+            self.status(abi::eu_set(handle, key, value), 0);
+        }
+        self.status(abi::eu_set(handle, 43, 1 << 22), 0);
+        if range.is_empty() {
+            self.fill(INDEX);
+            self.status(abi::eu_index(handle, script.length(self.filled)), 0);
+        } else {
+            self.fill(range);
+            self.status(abi::eu_set_text(handle, 8, self.filled), 0);
+        }
+        self.status(abi::eu_start(handle), 0);
     }
 
     /// A nid: that which was found last, or any.
