@@ -11,8 +11,11 @@ const erofsUnpack = (() => {
     "-9": "the image cannot be read",
   };
   const KINDS = ["", "truncated", "malformed", "unsupported", "limit", "mismatch", "memory", "usage"];
-  const PLACES = ["", "blob", "image", "text", "document", "inode", "file", "layer"];
+  const PLACES = ["", "blob", "image", "text", "document", "inode", "file", "layer", "index"];
+  const VOUCHED = ["nobody", "whoever verified the blob", "its digest"];
   const TYPES = ["", "file", "directory", "character device", "block device", "pipe", "socket", "link"];
+  // How much of a layer at a URL is kept, in bytes.
+  const KEPT = 32 << 20;
   const text = (bytes) => new TextDecoder().decode(bytes);
 
   // The layer or image is refused: `id`, `kind` and `at` as in the vectors, the message for people.
@@ -45,6 +48,92 @@ const erofsUnpack = (() => {
         done += part.length;
       }
       return true;
+    }
+
+    // Makes a call that reads it: all of it is here.
+    async reading(call) {
+      return call();
+    }
+  }
+
+  // The blob of a layer at a URL, of which no more is fetched than what is read. `stated` says what
+  // is known of it: mediaType or compression, size, indexRange and indexDigest (the annotations
+  // org.erofs.chunk-index.range and .digest), and allowUnpinned, to read it without those.
+  class Remote {
+    // What was fetched last, so that a check after a reader does not fetch it again.
+    kept = [];
+    fetched = 0;
+    requests = 0;
+
+    static async open(url, stated = {}) {
+      const remote = Object.assign(new Remote(), { url, stated });
+      // How it begins says how it is compressed, and the answer how long it is.
+      const { bytes, size } = await remote.fetch({ offset: 0, length: 4 });
+      remote.size = stated.size ?? size;
+      if (remote.size === undefined) throw new Error("the server does not say how long it is: state its size");
+      if (!stated.mediaType) stated.compression ??= compression(bytes);
+      return remote;
+    }
+
+    async fetch({ offset, length }) {
+      const last = offset + length - 1;
+      this.requests++;
+      const answer = await fetch(this.url, { headers: { Range: `bytes=${offset}-${last}` } });
+      if (answer.status !== 206) {
+        // What comes is not wanted: all of it, or a page that says what is wrong.
+        await answer.body?.cancel();
+        throw new Error(answer.ok
+          ? "the server does not serve parts of it (HTTP ranges): it would have to be fetched whole"
+          : `the server says ${answer.status} ${answer.statusText}`);
+      }
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      this.fetched += bytes.length;
+      // A server of another origin may keep this header from us.
+      const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.headers.get("Content-Range") ?? "");
+      if (bytes.length !== length || (range && Number(range[1]) !== offset)) {
+        throw new Error(`the server gave other bytes than ${offset} to ${last}`);
+      }
+      this.progress?.();
+      return { offset, bytes, size: range ? Number(range[2]) : undefined };
+    }
+
+    // Fills `to` from byte `offset` on; false when that has to be fetched first.
+    read(offset, to) {
+      for (const piece of [...this.own, ...this.kept]) {
+        const from = offset - piece.offset;
+        if (from >= 0 && from + to.length <= piece.bytes.length) {
+          to.set(piece.bytes.subarray(from, from + to.length));
+          return true;
+        }
+      }
+      this.missing = { offset, length: to.length };
+      return false;
+    }
+
+    keep(piece) {
+      this.kept.push(piece);
+      let size = this.kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      while (size > KEPT) size -= this.kept.shift().bytes.length;
+    }
+
+    // Makes a call that reads it, again and again until all that it needs was fetched: that stays
+    // here until the call has come to its end.
+    async reading(call) {
+      const own = [];
+      for (;;) {
+        Object.assign(this, { own, missing: undefined });
+        let missing;
+        try {
+          return call();
+        } catch (error) {
+          ({ missing } = this);
+          if (!missing) throw error;
+        }
+        if (missing.offset + missing.length > this.size) throw new Error("the blob ends before that");
+        const piece = await this.fetch(missing);
+        own.push(piece);
+        this.keep(piece);
+      }
     }
   }
 
@@ -109,26 +198,26 @@ const erofsUnpack = (() => {
       return { blockSize, blocks, inodes, root };
     }
 
+    set(handle, key, value) {
+      if (value !== undefined) this.ok(handle, this.eu.eu_set(handle, key, BigInt(value)));
+    }
+
+    setText(handle, key, value) {
+      if (!value) return;
+      const length = this.put(new TextEncoder().encode(value));
+      this.ok(handle, this.eu.eu_set_text(handle, key, length));
+    }
+
     // Unpacks a layer from an iterable of its bytes. `stated` says what must be true of it:
     // compression or mediaType, and digest, diffId, size where they are known.
     async unpack(pieces, stated = {}) {
       const { eu } = this;
       const handle = eu.eu_open(UNPACKER);
       const image = new Image();
-      const set = (key, value) => {
-        if (value !== undefined) this.ok(handle, eu.eu_set(handle, key, BigInt(value)));
-      };
-      const setText = (key, value) => {
-        if (!value) return;
-        const length = this.put(new TextEncoder().encode(value));
-        this.ok(handle, eu.eu_set_text(handle, key, length));
-      };
       try {
-        setText(1, stated.mediaType);
-        set(1, stated.mediaType ? undefined : COMPRESSION[stated.compression]);
-        set(3, stated.size);
-        setText(3, stated.digest);
-        setText(4, stated.diffId);
+        this.layer(handle, stated);
+        this.setText(handle, 3, stated.digest);
+        this.setText(handle, 4, stated.diffId);
         this.ok(handle, eu.eu_start(handle));
         for await (const bytes of pieces) {
           for (let at = 0; at < bytes.length; at += eu.eu_input_size()) {
@@ -148,6 +237,33 @@ const erofsUnpack = (() => {
       }
     }
 
+    // What the blob of a layer is.
+    layer(handle, { mediaType, compression, size }) {
+      this.setText(handle, 1, mediaType);
+      this.set(handle, 1, mediaType ? undefined : COMPRESSION[compression]);
+      this.set(handle, 3, size);
+    }
+
+    // Starts what looks at an image, or at that in the chunks of a blob.
+    async start(handle, image) {
+      this.image = image;
+      if (image instanceof Remote) {
+        const { stated, size } = image;
+        this.layer(handle, { ...stated, size });
+        this.set(handle, 27, 1);
+        this.set(handle, 28, stated.allowUnpinned ? 2 : 0);
+        this.setText(handle, 8, stated.indexRange);
+        this.setText(handle, 9, stated.indexDigest);
+      } else {
+        this.set(handle, 16, image.size);
+      }
+      await image.reading(() => {
+        const status = this.eu.eu_start(handle);
+        if (status === -6) throw new Error("it has no chunk index: it can only be fetched and unpacked whole");
+        this.ok(handle, status);
+      });
+    }
+
     push(handle, bytes, image) {
       const { eu } = this;
       const length = this.put(bytes);
@@ -161,22 +277,21 @@ const erofsUnpack = (() => {
     }
 
     // Checks an image; the findings, of which one with severity "error" refuses it.
-    check(image, level = 1) {
+    async check(image, level = 1) {
       const { eu } = this;
-      this.image = image;
       const handle = eu.eu_open(CHECK);
       try {
-        this.ok(handle, eu.eu_set(handle, 16, BigInt(image.size)));
-        this.ok(handle, eu.eu_set(handle, 17, BigInt(level)));
-        this.ok(handle, eu.eu_start(handle));
-        this.ok(handle, eu.eu_check(handle));
+        this.set(handle, 17, level);
+        await this.start(handle, image);
+        await image.reading(() => this.ok(handle, eu.eu_check(handle)));
         const findings = [];
         for (let index = 0; index < Number(this.number(handle, 16)); index++) {
           const finding = this.refused(
             this.ok(handle, eu.eu_finding(handle, index)),
             () => eu.eu_finding_text(handle, index),
           );
-          finding.path = text(this.answer(this.ok(handle, eu.eu_finding_path(handle, index))));
+          finding.path = await image.reading(() =>
+            text(this.answer(this.ok(handle, eu.eu_finding_path(handle, index)))));
           findings.push(finding);
         }
         return findings;
@@ -186,33 +301,45 @@ const erofsUnpack = (() => {
     }
 
     // A reader of an image.
-    open(image) {
-      const { eu } = this;
-      this.image = image;
-      const handle = eu.eu_open(READER);
-      this.ok(handle, eu.eu_set(handle, 16, BigInt(image.size)));
-      this.ok(handle, eu.eu_start(handle));
-      return new Reader(this, handle);
+    async open(image) {
+      const handle = this.eu.eu_open(READER);
+      await this.start(handle, image);
+      return new Reader(this, handle, image);
     }
   }
 
+  // Each call is one that may have to be made again: what it gives is copied before the next one.
   class Reader {
-    constructor(module, handle) {
-      Object.assign(this, { module, handle, eu: module.eu });
+    constructor(module, handle, image) {
+      Object.assign(this, { module, handle, image, eu: module.eu });
       this.root = module.number(handle, 6);
+      this.size = module.number(handle, 2);
+      if (!(image instanceof Remote)) return;
+      this.chunks = module.number(handle, 11);
+      this.vouched = VOUCHED[Number(module.number(handle, 12))];
+    }
+
+    facts() {
+      return this.module.facts(this.handle);
+    }
+
+    // Makes a call and gives what it puts into the answer buffer.
+    asked(call) {
+      return this.image.reading(() => this.module.answer(this.module.ok(this.handle, call())).slice());
     }
 
     // The number of the file at a path.
     find(path) {
-      const length = this.module.put(new TextEncoder().encode(path));
-      const status = this.eu.eu_find(this.handle, length);
-      return status === -6 ? undefined : (this.module.ok(this.handle, status), this.eu.eu_value());
+      return this.image.reading(() => {
+        const length = this.module.put(new TextEncoder().encode(path));
+        const status = this.eu.eu_find(this.handle, length);
+        return status === -6 ? undefined : (this.module.ok(this.handle, status), this.eu.eu_value());
+      });
     }
 
-    file(nid) {
-      const length = this.module.ok(this.handle, this.eu.eu_file(this.handle, nid));
-      const record = this.module.answer(length);
-      const view = new DataView(record.buffer, record.byteOffset, length);
+    async file(nid) {
+      const record = await this.asked(() => this.eu.eu_file(this.handle, nid));
+      const view = new DataView(record.buffer);
       const [, mode, uid, gid, links, major, minor] =
         [24, 28, 32, 36, 40, 44, 48].map((at) => view.getUint32(at, true));
       const size = view.getBigUint64(8, true), time = view.getBigInt64(16, true);
@@ -220,15 +347,18 @@ const erofsUnpack = (() => {
     }
 
     // The entries of a directory.
-    *list(nid) {
+    async *list(nid) {
       let place = 0n;
       do {
-        const length = this.module.ok(this.handle, this.eu.eu_list(this.handle, nid, place));
-        place = this.eu.eu_value();
-        // A copy, since whoever takes an entry may call the module before the next one.
-        const entries = this.module.answer(length).slice();
+        let next;
+        const entries = await this.asked(() => {
+          const length = this.eu.eu_list(this.handle, nid, place);
+          next = this.eu.eu_value();
+          return length;
+        });
+        place = next;
         const view = new DataView(entries.buffer);
-        for (let at = 0; at < length; at += 10 + entries[at + 9]) {
+        for (let at = 0; at < entries.length; at += 10 + entries[at + 9]) {
           yield {
             nid: view.getBigUint64(at, true),
             type: TYPES[entries[at + 8]],
@@ -239,8 +369,8 @@ const erofsUnpack = (() => {
     }
 
     // All below a directory, with paths.
-    *walk(nid = this.root, path = "") {
-      for (const entry of this.list(nid)) {
+    async *walk(nid = this.root, path = "") {
+      for await (const entry of this.list(nid)) {
         const below = `${path}/${entry.name}`;
         yield { ...entry, path: below };
         if (entry.type === "directory") yield* this.walk(entry.nid, below);
@@ -248,19 +378,22 @@ const erofsUnpack = (() => {
     }
 
     // The content of a regular file, in pieces.
-    *read(nid) {
+    async *read(nid) {
       const size = this.eu.eu_output_size();
       for (let offset = 0n; ; ) {
-        const length = this.module.ok(this.handle, this.eu.eu_read(this.handle, nid, offset, size));
-        if (length > 0) yield this.module.memory(this.eu.eu_output_address(), length).slice();
-        if (length < size) return;
-        offset += BigInt(length);
+        const bytes = await this.image.reading(() => {
+          const length = this.module.ok(this.handle, this.eu.eu_read(this.handle, nid, offset, size));
+          return this.module.memory(this.eu.eu_output_address(), length).slice();
+        });
+        if (bytes.length > 0) yield bytes;
+        if (bytes.length < size) return;
+        offset += BigInt(bytes.length);
       }
     }
 
     // The target of a symbolic link.
-    link(nid) {
-      return text(this.module.answer(this.module.ok(this.handle, this.eu.eu_link(this.handle, nid))));
+    async link(nid) {
+      return text(await this.asked(() => this.eu.eu_link(this.handle, nid)));
     }
 
     close() {
@@ -278,7 +411,7 @@ const erofsUnpack = (() => {
     return "none";
   };
 
-  return { Module, Image, Refused, compression };
+  return { Module, Image, Remote, Refused, compression };
 })();
 
 if (typeof module !== "undefined") module.exports = erofsUnpack;

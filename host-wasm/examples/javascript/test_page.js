@@ -11,6 +11,8 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 
+const { indexed, serve } = require("./test_server.js");
+
 const [chromium, folder, vectors, screenshot] = process.argv.slice(2);
 const base = (name) => path.resolve(vectors, "bases", name);
 const work = fs.mkdtempSync(path.join(os.tmpdir(), "page-"));
@@ -127,6 +129,84 @@ async function test() {
   await evaluate("document.getElementById('diff-id').value = ''");
   await choose(path.join(vectors, "manifest.json"));
   await until(refused);
+
+  // Layers at a URL, from a page that is a file and from one that is served.
+  const plain = indexed(fs.readFileSync(base("demo-1.erofs")), 512);
+  const changed = Buffer.from(plain.blob);
+  changed[1100] ^= 1;
+  const zstd = fs.readFileSync(path.resolve(vectors, "cases/chunk-index/embedded.erofs.zst"));
+  const server = await serve({ "plain.erofs": plain.blob, "changed.erofs": changed, "indexed.erofs.zst": zstd }, folder);
+  try {
+    await remote(server, plain);
+    await ask("Page.navigate", { url: `${server.url}/page/index.html` });
+    await until("document.readyState === 'complete' && typeof browse === 'function'");
+    await remote(server, plain);
+  } finally {
+    server.close();
+  }
+}
+
+const fact = (name) => evaluate(`document.querySelector("[data-fact='${name}']").textContent`);
+const verdict = "document.getElementById('verdict')";
+
+// Opens a layer at a URL, and waits until an expression is true.
+async function open(url, descriptor, unpinned, expected) {
+  await evaluate(`{
+    document.getElementById('url').value = ${JSON.stringify(url)};
+    document.getElementById('descriptor').value = ${JSON.stringify(descriptor ? JSON.stringify(descriptor) : "")};
+    document.getElementById('unpinned').checked = ${unpinned};
+    ${verdict}.textContent = '';
+    document.querySelector('#remote button').click();
+  }`);
+  await until(expected);
+}
+
+async function remote(server, { blob, descriptor }) {
+  const parts = (name) => `${server.url}/parts/${name}`;
+  const said = (className, text) => `${verdict}.className === '${className}' && ${verdict}.textContent.includes('${text}')`;
+
+  // The root is listed, and what was fetched for it is shown.
+  server.served = 0;
+  await open(parts("plain.erofs"), descriptor, false, said("passed", "each is verified"));
+  await until("document.querySelector('#tree details') !== null");
+  assert.match(await fact("Index"), /32 chunks, vouched for by its digest/);
+  const counted = async () => (await fact("Fetched")).match(/\d+/g).map(Number);
+  const [first, size] = await counted();
+  assert.deepStrictEqual([first, size], [server.served, blob.length]);
+  assert(first < size / 2, `${first} of ${size}`);
+
+  // A directory opens, and a file comes out of it.
+  await evaluate("for (const below of document.querySelectorAll('#tree details')) below.open = true");
+  const button = "document.querySelector('#tree details button')";
+  await until(`${button} !== null && document.querySelector('#tree details .size') !== null`);
+  const name = await evaluate(`${button}.textContent`);
+  const length = await evaluate("parseInt(document.querySelector('#tree details .size').textContent)");
+  const file = path.join(work, name);
+  fs.rmSync(file, { force: true });
+  await evaluate(`${button}.click()`);
+  for (let tries = 0; tries < 100 && !(fs.existsSync(file) && fs.statSync(file).size === length); tries++) {
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  assert.strictEqual(fs.readFileSync(file).length, length);
+
+  // Its metadata can be checked, which may take more of it.
+  await evaluate("document.getElementById('check').click()");
+  await until(said("passed", "whose metadata passes all checks"));
+  const [all] = await counted();
+  assert(all === server.served && all >= first && all < size, `${all} of ${size}`);
+  assert(await evaluate("document.documentElement.scrollWidth <= innerWidth"));
+
+  // An index that nothing vouches for, at the end of the blob.
+  await open(parts("indexed.erofs.zst"), undefined, false, said("refused", "Refused: "));
+  assert.strictEqual(await evaluate("document.getElementById('tree').children.length"), 0);
+  await open(parts("indexed.erofs.zst"), undefined, true, said("doubtful", "Nobody vouches for its index"));
+  await until("document.getElementById('tree').children.length > 0");
+  assert.match(await fact("Index"), /3 chunks, vouched for by nobody/);
+
+  // Another chunk than the stated one, a server that serves no parts, and one that has no such layer.
+  await open(parts("changed.erofs"), descriptor, false, said("refused", "Refused: "));
+  await open(`${server.url}/whole/plain.erofs`, descriptor, false, said("refused", "does not serve parts of it"));
+  await open(parts("none"), descriptor, false, said("refused", "the server says 404"));
 }
 
 test().then(

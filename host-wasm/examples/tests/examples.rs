@@ -111,6 +111,17 @@ fn javascript_in_node() {
 }
 
 #[test]
+fn layers_at_a_url_in_node() {
+    let script = "host-wasm/examples/javascript/test_remote.js";
+    let Some(mut node) = program("node", &[script]) else {
+        return;
+    };
+    let vectors = root().join("vectors");
+    let tested = node.args([module(), &vectors]).output().unwrap();
+    assert!(tested.status.success(), "{}", text(&tested.stderr));
+}
+
+#[test]
 fn python_with_wasmtime() {
     // Python with the package wasmtime, as .ci/install-tools puts it together.
     let python = "python3-wasmtime";
