@@ -65,7 +65,7 @@
 //! | [`report`] | what reports are made of |
 //! | [`system`] | the seam to Linux and WASI |
 //!
-//! Built for WASI (`wasm32-wasip1`) it has `unpack`, `check` and `inspect`, and no sandbox.
+//! Built for WASI (`wasm32-wasip1`) it has `unpack`, `check`, `inspect` and [`reader`], and no sandbox.
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
@@ -104,7 +104,6 @@ mod layer_file;
 mod limit_flag;
 mod memory;
 pub mod mount;
-#[cfg(target_os = "linux")]
 mod objects;
 pub mod observer;
 mod opening;
@@ -115,7 +114,6 @@ mod pieces;
 pub mod pipeline;
 mod place;
 pub mod publish;
-#[cfg(target_os = "linux")]
 pub mod reader;
 pub mod report;
 pub mod sandbox;

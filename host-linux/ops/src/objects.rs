@@ -8,7 +8,6 @@
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use erofs_unpack_core::erofs::{Image, Inode, Object, ReadAt, ReadError};
@@ -18,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::error::{HostError, SourceFault};
 use crate::publish::scratch;
-use crate::system::{self, File};
+use crate::system::{self, File, OsStrExt as _};
 
 /// How objects are opened: a pipe must not make the opening wait.
 const OPEN: OFlags = OFlags::RDONLY

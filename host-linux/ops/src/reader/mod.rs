@@ -7,7 +7,6 @@ mod unescape;
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt as _, ReadError};
@@ -15,11 +14,13 @@ use erofs_unpack_core::erofs::{FileType, Image, Inode, ReadAt as _, ReadError};
 use crate::error::HostError;
 use crate::image_file::{FileAt, ImageFile, ImageFileOptions};
 use crate::objects::{Elsewhere, Objects, elsewhere};
+use crate::system::OsStrExt as _;
 
 pub use dump::{CompressionReport, DeviceReport, ExtentReport, InodeDump, SuperblockDump};
 pub use file::{FileReport, MetacopyReport, StatReport, XattrReport, device};
 pub use path::{Found, Last, find};
 
+#[cfg(target_os = "linux")]
 pub(crate) use path::lookup_given;
 
 /// An open image.

@@ -267,6 +267,9 @@ pub fn stdin() -> io::Result<Stdin> {
     own(&io::stdin()).map(Stdin::File)
 }
 
+/// What output is written to.
+pub type Stdout = File;
+
 /// The standard output, past the buffer that Rust keeps for lines of text.
 ///
 /// # Errors

@@ -182,6 +182,18 @@ pub fn stdin() -> io::Result<Stdin> {
     Ok(Stdin::Stream(Box::new(io::stdin())))
 }
 
+/// What output is written to.
+pub type Stdout = io::Stdout;
+
+/// The standard output.
+///
+/// # Errors
+///
+/// None; Linux has some.
+pub fn stdout() -> io::Result<Stdout> {
+    Ok(io::stdout())
+}
+
 /// Gives all of a file to the standard output.
 pub(crate) fn copy_to_stdout(file: &File) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
