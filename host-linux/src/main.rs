@@ -8,7 +8,6 @@
 
 mod args;
 mod command;
-mod json;
 
 use std::process::ExitCode;
 
@@ -31,11 +30,6 @@ fn main() -> ExitCode {
         Command::Index(args) => command::index::run(&args),
         Command::Doctor(args) => command::doctor::run(&args),
         Command::Extract(args) => command::extract::run(&args),
-        Command::Ls(args) => command::ls::run(&args),
-        Command::Tree(args) => command::tree::run(&args),
-        Command::Stat(args) => command::stat::run(&args),
-        Command::Cat(args) => command::cat::run(&args),
-        Command::Dump(args) => command::dump::run(&args),
         Command::Completions { shell } => command::documents::completions(shell),
         Command::Man { folder } => command::documents::man(&folder),
     })

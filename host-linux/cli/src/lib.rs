@@ -1,5 +1,5 @@
-//! The commands that all hosts of erofs-unpack have, `unpack`, `check` and `inspect`, and what all
-//! commands share: arguments, output, progress bars. What the commands do is not in here: that is
+//! The commands that all hosts of erofs-unpack have, `unpack`, `check`, `inspect` and those that
+//! look into an image, and what all commands share: arguments, output, progress bars. What the commands do is not in here: that is
 //! `erofs-unpack-ops`.
 //!
 //! The way of a command is *arguments → operation → report → text*: [`args`] has the arguments,
@@ -15,4 +15,5 @@ pub mod args;
 pub mod bars;
 pub mod command;
 pub mod date;
+mod json;
 pub mod output;

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueHint};
 
-use erofs_unpack_cli::args::{Talk, exit_codes, size};
-
-use super::{ImageArgs, ObjectArgs};
+use erofs_unpack_cli::args::{ImageArgs, ObjectArgs, Talk, exit_codes, size};
 
 /// `extract`
 #[derive(Debug, Args)]

@@ -6,7 +6,6 @@ mod convert;
 mod doctor;
 mod extract;
 mod index;
-mod read;
 mod rules;
 mod stream;
 mod unwrap;
@@ -25,7 +24,6 @@ pub(crate) use convert::Convert;
 pub(crate) use doctor::Doctor;
 pub(crate) use extract::Extract;
 pub(crate) use index::{Index, IndexAdd, IndexArgs, IndexCommand, IndexShow, IndexVerify};
-pub(crate) use read::{Cat, Dump, ImageArgs, Ls, ObjectArgs, Stat, Tree, VerboseArgs};
 pub(crate) use rules::Rules;
 pub(crate) use stream::Stream;
 pub(crate) use unwrap::Unwrap;
@@ -100,16 +98,6 @@ pub(crate) enum Command {
     /// Parents of a PATH are made as `mkdir -p` does. No symbolic link in DIR is followed. After
     /// an error DIR holds a part of the files, each of them whole.
     Extract(Box<Extract>),
-    /// List what is in an image
-    Ls(Box<Ls>),
-    /// Draw what is in an image as a tree
-    Tree(Box<Tree>),
-    /// Show all that an image says of files in it
-    Stat(Box<Stat>),
-    /// Write the content of files in an image to stdout
-    Cat(Box<Cat>),
-    /// Show how an image is laid out: its superblock, or an inode with its extents
-    Dump(Box<Dump>),
     /// Say what this machine lacks for EROFS layers, and what to do
     ///
     /// One line for each thing: the kernel's EROFS and what it can read, dm-verity, fs-verity,

@@ -2,19 +2,13 @@
 
 pub(crate) mod build;
 pub(crate) mod cache;
-pub(crate) mod cat;
 pub(crate) mod convert;
 pub(crate) mod doctor;
 pub(crate) mod documents;
-pub(crate) mod dump;
 pub(crate) mod extract;
 pub(crate) mod index;
-pub(crate) mod ls;
-mod read;
 pub(crate) mod rules;
-pub(crate) mod stat;
 pub(crate) mod stream;
-pub(crate) mod tree;
 pub(crate) mod unwrap;
 pub(crate) mod verity;
 pub(crate) mod wrap;

@@ -1,7 +1,13 @@
 //! The commands: each calls its operation and makes text of the report.
 
+mod cat;
 pub mod check;
+mod dump;
 pub mod inspect;
+mod ls;
+mod read;
+mod stat;
+mod tree;
 pub mod unpack;
 
 use clap::Subcommand;
@@ -25,6 +31,16 @@ pub enum Command {
     /// Manifests, indexes and configs are verified by the digests that lead to them. Of a layer
     /// only the first bytes are read: unpack --verify-only verifies it.
     Inspect(Box<args::Inspect>),
+    /// List what is in an image
+    Ls(Box<args::Ls>),
+    /// Draw what is in an image as a tree
+    Tree(Box<args::Tree>),
+    /// Show all that an image says of files in it
+    Stat(Box<args::Stat>),
+    /// Write the content of files in an image to stdout
+    Cat(Box<args::Cat>),
+    /// Show how an image is laid out: its superblock, or an inode with its extents
+    Dump(Box<args::Dump>),
 }
 
 impl Command {
@@ -36,6 +52,11 @@ impl Command {
             Self::Unpack(args) => unpack::run(args),
             Self::Check(args) => check::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Ls(args) => ls::run(args),
+            Self::Tree(args) => tree::run(args),
+            Self::Stat(args) => stat::run(args),
+            Self::Cat(args) => cat::run(args),
+            Self::Dump(args) => dump::run(args),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::args::Tree;
 use crate::json::JsonWriter;
 
 /// Runs the command and gives its exit code.
-pub(crate) fn run(args: &Tree) -> u8 {
+pub(super) fn run(args: &Tree) -> u8 {
     run_reader(
         "tree",
         (&args.image, &args.talk),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use erofs_unpack_cli::date::Date;
+use crate::date::Date;
 use erofs_unpack_core::erofs::FileType;
 use erofs_unpack_ops::reader::{Last, StatReport, device};
 
@@ -10,7 +10,7 @@ use super::read::{mode_text, run as run_reader};
 use crate::args::Stat;
 
 /// Runs the command and gives its exit code.
-pub(crate) fn run(args: &Stat) -> u8 {
+pub(super) fn run(args: &Stat) -> u8 {
     let last = if args.dereference {
         Last::Target
     } else {

@@ -1,6 +1,6 @@
 //! How files of an image are printed: as lines of `ls -l`.
 
-use erofs_unpack_cli::date::Date;
+use crate::date::Date;
 use erofs_unpack_core::erofs::{FileType, Inode};
 use erofs_unpack_ops::reader::device;
 

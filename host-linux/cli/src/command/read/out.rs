@@ -1,13 +1,12 @@
 //! Output of any length on stdout: text, or JSON with what went wrong at its end.
 
 use core::fmt;
-use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
 
-use erofs_unpack_cli::output::{exit_code_with_report, print_error};
+use crate::output::{exit_code_with_report, print_error};
 use erofs_unpack_ops::image_file::ImageFile;
 use erofs_unpack_ops::reader::Reader;
 use erofs_unpack_ops::report::{ErrorReport, VERSION, outcome_name, shown};
@@ -20,7 +19,7 @@ use crate::json::JsonWriter;
 /// Room for output before it is written, in bytes.
 const BUFFER: usize = 1 << 16;
 
-type Stdout = BufWriter<File>;
+type Stdout = BufWriter<system::Stdout>;
 
 /// Where a command's output goes.
 pub(in crate::command) struct Out {

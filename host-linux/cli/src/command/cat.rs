@@ -15,7 +15,7 @@ use crate::args::Cat;
 const PIECE: usize = 1 << 18;
 
 /// Runs the command and gives its exit code.
-pub(crate) fn run(args: &Cat) -> u8 {
+pub(super) fn run(args: &Cat) -> u8 {
     let objects = args.objects.basedir.as_deref();
     run_with(
         "cat",

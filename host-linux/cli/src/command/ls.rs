@@ -12,7 +12,7 @@ use super::read::{Out, Widths, row, run as run_reader};
 use crate::args::Ls;
 
 /// Runs the command and gives its exit code.
-pub(crate) fn run(args: &Ls) -> u8 {
+pub(super) fn run(args: &Ls) -> u8 {
     run_reader(
         "ls",
         (&args.image, &args.talk),

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use erofs_unpack_cli::command::inspect::superblock_text;
-use erofs_unpack_cli::date::Date;
-use erofs_unpack_cli::output::print_error;
+use crate::command::inspect::superblock_text;
+use crate::date::Date;
+use crate::output::print_error;
 use erofs_unpack_core::erofs::{FileType, Inode};
 use erofs_unpack_ops::reader::{ExtentReport, Found, InodeDump, Last, Reader, SuperblockDump};
 use erofs_unpack_ops::{Escaped, HostError};
@@ -13,7 +13,7 @@ use super::read::{Out, mode_text, run as run_reader};
 use crate::args::Dump;
 
 /// Runs the command and gives its exit code.
-pub(crate) fn run(args: &Dump) -> u8 {
+pub(super) fn run(args: &Dump) -> u8 {
     // A wrong checksum is said and does not hide the rest.
     run_reader(
         "dump",

@@ -4,16 +4,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, exit_codes, size};
 use erofs_unpack_core::Error;
 use erofs_unpack_core::oci::{Digest, Platform};
 use erofs_unpack_ops::image::Selection;
 use erofs_unpack_ops::image_file::ImageFileOptions;
 use erofs_unpack_ops::system::Openings;
 
+use super::{ConfineArgs, LimitArgs, exit_codes, size};
+
 /// One EROFS image, and what is known of it.
 #[derive(Debug, Args)]
-pub(crate) struct ImageArgs {
+pub struct ImageArgs {
     /// An EROFS image, the blob of a layer, an OCI image layout, or - for stdin
     ///
     /// What is compressed is unpacked and verified first, unless it is a layer of a layout with a
@@ -21,20 +22,20 @@ pub(crate) struct ImageArgs {
     /// each verified. Where the manifest states the root of a dm-verity tree, each block is verified
     /// by its path to it; then chunks need no checksums, and a plain layer is read where it is.
     #[arg(value_name = "IMAGE", value_hint = ValueHint::AnyPath)]
-    pub(crate) image: PathBuf,
+    pub image: PathBuf,
 
     /// Layer of the image in a layout, counted from 1 [default: its only EROFS image]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) layer: Option<u32>,
+    pub layer: Option<u32>,
 
     /// Name of the image in a layout with several (org.opencontainers.image.ref.name or
     /// io.containerd.image.name)
     #[arg(long = "ref", value_name = "NAME")]
-    pub(crate) reference: Option<String>,
+    pub reference: Option<String>,
 
     /// Platform that the image must have [default: the host's, where there is a choice]
     #[arg(long, value_name = "OS[(+FEATURE)]/ARCH[/VARIANT]", value_parser = platform)]
-    pub(crate) platform: Option<Platform>,
+    pub platform: Option<Platform>,
 
     /// Read a compressed layer at random even if nobody vouches for its index, or its chunks
     /// cannot be verified one by one
@@ -42,38 +43,38 @@ pub(crate) struct ImageArgs {
     /// Such an index decides what is shown: whoever made the blob can show one thing here, and
     /// another where the layer is unpacked.
     #[arg(long)]
-    pub(crate) allow_unpinned_index: bool,
+    pub allow_unpinned_index: bool,
 
     /// A file or block device with a device of the image, in the order of its device table; can
     /// be given several times
     #[arg(long = "device", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) devices: Vec<PathBuf>,
+    pub devices: Vec<PathBuf>,
 
     /// Byte of the file where the image starts, as after mkfs.erofs --offset; not for compressed
     /// blobs
     #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) offset: Option<u64>,
+    pub offset: Option<u64>,
 
     /// Digest that the blob, or the manifest or an index of the layout, must have
     #[arg(long, value_name = "DIGEST")]
-    pub(crate) digest: Option<Digest>,
+    pub digest: Option<Digest>,
 
     /// Digest that the image must have
     #[arg(long, value_name = "DIGEST")]
-    pub(crate) diff_id: Option<Digest>,
+    pub diff_id: Option<Digest>,
 
     /// What is given up for it.
     #[command(flatten)]
-    pub(crate) confine: ConfineArgs,
+    pub confine: ConfineArgs,
 
     /// What the image may ask for.
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub limits: LimitArgs,
 }
 
 impl ImageArgs {
     /// The files that opening it takes.
-    pub(crate) fn openings(&self) -> Openings {
+    pub fn openings(&self) -> Openings {
         let mut openings = Openings::new();
         openings.source(&self.image);
         self.devices.iter().for_each(|path| openings.read(path));
@@ -83,7 +84,7 @@ impl ImageArgs {
     }
 
     /// How it is opened.
-    pub(crate) fn options(&self) -> ImageFileOptions {
+    pub fn options(&self) -> ImageFileOptions {
         ImageFileOptions {
             digest: self.digest,
             diff_id: self.diff_id,
@@ -110,15 +111,15 @@ fn platform(text: &str) -> Result<Platform, Error> {
 
 /// What is said on stderr besides errors.
 #[derive(Debug, Args)]
-pub(crate) struct VerboseArgs {
+pub struct VerboseArgs {
     /// Say which protection is in force, and how much of a compressed layer was read
     #[arg(short, long)]
-    pub(crate) verbose: bool,
+    pub verbose: bool,
 }
 
 /// Where content is taken from that the image does not hold.
 #[derive(Debug, Args)]
-pub(crate) struct ObjectArgs {
+pub struct ObjectArgs {
     /// A folder of objects: what files contain whose content lies outside of the image
     ///
     /// These are metacopy files of overlayfs, of which images of composefs consist. Each says where
@@ -126,7 +127,7 @@ pub(crate) struct ObjectArgs {
     /// Size and, where it is stated, fs-verity digest must be right. Without it such files are
     /// refused.
     #[arg(long, value_name = "OBJECTS", value_hint = ValueHint::DirPath)]
-    pub(crate) basedir: Option<PathBuf>,
+    pub basedir: Option<PathBuf>,
 }
 
 /// What `--help` says of paths in an image, and of the exit codes that they lead to.
@@ -144,128 +145,128 @@ fn notes() -> String {
 /// `ls`
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(crate) struct Ls {
+pub struct Ls {
     /// Which image, and what is known of it.
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
+    pub image: ImageArgs,
 
     /// What is said besides errors.
     #[command(flatten)]
-    pub(crate) talk: VerboseArgs,
+    pub talk: VerboseArgs,
 
     /// What to list [default: /]
     #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<OsString>,
+    pub paths: Vec<OsString>,
 
     /// With types, permissions, links, owners, sizes and times (UTC)
     #[arg(short, long)]
-    pub(crate) long: bool,
+    pub long: bool,
 
     /// Directories with all that is below them
     #[arg(short = 'R', long)]
-    pub(crate) recursive: bool,
+    pub recursive: bool,
 
     /// Directories themselves, not their entries
     #[arg(short, long, conflicts_with = "recursive")]
-    pub(crate) directory: bool,
+    pub directory: bool,
 
     /// Print JSON
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// `tree`
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(crate) struct Tree {
+pub struct Tree {
     /// Which image, and what is known of it.
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
+    pub image: ImageArgs,
 
     /// What is said besides errors.
     #[command(flatten)]
-    pub(crate) talk: VerboseArgs,
+    pub talk: VerboseArgs,
 
     /// Where to start [default: /]
     #[arg(value_name = "PATH")]
-    pub(crate) path: Option<OsString>,
+    pub path: Option<OsString>,
 
     /// How many levels of directories to go down
     #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) level: Option<u32>,
+    pub level: Option<u32>,
 
     /// Print JSON
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// `stat`
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(crate) struct Stat {
+pub struct Stat {
     /// Which image, and what is known of it.
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
+    pub image: ImageArgs,
 
     /// What is said besides errors.
     #[command(flatten)]
-    pub(crate) talk: VerboseArgs,
+    pub talk: VerboseArgs,
 
     /// The files
     #[arg(value_name = "PATH", required = true)]
-    pub(crate) paths: Vec<OsString>,
+    pub paths: Vec<OsString>,
 
     /// Follow a symbolic link at the end of a path too
     #[arg(short = 'L', long)]
-    pub(crate) dereference: bool,
+    pub dereference: bool,
 
     /// Print JSON
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// `cat`
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(crate) struct Cat {
+pub struct Cat {
     /// Which image, and what is known of it.
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
+    pub image: ImageArgs,
 
     /// What is said besides errors.
     #[command(flatten)]
-    pub(crate) talk: VerboseArgs,
+    pub talk: VerboseArgs,
 
     /// The files; a symbolic link at the end of a path is followed too
     #[arg(value_name = "PATH", required = true)]
-    pub(crate) paths: Vec<OsString>,
+    pub paths: Vec<OsString>,
 
     /// Where content is taken from that the image does not hold.
     #[command(flatten)]
-    pub(crate) objects: ObjectArgs,
+    pub objects: ObjectArgs,
 }
 
 /// `dump`
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
-pub(crate) struct Dump {
+pub struct Dump {
     /// Which image, and what is known of it.
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
+    pub image: ImageArgs,
 
     /// What is said besides errors.
     #[command(flatten)]
-    pub(crate) talk: VerboseArgs,
+    pub talk: VerboseArgs,
 
     /// The inode and the extents of the file at this path
     #[arg(long, value_name = "PATH", conflicts_with = "nid")]
-    pub(crate) path: Option<OsString>,
+    pub path: Option<OsString>,
 
     /// The inode of this number, and its extents
     #[arg(long, value_name = "N")]
-    pub(crate) nid: Option<u64>,
+    pub nid: Option<u64>,
 
     /// Print JSON
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
