@@ -8,7 +8,7 @@ use erofs_unpack_core::Error;
 use erofs_unpack_core::oci::{Digest, Platform};
 use erofs_unpack_ops::image::Selection;
 use erofs_unpack_ops::image_file::ImageFileOptions;
-use erofs_unpack_ops::system::Openings;
+use erofs_unpack_ops::system::{self, Openings};
 
 use super::{ConfineArgs, LimitArgs, exit_codes, size};
 
@@ -79,7 +79,7 @@ impl ImageArgs {
         openings.source(&self.image);
         self.devices.iter().for_each(|path| openings.read(path));
         // What is compressed, or has to have a digest, is unpacked there.
-        openings.spool(&std::env::temp_dir());
+        openings.spool(&system::temp_dir());
         openings
     }
 
