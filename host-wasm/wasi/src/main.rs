@@ -1,5 +1,5 @@
-//! `erofs-unpack` as a WASI command: `unpack`, `check` and `inspect` on preopened folders, stdin and
-//! stdout. It has the commands that all hosts have, and none of its own.
+//! `erofs-unpack` as a WASI command: `unpack`, `check`, `inspect`, `ls`, `tree`, `stat`, `cat` and
+//! `dump` on preopened folders, stdin and stdout. It has the commands that all hosts have, and none of its own.
 
 use std::process::ExitCode;
 

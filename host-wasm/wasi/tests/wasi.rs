@@ -18,6 +18,7 @@ use erofs_unpack_conformance::mapping::{Mapping, READY};
 use erofs_unpack_conformance::program::Program;
 use erofs_unpack_conformance::run::{Outcome, Vectors};
 use erofs_unpack_conformance::suite::{self, Column};
+use erofs_unpack_core::oci::Algorithm;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -428,6 +429,106 @@ fn layers_archives_and_devices_are_served_as_on_linux() {
     assert_eq!(codes[..6], [Some(0); 6], "{all:?}");
 }
 
+/// A layout of one layer that is wrapped and has its index in it, as the vectors have both.
+fn indexed_layout(folder: &Path, digests: bool) {
+    let blob = vectors_folder().join("cases/chunk-index/embedded.erofs.zst");
+    let blob = fs::read(blob).unwrap();
+    let digest = |bytes: &[u8]| Algorithm::Sha256.digest(bytes);
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = digest(bytes);
+        let name = digest.to_string();
+        fs::write(blobs.join(&name["sha256:".len()..]), bytes).unwrap();
+        format!("\"digest\": \"{digest}\", \"size\": {}", bytes.len())
+    };
+    let image = fs::read(vectors_folder().join("bases/small.erofs")).unwrap();
+    let pin = if digests {
+        let index = digest(&blob[456..]);
+        format!(", \"org.erofs.chunk-index.digest\": \"{index}\"")
+    } else {
+        String::new()
+    };
+    let config = put(br#"{"architecture": "amd64", "os": "linux"}"#);
+    let manifest = put(
+        format!(
+            r#"{{"schemaVersion": 2, "config": {{"mediaType": "application/vnd.oci.image.config.v1+json", {config}}},
+            "layers": [{{"mediaType": "application/vnd.erofs+zstd", {}, "annotations": {{
+            "org.erofs.uncompressed-digest": "{}", "org.erofs.chunk-index.range": "448"{pin}}}}}]}}"#,
+            put(&blob),
+            digest(&image),
+        )
+        .as_bytes(),
+    );
+    let index = format!(
+        r#"{{"schemaVersion": 2, "manifests":
+        [{{"mediaType": "application/vnd.oci.image.manifest.v1+json", {manifest}}}]}}"#
+    );
+    fs::write(folder.join("index.json"), index).unwrap();
+    fs::write(
+        folder.join("oci-layout"),
+        r#"{"imageLayoutVersion": "1.0.0"}"#,
+    )
+    .unwrap();
+}
+
+#[test]
+fn images_are_looked_into_as_on_linux_and_wrapped_layers_at_random() {
+    let scratch = Scratch::new("read");
+    let vectors = vectors_folder();
+    let pinned = scratch.0.join("pinned");
+    let unpinned = scratch.0.join("unpinned");
+    indexed_layout(&pinned, true);
+    indexed_layout(&unpinned, false);
+    let (pinned, unpinned) = (pinned.display(), unpinned.display());
+    let image = vectors.join("bases/demo-1.erofs");
+    let image = image.display();
+    let blob = vectors.join("bases/small.erofs.zst");
+    let blob = blob.display();
+    let far = vectors.join("cases/check-xattr/metacopy.erofs");
+    let far = far.display();
+    let commands: Vec<Vec<String>> = [
+        format!("ls -lR {pinned}"),
+        format!("ls -v --json {pinned}"),
+        format!("tree {pinned}"),
+        format!("stat -v --json {pinned} /"),
+        format!("dump {pinned} --path /"),
+        format!("check -v --level metadata {pinned} --json=OUT/report"),
+        format!("check --level full {pinned} --json=OUT/report"),
+        format!("ls -v --allow-unpinned-index {unpinned}"),
+        format!("ls -v {unpinned}"),
+        format!("check --level metadata {unpinned} --json=OUT/report"),
+        format!("ls -R {image}"),
+        format!("cat {image} /etc/greeting"),
+        format!("stat {image} /etc"),
+        format!("tree --json {image}"),
+        format!("dump {image}"),
+        format!("ls -v {blob}"),
+        format!("ls --layer 7 {pinned}"),
+        format!("ls --diff-id sha256:{:064} {pinned}", 0),
+        format!("cat {image} /no/such"),
+        format!("cat {image} /etc"),
+        format!("cat --basedir {} {far} /far", scratch.0.display()),
+        "ls /no/such/file".to_owned(),
+    ]
+    .iter()
+    .map(|command| command.split(' ').map(str::to_owned).collect())
+    .collect();
+    let all = agree("looked-into", &commands);
+    let codes: Vec<Option<i32>> = all.iter().map(|said| said.0).collect();
+    assert_eq!(codes[..16], [Some(0); 16], "{all:?}");
+    assert_eq!(all[11].1, "hello from layer 1");
+    // Only chunks of what is pinned were read.
+    let reads = |said: &Said| said.2.contains("of 632 bytes: ");
+    for place in [1, 3, 7] {
+        assert!(reads(&all[place]), "{}", all[place].2);
+    }
+    assert!(all[1].1.contains("\"ofBytes\": 632") || all[1].1.contains("\"ofBytes\":632"));
+    let whole = "all of it was unpacked first: ";
+    assert!(all[8].2.contains(whole), "{}", all[8].2);
+    assert!(!reads(&all[8]));
+}
+
 #[test]
 fn what_wasi_cannot_serve_is_wrong_usage_and_says_so() {
     for runtime in RUNTIMES {
@@ -446,7 +547,7 @@ fn what_wasi_cannot_serve_is_wrong_usage_and_says_so() {
             let said = text(&refused.stderr);
             assert!(said.contains(why), "{flag}: {said}");
         }
-        let other = run(&words, &["ls", image], None);
+        let other = run(&words, &["extract", image, "-o", "x"], None);
         assert_eq!(other.status.code(), Some(2));
         // Nobody knows on what it runs.
         let layout = vectors_folder().join("layouts/indexes");
