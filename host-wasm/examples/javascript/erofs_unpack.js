@@ -16,6 +16,9 @@ const erofsUnpack = (() => {
   const TYPES = ["", "file", "directory", "character device", "block device", "pipe", "socket", "link"];
   // How much of a layer at a URL is kept, in bytes.
   const KEPT = 32 << 20;
+  // How much of its image a check keeps decoded, in bytes: it begins anew with each part that has to
+  // be fetched, and what it has read before is not to be decoded again.
+  const CHECKED = 512 << 20;
   const text = (bytes) => new TextDecoder().decode(bytes);
 
   // The layer or image is refused: `id`, `kind` and `at` as in the vectors, the message for people.
@@ -78,7 +81,9 @@ const erofsUnpack = (() => {
     async fetch({ offset, length }) {
       const last = offset + length - 1;
       this.requests++;
-      const answer = await fetch(this.url, { headers: { Range: `bytes=${offset}-${last}` } });
+      const part = () => fetch(this.url, { headers: { Range: `bytes=${offset}-${last}` } });
+      // The server may have closed the connection meanwhile: once more, over a new one.
+      const answer = await part().catch(part);
       if (answer.status !== 206) {
         // What comes is not wanted: all of it, or a page that says what is wrong.
         await answer.body?.cancel();
@@ -282,6 +287,7 @@ const erofsUnpack = (() => {
       const handle = eu.eu_open(CHECK);
       try {
         this.set(handle, 17, level);
+        this.set(handle, 47, image instanceof Remote ? CHECKED : undefined);
         await this.start(handle, image);
         await image.reading(() => this.ok(handle, eu.eu_check(handle)));
         const findings = [];
