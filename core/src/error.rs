@@ -410,7 +410,7 @@ codes! {
     TarEnd = "tar-end", Malformed, "tar archive", "goes on after half of an end marker";
     TarExtension = "tar-extension", Malformed, "extended tar header", "comes twice, is contradicted, or is followed by no member";
     TarRecord = "tar-record", Malformed, "pax record", "is not of the form LENGTH KEYWORD=VALUE";
-    TarValue = "tar-value", Malformed, "pax record", "has a value that its keyword cannot have";
+    TarValue = "tar-value", Malformed, "pax record", "has a value that its keyword cannot have, is there again or is unknown";
     TarGlobal = "tar-global", Malformed, "global tar header", "says of all members what readers understand differently";
     TarXattr = "tar-xattr", Malformed, "pax record", "is an extended attribute that is malformed, or there with another value";
     TarSparse = "tar-sparse", Malformed, "tar header", "says of the holes of a file what is malformed or does not hold together";

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::Code;
+
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -63,4 +65,9 @@ pub struct Entry {
     pub content: u64,
     /// How many bytes of content the archive holds: of a sparse file, the sum of its pieces.
     pub stored: u64,
+    /// What is wrong with this member alone, for a reader of [`Reader::picking`], which else would have
+    /// refused the archive. Its type and its content are then not to be relied on.
+    ///
+    /// [`Reader::picking`]: super::Reader::picking
+    pub fault: Option<Code>,
 }

@@ -135,10 +135,17 @@ impl Extended {
     }
 
     /// Reads the records of a `pax` header, whose content starts at `start` of the archive, for a map
-    /// of at most `limit` pieces.
-    pub(super) fn read_pax(&mut self, text: &[u8], start: u64, limit: usize) -> Result<(), Error> {
+    /// of at most `limit` pieces; if `once`, no name or size twice.
+    pub(super) fn read_pax(
+        &mut self,
+        text: &[u8],
+        start: u64,
+        limit: usize,
+        once: bool,
+    ) -> Result<(), Error> {
         // What was set by a header of GNU's form.
-        let (path, link) = (self.path.is_some(), self.link.is_some());
+        let (mut path, mut link) = (self.path.is_some(), self.link.is_some());
+        let mut size = false;
         for record in records(text, start) {
             let record = record?;
             if self.owner.take(&record)? {
@@ -146,10 +153,20 @@ impl Extended {
             }
             match record.keyword {
                 b"path" if path => return Err(record.refused(Code::TarExtension)),
-                b"path" => self.path = Some(record.name()?),
+                b"path" => {
+                    self.path = Some(record.name()?);
+                    path = once;
+                }
                 b"linkpath" if link => return Err(record.refused(Code::TarExtension)),
-                b"linkpath" => self.link = Some(record.name()?),
-                b"size" => self.size = Some(record.number()?),
+                b"linkpath" => {
+                    self.link = Some(record.name()?);
+                    link = once;
+                }
+                b"size" if size => return Err(record.refused(Code::TarExtension)),
+                b"size" => {
+                    self.size = Some(record.number()?);
+                    size = once;
+                }
                 b"SCHILY.devmajor" => self.major = Some(record.small()?),
                 b"SCHILY.devminor" => self.minor = Some(record.small()?),
                 // star's own form of sparse files, which GNU tar passes over.

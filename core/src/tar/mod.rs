@@ -47,5 +47,12 @@ pub use entry::{Entry, EntryKind};
 pub use reader::{Event, Reader};
 pub use write::{Headers, Member, pad};
 
+/// Whether a block is the header of a member: one that is not all zeros, with the right checksum.
+#[must_use]
+pub fn is_header(block: &[u8; BLOCK]) -> bool {
+    let header = header::Header(block);
+    !header.is_zero() && header.is_intact()
+}
+
 /// The unit of an archive, in bytes.
 pub const BLOCK: usize = 512;

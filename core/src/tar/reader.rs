@@ -8,7 +8,7 @@ use super::entry::{Entry, EntryKind};
 use super::extended::{Extended, Owner, copied};
 use super::header::{Form, Header, field, until_nul};
 use super::number::{number, small, unsigned};
-use super::sparse::{Lines, Pieces, Rest, Sparse};
+use super::sparse::{Fault, Lines, Pieces, Rest, Sparse};
 use crate::bytes::Gather;
 use crate::{At, Code, Error, Limits, Value};
 
@@ -83,6 +83,10 @@ pub struct Reader {
     pieces: Pieces,
     has_members: bool,
     is_cut: bool,
+    /// Whether it is one of [`Reader::picking`].
+    is_picking: bool,
+    /// How many headers there were.
+    headers: u64,
 }
 
 /// What the next byte is.
@@ -148,7 +152,29 @@ impl Reader {
             pieces: Vec::new(),
             has_members: false,
             is_cut: false,
+            is_picking: false,
+            headers: 0,
         }
+    }
+
+    /// A reader for who looks for some members of an archive and does not unpack it, as of an OCI
+    /// archive.
+    ///
+    /// What is wrong with one member alone, its type or the map of its holes, is said in
+    /// [`Entry::fault`], for nobody may ask for it. What such an archive has no need of is refused, though
+    /// readers agree on it: a link with a size, and a name or a size that is twice in one `pax` header.
+    #[must_use]
+    pub fn picking(limits: &Limits) -> Self {
+        Self {
+            is_picking: true,
+            ..Self::new(limits)
+        }
+    }
+
+    /// How many headers there were, those of extended headers included, for who limits them.
+    #[must_use]
+    pub const fn headers(&self) -> u64 {
+        self.headers
     }
 
     /// How many bytes of the archive have been taken.
@@ -281,7 +307,10 @@ impl Reader {
                     None => return Ok(Event::More),
                 },
                 State::Map(lines) => {
-                    if !self.map(lines, rest)? {
+                    if let Some(entry) = self.map(lines, rest)? {
+                        return Ok(Event::Entry(entry));
+                    }
+                    if matches!(self.state, State::Map(_)) {
                         return Ok(Event::More);
                     }
                 }
@@ -374,6 +403,7 @@ impl Reader {
         if !header.is_intact() {
             return Err(refused(Code::TarChecksum, 0));
         }
+        self.headers = self.headers.saturating_add(1);
         let form = header.form();
         let form = form.ok_or_else(|| refused(Code::TarFormat, field::MAGIC.start))?;
         let kind = header.byte(field::TYPE);
@@ -448,7 +478,7 @@ impl Reader {
             .get_or_insert_with(|| Box::new(Extended::new(start)));
         if kind == b'x' {
             extended.pax = true;
-            return extended.read_pax(&self.text, start, self.piece_limit);
+            return extended.read_pax(&self.text, start, self.piece_limit, self.is_picking);
         }
         let name = until_nul(&self.text);
         let refused = |code| Error::new(code, At::Archive(start));
@@ -491,23 +521,21 @@ impl Reader {
             None => header.name(form),
         };
         let byte = header.byte(field::TYPE);
-        let kind = kind(byte, form, &path).ok_or_else(|| {
-            let code = match byte {
-                b'0' | b'7' | b'S' => Code::TarSlash,
-                _ => Code::TarType,
-            };
-            refused(code, field::TYPE).found(Value::Byte(byte))
-        })?;
-        let mut link = Vec::new();
-        if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) {
-            link = match extended.as_mut().and_then(|extended| extended.link.take()) {
-                Some(link) => link,
-                None => until_nul(header.field(field::LINK)).to_vec(),
-            };
-            if link.is_empty() {
-                return Err(refused(Code::TarName, field::LINK.start));
+        let mut fault = None;
+        let kind = match kind(byte, form, &path) {
+            Some(kind) => kind,
+            None => {
+                let code = match byte {
+                    b'0' | b'7' | b'S' => Code::TarSlash,
+                    _ => Code::TarType,
+                };
+                if !self.is_picking {
+                    return Err(refused(code, field::TYPE).found(Value::Byte(byte)));
+                }
+                fault = Some(code);
+                EntryKind::File
             }
-        }
+        };
         let mode = unsigned(header.field(field::MODE)).ok_or_else(|| wrong(field::MODE))?;
         let id = |known: Option<u32>, place: core::ops::Range<usize>| match known {
             Some(id) => Ok(id),
@@ -537,6 +565,9 @@ impl Reader {
         let mut guard = false;
         match kind {
             EntryKind::File => {}
+            EntryKind::HardLink if self.is_picking && (size != 0 || stored != 0) => {
+                return Err(refused(Code::TarPayload, field::SIZE.start));
+            }
             EntryKind::HardLink if !self.is_pax || form != Form::Posix => {
                 if stated.is_some() {
                     return Err(refused(Code::TarPayload, field::SIZE.start));
@@ -548,6 +579,16 @@ impl Reader {
                 return Err(refused(Code::TarPayload, field::SIZE.start));
             }
             _ => {}
+        }
+        let mut link = Vec::new();
+        if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) {
+            link = match extended.as_mut().and_then(|extended| extended.link.take()) {
+                Some(link) => link,
+                None => until_nul(header.field(field::LINK)).to_vec(),
+            };
+            if link.is_empty() {
+                return Err(refused(Code::TarName, field::LINK.start));
+            }
         }
         // It could not be counted where the content ends.
         if self
@@ -565,7 +606,7 @@ impl Reader {
             ),
             None => Default::default(),
         };
-        let mut entry = Entry {
+        let entry = Entry {
             path,
             kind,
             link,
@@ -585,14 +626,15 @@ impl Reader {
             header: at,
             content: self.position,
             stored,
+            fault,
         };
-        if byte == b'S' || sparse.is_some() {
+        if fault.is_none() && (byte == b'S' || sparse.is_some()) {
             return self.sparse(header, form, entry, sparse);
         }
         if entry.path.is_empty() {
             return Err(refused(Code::TarName, field::NAME.start));
         }
-        self.begin(&mut entry, None, guard);
+        self.begin(&entry, None, guard);
         Ok(Some(entry))
     }
 
@@ -631,7 +673,11 @@ impl Reader {
         if entry.path.is_empty() {
             return Err(refused((Code::TarName, Value::None)));
         }
-        let rest = sparse.rest().map_err(refused)?;
+        let rest = match sparse.rest() {
+            Ok(rest) => rest,
+            Err(fault) if self.is_picking => return Ok(Some(self.fault(entry, fault))),
+            Err(fault) => return Err(refused(fault)),
+        };
         self.pending = Some((entry, sparse));
         if more {
             self.state = State::OldMap;
@@ -656,40 +702,58 @@ impl Reader {
         self.complete()
     }
 
-    /// Reads on in the map before a sparse file's content; `false` when more input is needed.
-    fn map(&mut self, mut lines: Lines, rest: &mut &[u8]) -> Result<bool, Error> {
-        let Some((entry, sparse)) = &mut self.pending else {
-            return Ok(true);
-        };
-        let at = |index: usize| {
-            let index = u64::try_from(index).unwrap_or(0);
-            At::Archive(self.position.saturating_add(index))
+    /// Gives a member whose map is refused, with what is stored of it as its content.
+    fn fault(&mut self, mut entry: Entry, (code, _): Fault) -> Entry {
+        entry.fault = Some(code);
+        entry.size = entry.stored;
+        self.begin(&entry, None, false);
+        entry
+    }
+
+    /// Reads on in the map before a sparse file's content.
+    fn map(&mut self, mut lines: Lines, rest: &mut &[u8]) -> Result<Option<Entry>, Error> {
+        let Some((mut entry, mut sparse)) = self.pending.take() else {
+            return Ok(None);
         };
         let left = entry.stored.saturating_sub(lines.taken);
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let input = rest.get(..left).unwrap_or(rest);
-        let taken = lines.take(input, sparse);
-        let (taken, is_end) =
-            taken.map_err(|(index, (code, value))| Error::new(code, at(index)).expected(value))?;
-        if !is_end && taken == left {
-            return Err(Error::new(Code::TarSparse, at(taken)));
-        }
+        let (taken, mut end) = match lines.take(input, &mut sparse) {
+            Ok((taken, true)) => (taken, Ok(true)),
+            Ok((taken, false)) if taken == left => (taken, Err((Code::TarSparse, Value::None))),
+            Ok((taken, false)) => (taken, Ok(false)),
+            Err((taken, fault)) => (taken, Err(fault)),
+        };
         self.advance(rest, u64::try_from(taken).unwrap_or(0));
-        self.state = State::Map(lines);
-        if is_end {
-            let Some((entry, _)) = &mut self.pending else {
-                return Ok(true);
-            };
-            let padding = padding(lines.taken);
-            let used = lines.taken.saturating_add(padding);
-            let Some(stored) = entry.stored.checked_sub(used) else {
-                return Err(Error::new(Code::TarSparse, At::Archive(self.position)));
-            };
-            entry.stored = stored;
-            entry.content = self.position.saturating_add(padding);
-            self.state = State::MapPadding(padding);
+        let padding = padding(lines.taken);
+        let mut used = lines.taken;
+        if end == Ok(true) {
+            used = used.saturating_add(padding);
+            if used > entry.stored {
+                used = lines.taken;
+                end = Err((Code::TarSparse, Value::None));
+            }
         }
-        Ok(is_end)
+        self.state = State::Map(lines);
+        match end {
+            Ok(false) => {
+                self.pending = Some((entry, sparse));
+                Ok(None)
+            }
+            Ok(true) => {
+                entry.stored = entry.stored.saturating_sub(used);
+                entry.content = self.position.saturating_add(padding);
+                self.pending = Some((entry, sparse));
+                self.state = State::MapPadding(padding);
+                Ok(None)
+            }
+            Err(fault) if self.is_picking => {
+                entry.stored = entry.stored.saturating_sub(used);
+                entry.content = self.position;
+                Ok(Some(self.fault(entry, fault)))
+            }
+            Err((code, value)) => Err(Error::new(code, At::Archive(self.position)).expected(value)),
+        }
     }
 
     /// Gives the sparse file whose map is complete.
@@ -698,16 +762,19 @@ impl Reader {
             return Ok(None);
         };
         let at = At::Archive(entry.header);
-        let map = sparse.finish(entry.stored);
-        let (size, pieces) = map.map_err(|(code, value)| {
-            let error = Error::new(code, at).found(value);
-            match code {
-                Code::TarMapSize => error.expected(Value::Number(entry.stored)),
-                _ => error,
+        let (size, pieces) = match sparse.finish(entry.stored) {
+            Ok(map) => map,
+            Err(fault) if self.is_picking => return Ok(Some(self.fault(entry, fault))),
+            Err((code, value)) => {
+                let error = Error::new(code, at).found(value);
+                return Err(match code {
+                    Code::TarMapSize => error.expected(Value::Number(entry.stored)),
+                    _ => error,
+                });
             }
-        })?;
+        };
         entry.size = size;
-        self.begin(&mut entry, Some(pieces), false);
+        self.begin(&entry, Some(pieces), false);
         let mut copy = Vec::new();
         let room = copy.try_reserve_exact(self.pieces.len());
         room.map_err(|_| Error::new(Code::TarMemory, at))?;
@@ -717,7 +784,7 @@ impl Reader {
     }
 
     /// Begins the content of a member.
-    fn begin(&mut self, entry: &mut Entry, pieces: Option<Pieces>, guard: bool) {
+    fn begin(&mut self, entry: &Entry, pieces: Option<Pieces>, guard: bool) {
         self.has_members = true;
         let end = if pieces.is_some() { 0 } else { entry.size };
         self.pieces = pieces.unwrap_or_default();

@@ -43,8 +43,11 @@ pub(super) enum Rest {
 /// Why a map is refused.
 pub(super) type Fault = (Code, Value);
 
-/// What headers say does not hold together, or breaks its form.
+/// What headers say does not hold together, or a map breaks its form.
 const MALFORMED: Fault = (Code::TarSparse, Value::None);
+
+/// A record breaks its form, is there again or is unknown.
+const RECORD: Fault = (Code::TarValue, Value::None);
 
 impl Sparse {
     pub(super) fn new(limit: usize) -> Self {
@@ -56,30 +59,35 @@ impl Sparse {
 
     /// Reads a record `GNU.sparse.…`.
     pub(super) fn record(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), Fault> {
-        let number = || decimal(value).ok_or(MALFORMED);
+        let number = || decimal(value).ok_or(RECORD);
+        // GNU tar takes the last of each, Go's reader prefers one of the two sizes.
+        let once = |slot: &mut Option<u64>| match slot.replace(number()?) {
+            None => Ok(()),
+            Some(_) => Err(RECORD),
+        };
         match keyword {
-            b"name" => {
+            b"name" if self.name.is_none() => {
                 let name = copied(value).ok_or((Code::TarMemory, Value::None))?;
                 self.name = Some(name);
             }
-            b"size" | b"realsize" => self.size = Some(number()?),
-            b"major" => self.major = Some(number()?),
-            b"minor" => self.minor = Some(number()?),
-            b"numblocks" => self.count = Some(number()?),
-            b"offset" if self.offset.is_none() => self.offset = Some(number()?),
+            b"size" | b"realsize" => once(&mut self.size)?,
+            b"major" => once(&mut self.major)?,
+            b"minor" => once(&mut self.minor)?,
+            b"numblocks" => once(&mut self.count)?,
+            b"offset" => once(&mut self.offset)?,
             b"numbytes" => {
-                let offset = self.offset.take().ok_or(MALFORMED)?;
+                let offset = self.offset.take().ok_or(RECORD)?;
                 self.push(offset, number()?)?;
             }
             b"map" if self.pieces.is_empty() => {
                 let mut numbers = value.split(|byte| *byte == b',').map(decimal);
                 while let Some(offset) = numbers.next() {
                     let length = numbers.next().flatten();
-                    let (offset, length) = offset.zip(length).ok_or(MALFORMED)?;
+                    let (offset, length) = offset.zip(length).ok_or(RECORD)?;
                     self.push(offset, length)?;
                 }
             }
-            _ => return Err(MALFORMED),
+            _ => return Err(RECORD),
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod cuts;
 mod extended;
 mod headers;
+mod picking;
 mod sparse;
 mod support;
 #[cfg(target_os = "linux")]

@@ -165,24 +165,36 @@ fn maps_that_overlap_or_go_beyond() {
 
 #[test]
 fn records_that_do_not_hold_together() {
+    let record = |records: &[(&str, &[u8])], at: usize| {
+        refused(&tar(records, b"abc").ended(), Code::TarValue, at);
+    };
     let refused = |records: &[(&str, &[u8])], at: usize| {
         refused(&tar(records, b"abc").ended(), Code::TarSparse, at);
     };
-    refused(&[("GNU.sparse.other", b"1")], 512);
-    refused(&[("GNU.sparse.size", b"x")], 512);
+    record(&[("GNU.sparse.other", b"1")], 512);
+    record(&[("GNU.sparse.size", b"x")], 512);
     refused(&[("SCHILY.realsize", b"1")], 512);
-    refused(&[("GNU.sparse.numbytes", b"1")], 512);
-    refused(
+    record(&[("GNU.sparse.numbytes", b"1")], 512);
+    record(
         &[("GNU.sparse.offset", b"1"), ("GNU.sparse.offset", b"1")],
         512 + 23,
     );
-    refused(
+    record(
         &[("GNU.sparse.map", b"0,3"), ("GNU.sparse.map", b"0,3")],
         512 + 22,
     );
-    refused(&[("GNU.sparse.map", b"")], 512);
-    refused(&[("GNU.sparse.map", b"0,3,4")], 512);
-    refused(&[("GNU.sparse.map", b"0,3,")], 512);
+    record(&[("GNU.sparse.map", b"")], 512);
+    record(&[("GNU.sparse.map", b"0,3,4")], 512);
+    record(&[("GNU.sparse.map", b"0,3,")], 512);
+    for twice in ["name", "size", "major", "minor", "numblocks"] {
+        let keyword = format!("GNU.sparse.{twice}");
+        let pair = [(&*keyword, &b"1"[..]), (&*keyword, b"1")];
+        record(&pair, 512 + 17 + twice.len());
+    }
+    record(
+        &[("GNU.sparse.size", b"1"), ("GNU.sparse.realsize", b"1")],
+        512 + 21,
+    );
     // No size, an offset without a length, and versions that nobody knows.
     refused(&[("GNU.sparse.map", b"0,3")], 1024);
     refused(

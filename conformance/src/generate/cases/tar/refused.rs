@@ -502,7 +502,7 @@ fn sparse(suite: &mut Suite) {
         "odd",
         "An offset without a length.",
         tar(&odd, b"abc"),
-        Code::TarSparse,
+        Code::TarValue,
         512 + 22,
     );
     let twice = [
@@ -513,7 +513,7 @@ fn sparse(suite: &mut Suite) {
         "offsets",
         "Two offsets before a length.",
         tar(&twice, b"abc"),
-        Code::TarSparse,
+        Code::TarValue,
         512 + 23,
     );
     let records = [MAP_01[1], ("GNU.sparse.numblocks", b"3"), MAP_01[3]];
