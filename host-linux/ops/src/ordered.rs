@@ -4,8 +4,9 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Most threads of one piece of work.
@@ -14,37 +15,38 @@ const THREADS_MAX: usize = 256;
 /// What came of a job: its number, and its result or what its thread panicked with.
 type Ended<R> = (u64, Result<R, Box<dyn Any + Send>>);
 
-/// Jobs on their way. How many there may be at a time is bounded, and so is the memory that they
-/// hold, however unevenly they end.
+/// Gives jobs, from any thread.
 #[derive(Debug)]
-pub(crate) struct Ordered<J, R> {
+pub(crate) struct Giver<J> {
     jobs: Sender<(u64, J)>,
+    given: u64,
+    gone: Arc<AtomicBool>,
+}
+
+/// Takes their results, in the order of the jobs. Without it nothing more is done.
+#[derive(Debug)]
+pub(crate) struct Taker<R> {
     ended: Receiver<Ended<R>>,
     /// Those that ended before their turn.
     waiting: BTreeMap<u64, R>,
-    given: u64,
     taken: u64,
-    limit: u64,
+    gone: Arc<AtomicBool>,
 }
 
-impl<J, R> Ordered<J, R> {
-    /// Whether a result has to be taken before the next job is given.
-    pub(crate) const fn is_full(&self) -> bool {
-        self.given.saturating_sub(self.taken) >= self.limit
-    }
-
-    /// Gives the next job.
-    pub(crate) fn give(&mut self, job: J) {
+impl<J> Giver<J> {
+    /// Gives the next job, and says whether somebody still takes results.
+    pub(crate) fn give(&mut self, job: J) -> bool {
         // The threads end after this, not before.
         let _ = self.jobs.send((self.given, job));
         self.given = self.given.saturating_add(1);
+        !self.gone.load(Ordering::Relaxed)
     }
+}
 
-    /// Takes the next result, and waits for it; `None` when all are taken.
+impl<R> Taker<R> {
+    /// Takes the next result, and waits for it; `None` when all are taken and there is no giver any
+    /// more.
     pub(crate) fn take(&mut self) -> Option<R> {
-        if self.given == self.taken {
-            return None;
-        }
         loop {
             if let Some(result) = self.waiting.remove(&self.taken) {
                 self.taken = self.taken.saturating_add(1);
@@ -57,8 +59,57 @@ impl<J, R> Ordered<J, R> {
     }
 }
 
-/// Starts `threads` threads, each of which does jobs with a worker of its own, and gives `body` the
-/// way to them. At most `limit` jobs are on their way.
+impl<R> Drop for Taker<R> {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Jobs on their way, of one thread that gives them and takes their results. How many there may be at a
+/// time is bounded, and so is the memory that they hold, however unevenly they end.
+#[derive(Debug)]
+pub(crate) struct Ordered<J, R> {
+    giver: Giver<J>,
+    taker: Taker<R>,
+    limit: u64,
+}
+
+impl<J, R> Ordered<J, R> {
+    /// At most so many jobs are on their way.
+    pub(crate) fn new(giver: Giver<J>, taker: Taker<R>, limit: usize) -> Self {
+        Self {
+            giver,
+            taker,
+            limit: limit.max(1) as u64,
+        }
+    }
+
+    const fn under_way(&self) -> u64 {
+        self.giver.given.saturating_sub(self.taker.taken)
+    }
+
+    /// Whether a result has to be taken before the next job is given.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.under_way() >= self.limit
+    }
+
+    /// Gives the next job.
+    pub(crate) fn give(&mut self, job: J) {
+        // It takes results itself.
+        let _ = self.giver.give(job);
+    }
+
+    /// Takes the next result, and waits for it; `None` when all are taken.
+    pub(crate) fn take(&mut self) -> Option<R> {
+        if self.under_way() == 0 {
+            return None;
+        }
+        self.taker.take()
+    }
+}
+
+/// Starts `threads` threads, each of which does jobs with a worker of its own, and gives `body` both
+/// ends of the way to them.
 ///
 /// # Errors
 ///
@@ -66,13 +117,14 @@ impl<J, R> Ordered<J, R> {
 /// longer.
 pub(crate) fn ordered<J: Send, R: Send, W: FnMut(J) -> R, T>(
     threads: usize,
-    limit: usize,
     worker: impl Fn() -> W + Sync,
-    body: impl FnOnce(&mut Ordered<J, R>) -> T,
+    body: impl FnOnce(Giver<J>, Taker<R>) -> T,
 ) -> io::Result<T> {
     let (jobs, next) = channel::<(u64, J)>();
     let (end, ended) = channel();
     let next = Mutex::new(next);
+    let gone = Arc::new(AtomicBool::new(false));
+    let nobody = Arc::clone(&gone);
     let run = |end: Sender<Ended<R>>| {
         let mut work = worker();
         loop {
@@ -80,33 +132,39 @@ pub(crate) fn ordered<J: Send, R: Send, W: FnMut(J) -> R, T>(
             let Ok((number, job)) = job else {
                 return;
             };
+            if nobody.load(Ordering::Relaxed) {
+                // What it holds may be waited for by who gives the next.
+                continue;
+            }
             // Who waits for the result is told of a panic, or would wait for ever.
             let result = catch_unwind(AssertUnwindSafe(|| work(job)));
-            if end.send((number, result)).is_err() {
-                return;
-            }
+            let _ = end.send((number, result));
         }
     };
     thread::scope(|scope| {
+        let run = &run;
         let mut started = 0;
         for _ in 0..threads.clamp(1, THREADS_MAX) {
             let end = end.clone();
-            match thread::Builder::new().spawn_scoped(scope, || run(end)) {
+            match thread::Builder::new().spawn_scoped(scope, move || run(end)) {
                 Ok(_) => started += 1,
                 Err(error) if started == 0 => return Err(error),
                 Err(_) => break,
             }
         }
         drop(end);
-        let mut ordered = Ordered {
+        let giver = Giver {
             jobs,
+            given: 0,
+            gone: Arc::clone(&gone),
+        };
+        let taker = Taker {
             ended,
             waiting: BTreeMap::new(),
-            given: 0,
             taken: 0,
-            limit: limit.max(1) as u64,
+            gone,
         };
-        Ok(body(&mut ordered))
+        Ok(body(giver, taker))
     })
 }
 
@@ -124,7 +182,8 @@ mod tests {
                     number * number
                 }
             };
-            let results = ordered(threads, 2 * threads, worker, |ordered| {
+            let results = ordered(threads, worker, |giver, taker| {
+                let mut ordered = Ordered::new(giver, taker, 2 * threads);
                 let mut results = Vec::new();
                 for number in 0..200 {
                     if ordered.is_full() {
@@ -146,7 +205,8 @@ mod tests {
     fn a_panic_reaches_who_waits() {
         let worker = || |number: u64| assert_ne!(number, 3, "the fourth");
         let run = || {
-            ordered(2, 4, worker, |ordered| {
+            ordered(2, worker, |giver, taker| {
+                let mut ordered = Ordered::new(giver, taker, 4);
                 (0..8).for_each(|number| ordered.give(number));
                 while ordered.take().is_some() {}
             })
@@ -159,10 +219,42 @@ mod tests {
     #[test]
     fn what_is_left_is_not_waited_for() {
         let worker = || |number: u64| number;
-        let first = ordered(3, 6, worker, |ordered| {
+        let first = ordered(3, worker, |giver, taker| {
+            let mut ordered = Ordered::new(giver, taker, 6);
             (0..6).for_each(|number| ordered.give(number));
             ordered.take()
         });
         assert_eq!(first.unwrap(), Some(0));
+    }
+
+    #[test]
+    fn another_thread_may_give() {
+        for threads in [1, 4] {
+            let worker = || |number: u64| number * 3;
+            let sums = ordered(threads, worker, |mut giver, mut taker| {
+                thread::scope(|scope| {
+                    scope.spawn(move || (0..100).all(|number| giver.give(number)));
+                    let mut results = Vec::new();
+                    while let Some(result) = taker.take() {
+                        results.push(result);
+                    }
+                    results
+                })
+            });
+            let expected: Vec<u64> = (0..100).map(|number| number * 3).collect();
+            assert_eq!(sums.unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn whoever_gives_learns_that_nobody_takes() {
+        let worker = || |number: u64| number;
+        let given = ordered(2, worker, |mut giver, taker| {
+            drop(taker);
+            (0..1_000_000)
+                .take_while(|number| giver.give(*number))
+                .count()
+        });
+        assert_eq!(given.unwrap(), 0);
     }
 }

@@ -14,61 +14,25 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use erofs_unpack_core::codec::{AnyDecoder, Compression, Decoder as _, Status, ZstdFlat};
-use erofs_unpack_core::erofs::{ReadAt as _, Superblock};
+use erofs_unpack_core::codec::Compression;
+use erofs_unpack_core::erofs::Superblock;
 use erofs_unpack_core::oci::{Digest, Hasher};
-use erofs_unpack_core::seekable::{Chunk as Place, ChunkDecoder, Chunks, Skipped};
+use erofs_unpack_core::seekable::{ChunkDecoder, Skipped};
 use erofs_unpack_core::unpack::{
     BlobCheck, Expectations, Failure, ImageCheck, ImageReport, Outcome, Verdict, VerityCheck,
 };
 use erofs_unpack_core::verity::DataBlocks;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
-use super::chunk::{Chunk, Gone, Pool};
+use super::chunk::{Chunk, Gone};
+use super::layout::{End, Job, Layout, Made, Pools};
 use super::threads::{Waiting, join, look, spawn, write};
 use super::{Progress, Sink, Stop, Terms};
-use crate::file_at::FileAt;
-use crate::ordered::{Ordered, ordered};
+use crate::ordered::{Giver, Taker, ordered};
 use crate::system;
-
-/// How much memory chunks may take beyond one for each worker, in bytes, and how many more there
-/// are at most: they wait to be hashed and written while the workers go on.
-const MORE: u64 = 6 << 20;
-const MORE_CHUNKS: u64 = 6;
-
-/// How much of what follows the chunks is read at a time, in bytes, and into how many pieces.
-const READ: usize = 256 << 10;
-const READS: usize = 2;
 
 /// Bytes before the content of a skippable frame.
 const FRAME: u64 = 8;
-
-/// Room behind the content of a frame whose size is not known, in bytes: more than
-/// [`ZstdFlat::room`] asks for.
-const ROOM: u64 = 160 << 10;
-
-/// Where the chunks of a layer lie.
-#[derive(Clone, Copy)]
-pub(crate) struct Layout<'a> {
-    /// The blob, as it lies in a file.
-    pub(crate) blob: &'a FileAt,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// How it is wrapped.
-    pub(crate) compression: Compression,
-    /// The chunks.
-    pub(crate) chunks: &'a (dyn Chunks + Sync),
-    /// Whether they are only known to be at most as long as it is said in the image.
-    pub(crate) bounds: bool,
-    /// Where they end in the blob. What follows is their index: in a zstd blob a skippable frame,
-    /// in a plain one a part of the image.
-    pub(crate) end: u64,
-    /// What follows them in a plain blob, as it was verified.
-    pub(crate) rest: &'a [u8],
-    /// Whether nothing takes the digests of blob and image, because every chunk is verified by
-    /// itself and by itself alone. Those that are stated are reported.
-    pub(crate) by_chunks: bool,
-}
 
 /// What came of the chunks.
 #[derive(Debug)]
@@ -77,165 +41,6 @@ pub(crate) enum Ended {
     Whole(Box<Outcome>),
     /// A chunk is not what the index says it is: the first of those in the blob.
     Chunk(Error),
-}
-
-/// The sizes of the largest chunk, in the blob and in the image.
-#[derive(Clone, Copy, Debug, Default)]
-struct Largest {
-    blob: u64,
-    image: u64,
-}
-
-impl Layout<'_> {
-    /// Whether the chunks can be decoded one by one: memory for each is taken whole.
-    pub(crate) fn fits(&self, limits: &Limits) -> bool {
-        let Largest { blob, image } = self.largest();
-        blob.max(image) <= limits.chunk
-    }
-
-    /// How many threads decode.
-    pub(crate) fn workers(&self, terms: &Terms<'_>) -> usize {
-        let chunks = usize::try_from(self.chunks.count()).unwrap_or(usize::MAX);
-        terms.threads.min(chunks).max(1)
-    }
-
-    fn largest(&self) -> Largest {
-        let chunks = (0..self.chunks.count()).filter_map(|number| self.chunks.chunk(number));
-        chunks.fold(Largest::default(), |largest, chunk| Largest {
-            blob: largest.blob.max(chunk.blob.length()),
-            image: largest.image.max(chunk.image.length()),
-        })
-    }
-
-    /// How many chunks are in memory at most, where so many threads decode.
-    fn most(&self, workers: usize) -> usize {
-        let Largest { blob, image } = self.largest();
-        let more = (MORE / (blob + image).max(1)).min(MORE_CHUNKS);
-        workers + usize::try_from(more).unwrap_or(0)
-    }
-
-    /// How many chunks are with the workers at most: enough for one that takes long not to keep the
-    /// others waiting, and fewer than there is memory for, or nothing would be left to hash and write.
-    fn ahead(&self, workers: usize) -> usize {
-        let twice = workers.saturating_mul(2);
-        twice.min(self.most(workers) - 1).max(workers)
-    }
-
-    /// Memory for a chunk, and for what it decodes to.
-    fn lend(&self, pools: &mut Pools, chunk: &Place, most: usize) -> Result<Pair, End> {
-        let take = |pool: &mut Pool, length: u64| {
-            let length = usize::try_from(length).ok();
-            let lent = length.and_then(|length| pool.lend(length, most).ok());
-            let error = Error::new(Code::ChunkMemory, At::Blob(chunk.blob.start));
-            lent.ok_or(End::Chunk(error))
-        };
-        let blob = take(&mut pools.blob, chunk.blob.length())?;
-        let room = if self.bounds { ROOM } else { 0 };
-        let image = take(&mut pools.image, chunk.image.length().saturating_add(room))?;
-        Ok((blob, image))
-    }
-
-    /// Fetches a chunk, verifies it, decodes it, and hashes the blocks in it.
-    fn make(
-        &self,
-        decoder: &mut ChunkDecoder,
-        Job {
-            chunk,
-            mut pair,
-            blocks,
-        }: Job<'_>,
-        limits: &Limits,
-    ) -> Result<Made, End> {
-        let (blob, image) = &mut pair;
-        self.read(chunk.blob.start, blob.content_mut())?;
-        let mut skipped = Skipped::default();
-        let mut hashes = Vec::new();
-        if self.bounds {
-            let length = frame(blob.content(), image.content_mut(), limits);
-            image.shorten(length.map_err(End::Chunk)?);
-        } else {
-            let decoded = decoder.decode(&chunk, blob.content(), image.content_mut());
-            decoded.map_err(End::Chunk)?;
-            skipped = decoder.skipped();
-            if let Some(blocks) = blocks {
-                blocks.digests(chunk.image.start, image.content(), |hash| hashes.push(hash));
-            }
-        }
-        Ok(Made {
-            pair,
-            hashes,
-            skipped,
-        })
-    }
-
-    /// What follows the chunks, as bytes of the blob and bytes of the image.
-    fn rest(
-        &self,
-        limits: &Limits,
-        mut take: impl FnMut(Made) -> Result<(), End>,
-    ) -> Result<(), End> {
-        let (mut pool, mut none) = (Pool::new(), Pool::new());
-        let failed = || End::Chunk(Error::new(Code::ChunkMemory, At::Blob(self.end)));
-        let lend = |pool: &mut Pool, length| pool.lend(length, READS).map_err(|_| failed());
-        if self.compression == Compression::None {
-            for piece in self.rest.chunks(READ) {
-                let (blob, mut image) = (lend(&mut none, 0)?, lend(&mut pool, piece.len())?);
-                image.content_mut().copy_from_slice(piece);
-                take(Made::rest((blob, image)))?;
-            }
-            return Ok(());
-        }
-        if self.end >= self.size {
-            return Ok(());
-        }
-        let mut decoder = AnyDecoder::new(self.compression, limits).map_err(End::Chunk)?;
-        let mut at = self.end;
-        while at < self.size {
-            let left = usize::try_from(self.size - at).unwrap_or(usize::MAX);
-            let (mut blob, image) = (lend(&mut pool, left.min(READ))?, lend(&mut none, 0)?);
-            self.read(at, blob.content_mut())?;
-            at += blob.content().len() as u64;
-            // All of the image lies in the chunks.
-            let step = decoder.decode(blob.content(), &mut [0]);
-            let step = step.map_err(End::Chunk)?;
-            if step.produced > 0 || step.consumed < blob.content().len() {
-                return Err(End::Chunk(Error::new(Code::ChunkFrame, At::Blob(self.end))));
-            }
-            take(Made::rest((blob, image)))?;
-        }
-        decoder.finish().map_err(End::Chunk)
-    }
-
-    /// Reads a part of the blob.
-    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), End> {
-        let read = self.blob.read_at(at, bytes);
-        read.map_err(|error| match error.kind() {
-            // The file has become shorter.
-            io::ErrorKind::UnexpectedEof => End::Chunk(
-                Error::new(Code::BlobSize, At::Blob(at)).expected(Value::Number(self.size)),
-            ),
-            _ => End::Read(error),
-        })
-    }
-}
-
-/// Decodes frames into memory that has [`ROOM`] behind what they decode to, and says how much that
-/// is.
-fn frame(blob: &[u8], memory: &mut [u8], limits: &Limits) -> Result<usize, Error> {
-    let mut decoder = ZstdFlat::new(limits)?;
-    let (mut rest, mut filled) = (blob, 0);
-    loop {
-        let step = decoder.decode(rest, memory, filled)?;
-        rest = &rest[step.consumed..];
-        filled += step.produced;
-        if rest.is_empty() && step.status != Status::NeedOutput {
-            decoder.finish()?;
-            return Ok(filled);
-        }
-        if step.consumed == 0 && step.produced == 0 {
-            return Err(Error::new(Code::ChunkLength, At::Whole));
-        }
-    }
 }
 
 /// Brings the layer into `sink`, chunk by chunk, and verifies it.
@@ -298,59 +103,6 @@ pub(crate) fn run(
         .map_err(Stop::Refused)
 }
 
-/// Why no more chunks come.
-enum End {
-    /// Nobody wants them.
-    Gone,
-    /// A chunk is not what it should be.
-    Chunk(Error),
-    /// The blob could not be read.
-    Read(io::Error),
-}
-
-impl From<Gone> for End {
-    fn from(Gone: Gone) -> Self {
-        Self::Gone
-    }
-}
-
-/// Bytes of the blob, and what they decode to.
-type Pair = (Chunk, Chunk);
-
-/// A chunk on its way to a worker, with what hashes blocks in it.
-struct Job<'a> {
-    chunk: Place,
-    pair: Pair,
-    blocks: Option<&'a DataBlocks>,
-}
-
-/// A chunk that came from a worker, or a part of what follows the chunks.
-struct Made {
-    pair: Pair,
-    /// The hashes of the blocks that lie as a whole in what it decodes to, where a tree is announced.
-    hashes: Vec<Digest>,
-    skipped: Skipped,
-}
-
-impl Made {
-    fn rest(pair: Pair) -> Self {
-        Self {
-            pair,
-            hashes: Vec::new(),
-            skipped: Skipped::default(),
-        }
-    }
-
-    fn shared(self) -> Shared {
-        let (blob, image) = self.pair;
-        Shared {
-            blob: Arc::new(blob),
-            image: Arc::new(image),
-            hashes: self.hashes,
-        }
-    }
-}
-
 /// The same, where several read it.
 struct Shared {
     blob: Arc<Chunk>,
@@ -358,17 +110,13 @@ struct Shared {
     hashes: Vec<Digest>,
 }
 
-/// Memory for both.
-struct Pools {
-    blob: Pool,
-    image: Pool,
-}
-
-impl Pools {
-    fn new() -> Self {
+impl Shared {
+    fn of(made: Made) -> Self {
+        let (blob, image) = made.pair;
         Self {
-            blob: Pool::new(),
-            image: Pool::new(),
+            blob: Arc::new(blob),
+            image: Arc::new(image),
+            hashes: made.hashes,
         }
     }
 }
@@ -534,7 +282,7 @@ fn threads(
         let hashing = spawn(scope, move || check.run(hash_from, superblock, progress))?;
         let writing = spawn(scope, move || write(sink, superblock, write_from))?;
         let hand_on = move |made: Made| -> Result<(), End> {
-            let made = made.shared();
+            let made = Shared::of(made);
             let read = made.blob.content().len() as u64;
             progress.read.fetch_add(read, Ordering::Relaxed);
             let image = Arc::clone(&made.image);
@@ -547,17 +295,18 @@ fn threads(
             move |job: Job<'_>| layout.make(&mut decoder, job, limits)
         };
         let most = layout.most(workers);
-        let mut ran = ordered(workers, layout.ahead(workers), worker, |ordered| {
-            let mut take = |made: Result<Made, End>| {
-                let made = made?;
-                if progress.is_cancelled() {
-                    return Err(End::Gone);
-                }
-                count.chunk(&made, limits)?;
-                hand_on(made)
-            };
-            chunks(layout, most, blocks, ordered, &mut take)
-        })?;
+        let mut ran = ordered(
+            workers,
+            worker,
+            |giver, taker| -> io::Result<Result<(), End>> {
+                let dispatching = spawn(scope, move || dispatch(layout, most, blocks, giver))?;
+                let ran = gather(taker, progress, |made| {
+                    count.chunk(&made, limits)?;
+                    hand_on(made)
+                });
+                Ok(ran.and(join(dispatching)))
+            },
+        )??;
         if ran.is_ok() {
             ran = count.index(layout, limits).and_then(|()| {
                 layout.rest(limits, |made| {
@@ -578,40 +327,46 @@ fn threads(
     })
 }
 
-/// Hands out the chunks in their order, each with memory, and takes what comes of them, up to the
-/// first that is wrong or that nobody wants any more.
-fn chunks<'a>(
+/// Hands out chunks in their order, each with memory, as long as somebody wants them.
+fn dispatch<'a>(
     layout: &Layout<'_>,
     most: usize,
     blocks: Option<&'a DataBlocks>,
-    ordered: &mut Ordered<Job<'a>, Result<Made, End>>,
-    take: &mut dyn FnMut(Result<Made, End>) -> Result<(), End>,
+    mut giver: Giver<Job<'a>>,
 ) -> Result<(), End> {
     let mut pools = Pools::new();
-    let mut all = (0..layout.chunks.count()).map_while(|number| layout.chunks.chunk(number));
-    let mut lent = Ok(());
-    loop {
-        let next = match &lent {
-            Ok(()) if !ordered.is_full() => all.next(),
-            _ => None,
+    for number in 0..layout.chunks.count() {
+        let Some(chunk) = layout.chunks.chunk(number) else {
+            break;
         };
-        if let Some(chunk) = next {
-            match layout.lend(&mut pools, &chunk, most) {
-                Ok(pair) => ordered.give(Job {
-                    chunk,
-                    pair,
-                    blocks,
-                }),
-                // What is wrong with those before it counts first.
-                Err(end) => lent = Err(end),
-            }
-            continue;
-        }
-        match ordered.take() {
-            Some(made) => take(made)?,
-            None => return lent,
+        let pair = layout.lend(&mut pools, &chunk, most)?;
+        let job = Job {
+            chunk,
+            pair,
+            blocks,
+        };
+        // Whoever is gone has a reason of its own.
+        if !giver.give(job) {
+            return Err(End::Gone);
         }
     }
+    Ok(())
+}
+
+/// Takes the chunks in their order, up to the first that is wrong.
+fn gather(
+    mut taker: Taker<Result<Made, End>>,
+    progress: &Progress,
+    mut take: impl FnMut(Made) -> Result<(), End>,
+) -> Result<(), End> {
+    while let Some(made) = taker.take() {
+        let made = made?;
+        if progress.is_cancelled() {
+            return Err(End::Gone);
+        }
+        take(made)?;
+    }
+    Ok(())
 }
 
 /// All stages on one thread, where there are no others.
@@ -629,7 +384,7 @@ fn alone(
     let mut written = Ok(());
     let blocks = check.verity.as_ref().and_then(VerityCheck::data_blocks);
     let mut hand_on = |made: Made| -> Result<(), End> {
-        let made = made.shared();
+        let made = Shared::of(made);
         let bytes = made.image.content();
         let (read, decoded) = (made.blob.content().len() as u64, bytes.len() as u64);
         progress.read.fetch_add(read, Ordering::Relaxed);

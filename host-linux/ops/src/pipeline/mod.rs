@@ -4,6 +4,7 @@ mod alone;
 mod chunk;
 mod chunks;
 mod decode;
+mod layout;
 mod phases;
 mod threads;
 mod window;
@@ -17,7 +18,8 @@ use erofs_unpack_core::{Error, Limits};
 use crate::sandbox::Sandbox;
 use crate::system;
 
-pub(crate) use chunks::{Ended, Layout, run as run_chunks};
+pub(crate) use chunks::{Ended, run as run_chunks};
+pub(crate) use layout::Layout;
 pub use threads::run_stream;
 
 /// Brings one layer from `source` into `sink` and verifies it.

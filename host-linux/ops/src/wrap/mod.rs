@@ -392,8 +392,11 @@ impl Wrapping<'_> {
         expected.verity = image.tree;
         let terms = Terms::from(self.limits);
         let worker = || move |job| encoder.encode(job);
-        let run = |encoding: &mut write::Encoding| {
-            let mut writer = Writer::new(wrap, self.output, encoding);
+        // Twice as many as work: one that takes long does not keep the others waiting.
+        let ahead = self.threads.saturating_mul(2);
+        let run = |giver, taker| {
+            let mut encoding = write::Encoding::new(giver, taker, ahead);
+            let mut writer = Writer::new(wrap, self.output, &mut encoding);
             progress.begin(Some(size));
             let mut source = image.file.reader(size);
             let outcome = pipeline::run(&mut source, &mut writer, &expected, &terms, progress);
@@ -406,9 +409,7 @@ impl Wrapping<'_> {
             };
             Err(self.stopped(written, writer.fault()))
         };
-        // Twice as many as work: one that takes long does not keep the others waiting.
-        let ahead = self.threads.saturating_mul(2);
-        ordered(self.threads, ahead, worker, run)
+        ordered(self.threads, worker, run)
             .map_err(|error| HostError::environment(self.source, "start a thread for it", error))?
     }
 
