@@ -67,6 +67,7 @@ impl<R> Drop for Taker<R> {
 
 /// Jobs on their way, of one thread that gives them and takes their results. How many there may be at a
 /// time is bounded, and so is the memory that they hold, however unevenly they end.
+#[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub(crate) struct Ordered<J, R> {
     giver: Giver<J>,
@@ -74,6 +75,7 @@ pub(crate) struct Ordered<J, R> {
     limit: u64,
 }
 
+#[cfg(target_os = "linux")]
 impl<J, R> Ordered<J, R> {
     /// At most so many jobs are on their way.
     pub(crate) fn new(giver: Giver<J>, taker: Taker<R>, limit: usize) -> Self {
