@@ -21,7 +21,7 @@ const OBJECT: &str = "of a file outside of the image, which a reader was given";
 const INDEX: &str = "of what an index may be used for, which is no refusal of the layer";
 
 /// Codes that no case reaches, and why.
-pub const NOT_REACHED: [(Code, &str); 28] = [
+pub const NOT_REACHED: [(Code, &str); 32] = [
     (Code::GuestTime, SANDBOX),
     (Code::GuestMemory, SANDBOX),
     (Code::GuestTrap, SANDBOX),
@@ -63,6 +63,22 @@ pub const NOT_REACHED: [(Code, &str); 28] = [
     (Code::ZstdMemory, MEMORY),
     (Code::ChunkIndexMemory, MEMORY),
     (Code::ChunkMemory, MEMORY),
+    (
+        Code::BuildTarget,
+        "of folders and other sources: the reader of tar archives says tar-name before",
+    ),
+    (
+        Code::BuildContent,
+        "the caller's: needs one whose content is not what it told",
+    ),
+    (
+        Code::BuildReadBack,
+        "needs an image that is not what was written: a disk or memory that fails",
+    ),
+    (
+        Code::BuildBlocks,
+        "needs an image of 2 TiB; a test of the builder reaches it",
+    ),
     (Code::TarMemory, MEMORY),
     (Code::ChunkIndexUnpinned, INDEX),
     (Code::ChunkIndexUnverified, INDEX),

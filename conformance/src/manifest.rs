@@ -160,6 +160,8 @@ pub enum Operation {
     Seek(SeekInput),
     /// Read a tar archive.
     Tar(TarInput),
+    /// Make an EROFS image of a tar archive, a layer of OCI.
+    Build(TarInput),
 }
 
 /// A text by itself.

@@ -75,7 +75,7 @@ fn inputs(case: &Case, folder: &Path) -> io::Result<Vec<(&'static str, Vec<u8>)>
         Operation::Seek(input) if small(&input.blob) => {
             vec![("chunks", input.blob.read(folder)?)]
         }
-        Operation::Tar(input) if small(&input.archive) => {
+        Operation::Tar(input) | Operation::Build(input) if small(&input.archive) => {
             vec![("tar", input.archive.read(folder)?)]
         }
         Operation::Check(input) if small(&input.image) => image(&input.image)?,

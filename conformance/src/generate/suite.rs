@@ -371,7 +371,7 @@ impl Draft {
             Operation::Check(input) => &mut input.limits,
             Operation::Read(input) => &mut input.limits,
             Operation::Seek(input) => &mut input.limits,
-            Operation::Tar(input) => &mut input.limits,
+            Operation::Tar(input) | Operation::Build(input) => &mut input.limits,
             Operation::LayoutMarker(input)
             | Operation::Document(input)
             | Operation::Config(input) => &mut input.limits,

@@ -1,6 +1,7 @@
 //! The back end that calls the core, linked in.
 
-pub(crate) mod check;
+pub(crate) mod build;
+mod check;
 pub(crate) mod convert;
 mod document;
 pub(crate) mod layer;
@@ -53,7 +54,7 @@ impl Native {
     /// no blob is run once, and what is large only in large pieces.
     #[must_use]
     pub fn variations(case: &Case) -> Vec<Self> {
-        if matches!(case.operation, Operation::Tar(_)) {
+        if matches!(case.operation, Operation::Tar(_) | Operation::Build(_)) {
             return [64 << 10, 1, 7, 1021]
                 .map(|input| Self {
                     input,
@@ -123,6 +124,7 @@ impl Backend for Native {
             Operation::Read(input) => read::read(input, folder)?,
             Operation::Seek(input) => seek::seek(input, folder)?,
             Operation::Tar(input) => tar::tar(input, folder, self.input)?,
+            Operation::Build(input) => build::build(input, folder, self.input)?,
         };
         Ok(match result {
             Ok(outputs) => Answer::Valid(outputs),

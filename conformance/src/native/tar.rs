@@ -102,7 +102,7 @@ fn described(entry: &Entry) -> Json {
 }
 
 /// Bytes as text: those that are no printable ASCII character, and percent signs, as `%` and two digits.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         match byte {

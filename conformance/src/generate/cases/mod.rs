@@ -2,6 +2,7 @@
 
 mod blobs;
 mod bombs;
+mod build;
 mod check;
 mod chunks;
 mod contents;
@@ -45,7 +46,7 @@ pub(super) const ORIGINS: [(&str, &str); 5] = [
 ];
 
 /// What the groups are about.
-pub(super) const GROUPS: [(&str, &str); 30] = [
+pub(super) const GROUPS: [(&str, &str); 31] = [
     ("annotation", "The annotations org.erofs.* of a layer."),
     (
         "blob",
@@ -112,6 +113,10 @@ pub(super) const GROUPS: [(&str, &str); 30] = [
         "Seek tables of the zstd project's seekable format.",
     ),
     ("superblock", "The superblock of an image, field by field."),
+    (
+        "build",
+        "images out of tar archives: which tree an archive means.",
+    ),
     (
         "tar",
         "tar archives: their members, and what readers understand differently.",
@@ -270,6 +275,7 @@ pub(super) fn all(bases: &Bases) -> (Vec<Case>, BTreeMap<String, Vec<u8>>) {
     chunks::add(&mut suite, bases);
     verity::add(&mut suite, bases);
     tar::add(&mut suite);
+    build::add(&mut suite);
     blobs::add(&mut suite, bases);
     gzip::add(&mut suite, bases);
     zstd::add(&mut suite, bases);

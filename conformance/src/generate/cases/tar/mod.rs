@@ -18,10 +18,10 @@ pub(super) fn add(suite: &mut Suite) {
 
 /// A header: POSIX, root's, mode 0644, time 1.
 #[derive(Clone)]
-struct Head([u8; BLOCK]);
+pub(super) struct Head([u8; BLOCK]);
 
 impl Head {
-    fn new(name: &str, kind: u8) -> Self {
+    pub(super) fn new(name: &str, kind: u8) -> Self {
         Self([0; BLOCK])
             .put(0, name.as_bytes())
             .put(100, b"0000644\0")
@@ -45,7 +45,7 @@ impl Head {
         Self::new(name, kind).put(257, &[0; 255])
     }
 
-    fn link(name: &str, kind: u8, to: &str) -> Self {
+    pub(super) fn link(name: &str, kind: u8, to: &str) -> Self {
         Self::new(name, kind).put(157, to.as_bytes())
     }
 
@@ -53,7 +53,7 @@ impl Head {
         self.put(124, format!("{size:011o}\0").as_bytes())
     }
 
-    fn put(mut self, at: usize, bytes: &[u8]) -> Self {
+    pub(super) fn put(mut self, at: usize, bytes: &[u8]) -> Self {
         self.0[at..][..bytes.len()].copy_from_slice(bytes);
         self
     }
@@ -68,11 +68,11 @@ impl Head {
 
 /// An archive that is being made.
 #[derive(Clone, Default)]
-struct Tar(Vec<u8>);
+pub(super) struct Tar(Vec<u8>);
 
 impl Tar {
     /// Adds a header, and bytes that are filled up to a block.
-    fn add(mut self, head: Head, bytes: &[u8]) -> Self {
+    pub(super) fn add(mut self, head: Head, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(&head.block());
         self.raw(bytes)
     }
@@ -84,15 +84,15 @@ impl Tar {
     }
 
     /// Adds a header with the size of these bytes, and them.
-    fn sized(self, head: Head, bytes: &[u8]) -> Self {
+    pub(super) fn sized(self, head: Head, bytes: &[u8]) -> Self {
         self.add(head.size(bytes.len()), bytes)
     }
 
-    fn file(self, name: &str) -> Self {
+    pub(super) fn file(self, name: &str) -> Self {
         self.add(Head::new(name, b'0'), b"")
     }
 
-    fn pax(self, records: &[(&str, &[u8])]) -> Self {
+    pub(super) fn pax(self, records: &[(&str, &[u8])]) -> Self {
         self.sized(Head::new("PaxHeaders/x", b'x'), &self::records(records))
     }
 
@@ -103,12 +103,12 @@ impl Tar {
         )
     }
 
-    fn long(self, kind: u8, text: &[u8]) -> Self {
+    pub(super) fn long(self, kind: u8, text: &[u8]) -> Self {
         self.sized(Head::gnu("././@LongLink", kind), text)
     }
 
     /// With an end marker.
-    fn ended(mut self) -> Vec<u8> {
+    pub(super) fn ended(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 2 * BLOCK, 0);
         self.0
     }
