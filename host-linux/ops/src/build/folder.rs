@@ -21,6 +21,9 @@ use crate::pipeline::Progress;
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 256 << 10;
+/// Most bytes of a file's names of extended attributes, and of a value (`XATTR_LIST_MAX`,
+/// `XATTR_SIZE_MAX`).
+const XATTR: usize = 65_536;
 
 /// Makes an image of a folder.
 pub(super) fn build_folder(
@@ -294,21 +297,18 @@ fn xattrs_of(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     Ok(xattrs)
 }
 
-/// What a call gives that is first asked for the size.
+/// What a call gives, in as much memory as it takes. It is never asked for the size alone: how a buffer
+/// without room is understood depends on who is asked.
 fn sized(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    let mut size = 256;
     loop {
-        let size = call(&mut [])?;
-        if size == 0 {
-            return Ok(Vec::new());
-        }
         let mut buffer = vec![0; size];
         match call(&mut buffer) {
             Ok(count) => {
                 buffer.truncate(count);
                 return Ok(buffer);
             }
-            // It has grown meanwhile.
-            Err(Errno::RANGE) => {}
+            Err(Errno::RANGE) if size < XATTR => size *= 16,
             Err(error) => return Err(error),
         }
     }
