@@ -14,6 +14,10 @@ use crate::{At, Code, Error, Limits, Value};
 pub struct TarBuilder<O> {
     reader: Reader,
     builder: Builder<O>,
+    /// Whether there was a member.
+    has_members: bool,
+    /// Whether the end marker has come.
+    has_ended: bool,
 }
 
 impl<O: Output> TarBuilder<O> {
@@ -26,15 +30,19 @@ impl<O: Output> TarBuilder<O> {
         Ok(Self {
             reader: Reader::new(limits),
             builder: Builder::new(output, options, limits)?,
+            has_members: false,
+            has_ended: false,
         })
     }
 
-    /// Takes the next bytes of the archive. What follows its end marker is not looked at. `each` sees
-    /// each member, may change what is said of it, and passes over those for which it says no.
+    /// Takes the next bytes of the archive. What follows its end marker is not looked at, unless nothing
+    /// came before that. `each` sees each member, may change what is said of it, and passes over those for
+    /// which it says no.
     ///
     /// # Errors
     ///
-    /// Those of [`Reader::step`], [`Builder::entry`] and [`Builder::content`]; it is of no more use then.
+    /// [`Code::TarTruncated`] for what starts with zeros and goes on with something else, such as a disk's
+    /// image; those of [`Reader::step`], [`Builder::entry`] and [`Builder::content`]; it is of no more use then.
     pub fn push(
         &mut self,
         input: &[u8],
@@ -42,11 +50,15 @@ impl<O: Output> TarBuilder<O> {
     ) -> BuildResult<(), O> {
         let mut rest = input;
         loop {
+            if self.has_ended {
+                self.behind_end(rest)?;
+            }
             let (taken, event) = self.reader.step(rest)?;
             rest = rest.get(taken..).unwrap_or(&[]);
             match event {
                 Event::More => return Ok(()),
                 Event::End => {
+                    self.has_ended = true;
                     if rest.is_empty() {
                         return Ok(());
                     }
@@ -54,12 +66,27 @@ impl<O: Output> TarBuilder<O> {
                 Event::EntryEnd => {}
                 Event::Content { offset, bytes } => self.builder.content(offset, bytes)?,
                 Event::Entry(mut entry) => {
+                    self.has_members = true;
                     if each(&mut entry) {
                         self.entry(&entry)?;
                     } else {
                         self.builder.pass(At::Archive(entry.header))?;
                     }
                 }
+            }
+        }
+    }
+
+    /// Looks at what follows the end marker: behind nothing there are no more than zeros.
+    fn behind_end(&self, bytes: &[u8]) -> Result<(), Error> {
+        if self.has_members {
+            return Ok(());
+        }
+        match bytes.iter().position(|byte| *byte != 0) {
+            None => Ok(()),
+            Some(index) => {
+                let at = self.reader.position().saturating_add(index as u64);
+                Err(Error::new(Code::TarTruncated, At::Archive(at)))
             }
         }
     }

@@ -3,8 +3,8 @@
 use core::convert::Infallible;
 
 use crate::support::{Kind, Memory, build, build_in, code, directory, file, told, tree};
-use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options};
-use erofs_unpack_core::{At, Code, Limits};
+use erofs_unpack_core::build::{BuildError, Builder, Entry, EntryKind, Options, TarBuilder};
+use erofs_unpack_core::{At, Code, Error, Limits};
 
 #[test]
 fn xattrs_have_their_limits() {
@@ -158,4 +158,25 @@ fn content_comes_as_it_was_told() {
     let mut empty = Builder::new(Memory::default(), &Options::DEFAULT, &Limits::DEFAULT).unwrap();
     assert_eq!(refused(empty.content(0, &[0])), Code::BuildContent);
     assert_eq!(refused(empty.entry(&entry(1 << 63))), Code::InodeSize);
+}
+
+#[test]
+fn what_starts_with_zeros_is_no_archive_without_members() {
+    // As an image of a disk, or of a file system, does.
+    let mut disk = vec![0; 4096];
+    disk[1030] = 0xe0;
+    let empty = vec![0; 10_240];
+    for cut in [1, 7, 512, 1024, 1025, 4096, 10_240] {
+        let made = |archive: &[u8]| {
+            let mut builder =
+                TarBuilder::new(Memory::default(), &Options::DEFAULT, &Limits::DEFAULT).unwrap();
+            for piece in archive.chunks(cut) {
+                builder.push(piece, &mut |_| true)?;
+            }
+            builder.finish(None).map(drop)
+        };
+        let refused = Error::new(Code::TarTruncated, At::Archive(1030));
+        assert_eq!(made(&disk), Err(BuildError::Refused(refused)), "{cut}");
+        assert_eq!(made(&empty), Ok(()), "{cut}");
+    }
 }
