@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Names of extended attributes, whole, and their values.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What is changed between source and image.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -14,7 +17,7 @@ pub struct Filter {
     /// The same of groups.
     pub gid_map: Vec<(u32, u32, u32)>,
     /// Extended attributes of paths, in place of those that a source has.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>,
+    pub xattrs: BTreeMap<Vec<u8>, Xattrs>,
 }
 
 impl Filter {

@@ -9,12 +9,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::filter::plain;
+use super::filter::{Xattrs, plain};
 use crate::error::HostError;
 use crate::report::shown;
-
-/// Names and values of one path.
-type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Reads a list.
 ///
@@ -22,7 +19,7 @@ type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 ///
 /// [`HostError::Environment`] when it cannot be read, [`HostError::Usage`] with the number of a line that
 /// cannot be understood.
-pub fn read_list(path: &Path) -> Result<BTreeMap<Vec<u8>, Attributes>, HostError> {
+pub fn read_list(path: &Path) -> Result<BTreeMap<Vec<u8>, Xattrs>, HostError> {
     let text = std::fs::read(path);
     let text = text.map_err(|error| HostError::environment(path, "read", error))?;
     parse(&text).map_err(|line| {
@@ -33,8 +30,8 @@ pub fn read_list(path: &Path) -> Result<BTreeMap<Vec<u8>, Attributes>, HostError
     })
 }
 
-fn parse(text: &[u8]) -> Result<BTreeMap<Vec<u8>, Attributes>, usize> {
-    let mut list: BTreeMap<Vec<u8>, Attributes> = BTreeMap::new();
+fn parse(text: &[u8]) -> Result<BTreeMap<Vec<u8>, Xattrs>, usize> {
+    let mut list: BTreeMap<Vec<u8>, Xattrs> = BTreeMap::new();
     let mut file: Option<Vec<u8>> = None;
     for (number, line) in (1_usize..).zip(text.split(|byte| *byte == b'\n')) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

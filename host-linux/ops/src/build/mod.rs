@@ -21,7 +21,7 @@ use erofs_unpack_core::erofs::Release;
 use erofs_unpack_core::oci::Policy;
 
 pub(crate) use archive::build_archive;
-pub use filter::Filter;
+pub use filter::{Filter, Xattrs};
 pub use list::read_list;
 pub use report::{ImageReport, Report};
 
@@ -141,6 +141,10 @@ pub(crate) struct Archive {
 }
 
 /// Why no image was made.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of them for each image at most"
+)]
 pub(crate) enum Fault {
     /// Said of the source.
     Source(HostError),
