@@ -1,6 +1,6 @@
 //! What the kernel shows of our images, held against those that `mkfs.erofs` makes.
 
-use crate::common::Dir;
+use crate::common::{Dir, Mounted};
 use crate::pair::Pair;
 use crate::seen::{Text, assert_same, of_folder, of_image};
 use crate::support::{build, build_tar, has, mkfs, mounted};
@@ -83,4 +83,43 @@ fn whiteouts_stay_when_that_is_asked_for() {
         [r#""""#, r#""d""#, r#""d/.wh..wh..opq""#, r#""d/.wh.gone""#]
     );
     assert!(tree[&Text::from("d")].xattrs.is_empty());
+}
+
+#[test]
+fn a_folder_that_was_deleted_and_made_anew_holds_nothing_old() {
+    // In each of these orders a whiteout hides what lower layers have, and nothing of its own layer.
+    let lower = ["a", "a/b", "a/b/deleted"];
+    let layers = [
+        ["a", "a/.wh.b", "a/b", "a/b/added"],
+        ["a", "a/b", "a/b/added", "a/.wh.b"],
+        ["a", "a/b", "a/.wh.b", "a/b/added"],
+        ["a", "a/b", "a/b/added", "a/b/.wh..wh..opq"],
+        ["a/.wh..wh..opq", "a", "a/b", "a/b/added"],
+    ];
+    let of = |members: &[&str]| {
+        let mut tar = Tar::default();
+        for member in members {
+            let is_folder = ["a", "a/b"].contains(member);
+            let head = if is_folder { Head::folder } else { Head::file };
+            tar.add(&head(*member), b"");
+        }
+        tar.ended()
+    };
+    let dir = Dir::new();
+    let (image, _) = build_tar(&dir, &of(&lower), &[]);
+    let Some(below) = mounted(&image) else { return };
+    for members in layers {
+        let dir = Dir::new();
+        let (image, _) = build_tar(&dir, &of(&members), &[]);
+        let above = mounted(&image).unwrap();
+        let folders = format!("lowerdir={}:{}", above.0.0.display(), below.0.0.display());
+        let union = Mounted::new(["-t", "overlay", "overlay", "-o", &folders]);
+        let Some(union) = union else {
+            println!("skipped: needs the right to mount an overlay");
+            return;
+        };
+        let paths: Vec<_> = of_folder(&union.0.0).into_keys().collect();
+        let expected = ["", "a", "a/b", "a/b/added"].map(Text::from);
+        assert_eq!(paths, expected, "{members:?}");
+    }
 }
