@@ -53,11 +53,12 @@ faults! {
     ArchiveFolder = "archive-folder", Unsupported, "the OCI image layout lies in this folder of the archive: expected it at the top, as `tar -C FOLDER -cf ARCHIVE .` puts it there; or unpack the archive and name the folder";
     ArchiveTruncated = "archive-truncated", Truncated, "the archive ends inside of a member";
     ArchiveHeader = "archive-header", Malformed, "a member's header does not have the stated checksum";
+    ArchiveForm = "archive-form", Unsupported, "a member's header is of a form that readers understand differently";
     ArchiveEnd = "archive-end", Malformed, "a member follows a block of zeros, where the archive ends";
-    ArchiveNumber = "archive-number", Malformed, "a member's size is not a number of 63 bits";
+    ArchiveNumber = "archive-number", Malformed, "a number in a member's header is malformed or too large";
     ArchiveExtension = "archive-extension", Malformed, "an extended header is malformed, repeated or belongs to no member";
     ArchiveExtensionSize = "archive-extension-size", Unsupported, "an extended header is larger than 1 MiB";
-    ArchiveName = "archive-name", Malformed, "a member's name leads upwards with `..`";
+    ArchiveName = "archive-name", Malformed, "a member's name or its link is empty, or leads upwards with `..`";
     ArchiveDuplicate = "archive-duplicate", Malformed, "the archive holds the member twice, and not as equal blobs";
     ArchiveMember = "archive-member", Malformed, "the member is not a regular file";
     ArchiveLink = "archive-link", Malformed, "the member is a link that leads to no one file in the archive: expected an archive made with `tar -h`, which follows links";

@@ -11,7 +11,8 @@ use super::SourceOptions;
 use super::blob::{BlobReader, Extent};
 use super::layout::blob_path;
 use super::members::{Contents, Place, read_members};
-use super::tar::{Members, Stop};
+use super::sparse::Holey;
+use super::tar::Stop;
 use crate::error::HostError;
 use crate::error::SourceFault;
 use crate::publish::scratch;
@@ -164,17 +165,13 @@ impl Archive {
     /// A member that is stored without its holes, with them, in a file without a name. The holes
     /// take no space there; the member's size has the limit of what is put on disk.
     fn expanded(&self, name: &Path, start: u64) -> Result<Extent, HostError> {
-        let failed = |error| HostError::environment(&self.path, "read", error);
-        let refused = || HostError::source_fault(name, SourceFault::ArchiveSparse);
-        let member = Members::at(&self.archive, start)
-            .next(|_| Ok(()))
-            .map_err(|stop| stopped(&self.path, stop, 0))?;
-        let member = member.ok_or_else(refused)?;
-        let sparse = member.sparse.ok_or_else(refused)?;
-        let map = sparse.map(&self.archive, member.offset, member.size);
-        let map = map.map_err(failed)?.ok_or_else(refused)?;
+        let holey = Holey::open(&self.archive, start).map_err(|stop| match stop {
+            Stop::Fault(fault, _) => HostError::source_fault(name, fault),
+            Stop::Io(error) => HostError::environment(&self.path, "read", error),
+        })?;
+        let size = holey.size();
         let (spool, limit) = &self.spool;
-        if map.size > *limit {
+        if size > *limit {
             return Err(HostError::Source {
                 place: name.to_path_buf(),
                 fault: SourceFault::ArchiveSize,
@@ -183,12 +180,13 @@ impl Archive {
             });
         }
         let file = scratch(spool)?;
-        map.expand(&self.archive, &file)
+        holey
+            .expand(&file)
             .map_err(|error| HostError::environment(spool, "write a temporary file", error))?;
         Ok(Extent {
             file: Arc::new(file),
             offset: 0,
-            length: map.size,
+            length: size,
         })
     }
 

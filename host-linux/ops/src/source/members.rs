@@ -79,19 +79,8 @@ pub(super) fn read_members(archive: &Extent, limit: u64) -> Result<Contents, Sto
     let mut nodes: BTreeMap<NameId, Node> = BTreeMap::new();
     // The nodes of blobs, in their order: what links lead to is known at the end.
     let mut blobs: Vec<(Digest, u64, Node)> = Vec::new();
-    let mut members = Members::new(archive);
-    let mut headers = 0;
-    loop {
-        let member = members.next(|at| {
-            headers += 1;
-            if headers > limit {
-                return Err(Stop::Fault(SourceFault::ArchiveMembers, at));
-            }
-            Ok(())
-        })?;
-        let Some(member) = member else {
-            break;
-        };
+    let mut members = Members::new(archive, limit);
+    while let Some(member) = members.next()? {
         // Others would take it for a document.
         let alias = member.alias.as_deref().and_then(Key::of);
         if alias.is_some_and(|key| !matches!(key, Key::Blob(_))) {
@@ -125,7 +114,7 @@ pub(super) fn read_members(archive: &Extent, limit: u64) -> Result<Contents, Sto
             })
             .or_insert(node);
     }
-    contents.is_cut = members.is_cut;
+    contents.is_cut = members.is_cut();
     let index = |folder: &Vec<u8>| [folder, &b"/index.json"[..]].concat();
     contents.folder = contents
         .folder
@@ -161,7 +150,7 @@ impl Contents {
 /// What a member is, by itself and by what comes before it.
 fn node_of(member: &Member, before: &BTreeMap<NameId, Node>) -> Node {
     match member.kind {
-        Type::File if member.sparse.is_some() => Node::Content(Place::Sparse {
+        Type::Sparse => Node::Content(Place::Sparse {
             start: member.start,
         }),
         Type::File => Node::Content(Place::Whole {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use erofs_unpack_core::oci::Digest;
+use erofs_unpack_core::tar::is_header;
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 pub use crate::error::SourceFault;
@@ -279,7 +280,7 @@ impl Start {
             .get(1024..)
             .is_some_and(|magic| magic.starts_with(&0xE0F5_E1E2_u32.to_le_bytes()));
         match start.first_chunk() {
-            Some(header) if !erofs && tar::is_header(header) => Self::Tar,
+            Some(header) if !erofs && is_header(header) => Self::Tar,
             _ => Self::Other,
         }
     }
