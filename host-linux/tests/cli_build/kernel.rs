@@ -101,7 +101,7 @@ fn a_folder_that_was_deleted_and_made_anew_holds_nothing_old() {
         for member in members {
             let is_folder = ["a", "a/b"].contains(member);
             let head = if is_folder { Head::folder } else { Head::file };
-            tar.add(&head(*member), b"");
+            tar.add(&head(member), b"");
         }
         tar.ended()
     };
