@@ -7,8 +7,11 @@ use erofs_unpack_core::build::Output;
 use crate::publish::scratch;
 use crate::system::{self, File, FileExt as _};
 
-/// How much of the spool is written, and read, at a time, in bytes.
+/// How much of the spool is written, and at most read, at a time, in bytes.
 const WINDOW: usize = 256 << 10;
+/// How much is read at the least: the ends of files are wanted in the order of their inodes, which is not
+/// that in which they came.
+const NEAR: usize = 4 << 10;
 
 /// Writes an image to its file. The spool is a file without a name, in the folder for temporary
 /// files, which is made when it is needed.
@@ -76,8 +79,13 @@ impl Output for ImageOutput<'_> {
     fn read_spool(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.flush()?;
         let end = offset + buf.len() as u64;
-        if offset < self.start || end > self.start + self.window.len() as u64 {
-            let length = (self.written - offset).min(WINDOW as u64);
+        let known = self.start + self.window.len() as u64;
+        if offset < self.start || end > known {
+            // More and more where the next bytes are wanted, little where others are.
+            let goes_on = (self.start..=known).contains(&offset);
+            let ahead = if goes_on { self.window.len() * 2 } else { 0 };
+            let ahead = ahead.clamp(NEAR, WINDOW).max(buf.len());
+            let length = (self.written.saturating_sub(offset)).min(ahead as u64);
             self.window.resize(usize::try_from(length).unwrap_or(0), 0);
             self.start = offset;
             if let Some(spool) = &self.spool {
@@ -92,5 +100,39 @@ impl Output for ImageOutput<'_> {
         let bytes = bytes.ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(bytes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spool_is_read_in_any_order() {
+        let file = scratch(&system::temp_dir()).unwrap();
+        let mut output = ImageOutput::new(&file);
+        let all: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+        for piece in all.chunks(1000) {
+            output.spool(piece).unwrap();
+        }
+        let mut read = |offset: usize, length: usize| {
+            let mut buf = vec![0; length];
+            output.read_spool(offset as u64, &mut buf).unwrap();
+            assert!(buf == all[offset..offset + length], "{length} at {offset}");
+        };
+        for number in 0..300 {
+            read(number * 997, 997);
+        }
+        for number in 0..3000 {
+            read(number * 7_919 % 2_990_000, number * 3);
+        }
+        for number in (0..30).rev() {
+            read(number * 100_000, 100_000);
+        }
+        read(0, 1_000_000);
+        read(all.len(), 0);
+        let mut buf = [0; 2];
+        let end = output.read_spool(all.len() as u64 - 1, &mut buf);
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }
