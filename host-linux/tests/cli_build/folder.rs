@@ -270,3 +270,21 @@ fn a_folder_that_cannot_be_read_is_the_environments_fault() {
     }
     assert_eq!(dir.names(), ["tree"]);
 }
+
+#[test]
+fn an_image_in_its_own_folder_does_not_hold_itself() {
+    let dir = Dir::new();
+    dir.write("tree/file", "x");
+    dir.write("tree/old", "the image before");
+    fs::hard_link(dir.path("tree/old"), dir.path("tree/too")).unwrap();
+    for name in ["new", "old", "old"] {
+        let image = dir.path("tree").join(name);
+        let arguments = args!["build", dir.path("tree"), "-o", image, "--force", "-q"];
+        run(arguments).done();
+        let tree = of_image(&image);
+        assert!(tree.contains_key(&Text::from("file")), "{tree:?}");
+        assert!(!tree.contains_key(&Text::from(name)), "{tree:?}");
+        // Another name of what is replaced is a file as any other.
+        assert_eq!(tree[&Text::from("too")].size, 16, "{tree:?}");
+    }
+}

@@ -25,21 +25,28 @@ const PIECE: usize = 256 << 10;
 /// `XATTR_SIZE_MAX`).
 const XATTR: usize = 65_536;
 
-/// Makes an image of a folder.
+/// Makes an image of a folder. The image itself, and the file that it replaces, are not in it.
 pub(super) fn build_folder(
     root: &Path,
-    file: &File,
+    (file, replaced): (&File, Option<&Path>),
     options: &Options,
     progress: &Progress,
 ) -> Result<Made, Fault> {
     let output = ImageOutput::new(file);
     let builder = Builder::new(output, &options.form, &options.limits)
         .map_err(|error| Fault::Source(HostError::refused(root, error)))?;
+    let own = file.metadata().map_err(Fault::Write)?;
+    let replaced = replaced.and_then(|path| {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        Some((path.file_name()?, (metadata.dev(), metadata.ino())))
+    });
     let mut walk = Walk {
         root,
         builder,
         options,
         progress,
+        own: (own.dev(), own.ino()),
+        replaced,
         links: HashMap::new(),
         memory: vec![0; PIECE],
     };
@@ -71,6 +78,10 @@ struct Walk<'a> {
     builder: Builder<ImageOutput<'a>>,
     options: &'a Options,
     progress: &'a Progress,
+    /// The image, by device and inode.
+    own: (u64, u64),
+    /// The file that it replaces, by its name too: its other names stay.
+    replaced: Option<(&'a OsStr, (u64, u64))>,
     /// The first name of files that have several.
     links: HashMap<(u64, u64), Vec<u8>>,
     memory: Vec<u8>,
@@ -129,6 +140,10 @@ impl Walk<'_> {
         let name = path.as_os_str().as_bytes();
         let kind = metadata.file_type();
         let inode = (metadata.dev(), metadata.ino());
+        let as_replaced = path.file_name().map(|name| (name, inode));
+        if inode == self.own || as_replaced.is_some_and(|this| self.replaced == Some(this)) {
+            return Ok(false);
+        }
         if !kind.is_dir() && metadata.nlink() > 1 {
             if let Some(first) = self.links.get(&inode) {
                 let first = first.clone();

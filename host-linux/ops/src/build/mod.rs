@@ -108,7 +108,11 @@ pub fn build(
             progress: Arc::clone(&progress),
         }]));
         let made = if source.is_dir() {
-            folder::build_folder(source, output.file(), options, &progress)
+            let replaced = match destination {
+                Destination::File(path) => Some(path.as_path()),
+                Destination::Stdout => None,
+            };
+            folder::build_folder(source, (output.file(), replaced), options, &progress)
         } else {
             archive::build_source(source, output.file(), options, &progress)
         };
