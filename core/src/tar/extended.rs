@@ -32,7 +32,9 @@ pub(super) struct Extended {
 pub(super) struct Xattr {
     pub(super) name: Vec<u8>,
     pub(super) value: Vec<u8>,
-    /// Where its record starts in the archive.
+    /// Whether its record is of libarchive's form.
+    is_libarchive: bool,
+    /// Where that starts in the archive.
     at: u64,
 }
 
@@ -190,15 +192,26 @@ impl Extended {
         self.check_xattrs()
     }
 
-    /// Puts the attributes into an order and leaves each once. bsdtar writes each in both forms.
+    /// Puts the attributes into an order and leaves each once: of a form the last, and of both forms, as
+    /// bsdtar writes each, one, which must be as the other. GNU tar and Go know one of the forms.
     fn check_xattrs(&mut self) -> Result<(), Error> {
         let xattrs = &mut self.xattrs;
-        xattrs.sort_unstable_by(|a, b| (&a.name, a.at).cmp(&(&b.name, b.at)));
-        xattrs.dedup_by(|next, before| next.name == before.name && next.value == before.value);
-        let mut pairs = xattrs.iter().zip(xattrs.iter().skip(1));
-        match pairs.find(|(before, next)| before.name == next.name) {
+        let key = |xattr: &Xattr| (xattr.is_libarchive, u64::MAX.wrapping_sub(xattr.at));
+        xattrs.sort_unstable_by(|a, b| a.name.cmp(&b.name).then_with(|| key(a).cmp(&key(b))));
+        xattrs.dedup_by(|next, last| {
+            next.is_libarchive == last.is_libarchive && next.name == last.name
+        });
+        let mut refused = None;
+        xattrs.dedup_by(|next, other| {
+            let is_same = next.name == other.name;
+            if is_same && next.value != other.value {
+                refused = refused.or(Some(next.at.max(other.at)));
+            }
+            is_same
+        });
+        match refused {
             None => Ok(()),
-            Some((_, next)) => Err(Error::new(Code::TarXattr, At::Archive(next.at))),
+            Some(at) => Err(Error::new(Code::TarXattr, At::Archive(at))),
         }
     }
 }
@@ -223,20 +236,26 @@ impl Record<'_> {
 
     /// The extended attribute that it is, if it is one.
     fn xattr(&self) -> Result<Option<Xattr>, Error> {
-        let (name, value) = if let Some(name) = self.keyword.strip_prefix(b"SCHILY.xattr.") {
-            (schily_name(name), self.copied()?)
-        } else if let Some(name) = self.keyword.strip_prefix(b"LIBARCHIVE.xattr.") {
-            let value = base64(self.value).ok_or_else(|| self.refused(Code::TarXattr))?;
-            (libarchive_name(name), value)
-        } else {
-            return Ok(None);
+        let schily = self.keyword.strip_prefix(b"SCHILY.xattr.");
+        let libarchive = self.keyword.strip_prefix(b"LIBARCHIVE.xattr.");
+        let (name, value) = match (schily, libarchive) {
+            (Some(name), _) => (schily_name(name), self.copied()?),
+            (None, Some(name)) => {
+                let value = base64(self.value).ok_or_else(|| self.refused(Code::TarXattr))?;
+                (libarchive_name(name), value)
+            }
+            (None, None) => return Ok(None),
         };
         let name = name.ok_or_else(|| self.refused(Code::TarMemory))?;
         if name.is_empty() || name.contains(&0) {
             return Err(self.refused(Code::TarXattr));
         }
-        let at = self.at;
-        Ok(Some(Xattr { name, value, at }))
+        Ok(Some(Xattr {
+            name,
+            value,
+            is_libarchive: libarchive.is_some(),
+            at: self.at,
+        }))
     }
 
     fn number(&self) -> Result<u64, Error> {

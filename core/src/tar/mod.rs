@@ -14,7 +14,7 @@
 //! | what | who makes what of it | here |
 //! |---|---|---|
 //! | a `pax` keyword twice in one header | POSIX, all: the last | the last |
-//! | an extended attribute twice, with two values | bsdtar: the first, others: the last | refused |
+//! | an extended attribute in both forms, with two values | bsdtar: libarchive's, GNU tar, Go: star's | refused |
 //! | two `x`, two `L`, two `K`, or `L` with a `path` | the first, the last, or an error | refused |
 //! | `g` that sets owner or time | POSIX, GNU tar, Python, `mkfs.erofs`: it holds; bsdtar, Go: not | it holds |
 //! | `g` that sets names, sizes, attributes, holes | the same | refused |

@@ -262,6 +262,13 @@ fn extended_attributes() {
         ("SCHILY.xattr.user.a", b"a"),
     ]);
     assert_eq!(both.xattrs, [(b"user.a".to_vec(), b"a".to_vec())]);
+    let twice = with(&[
+        ("SCHILY.xattr.user.a", b"first"),
+        ("SCHILY.xattr.user.b", b"b"),
+        ("SCHILY.xattr.user.a", b"last"),
+    ]);
+    assert_eq!(twice.xattrs[0], (b"user.a".to_vec(), b"last".to_vec()));
+    assert_eq!(twice.xattrs.len(), 2);
     refuses(
         &[
             ("SCHILY.xattr.user.a", b"b"),
