@@ -22,7 +22,8 @@
 //! | a hard link with a size, not `pax` | all: there is no content | no content |
 //! | a hard link with a size, `pax` | POSIX, bsdtar: content; Go, GNU tar: none | content, unless it could be a header |
 //! | a time before 1970 with a fraction, `-1.5` | POSIX, GNU tar, Go: 1.5 s before; bsdtar: 0.5 s before | 1.5 s before |
-//! | a size on a directory, a symbolic link, a device, a FIFO | `tar -t` and `mkfs.erofs` skip, others do not | refused |
+//! | a size on a directory (type `5`) | POSIX: what it may hold; all: there is no content | no content |
+//! | a size on a symbolic link, a device, a FIFO | `tar -t` passes over as much, others do not | refused |
 //! | type `0` with a slash at the end of its name | GNU tar, bsdtar: a directory; Go, `mkfs.erofs`: a file | refused |
 //! | no type, with such a slash (before POSIX) | all that read it: a directory | a directory |
 //! | a volume's label, `V` | GNU tar, bsdtar, `mkfs.erofs`: passed over | passed over |

@@ -200,6 +200,8 @@ impl Reader {
                 stored = 0;
             }
             EntryKind::HardLink => guard = stored > 0,
+            // POSIX: how much the directory may hold.
+            EntryKind::Directory if byte == b'5' && !self.is_picking => stored = 0,
             _ if stored != 0 || size != 0 => {
                 return Err(refused(Code::TarPayload, field::SIZE.start));
             }

@@ -151,7 +151,7 @@ impl Reader {
     ///
     /// What is wrong with one member alone, its type or the map of its holes, is said in
     /// [`Entry::fault`], for nobody may ask for it. What such an archive has no need of is refused, though
-    /// readers agree on it: a link with a size, and a name or a size that is twice in one `pax` header.
+    /// readers agree on it: a link or a directory with a size, and a name or a size that is twice in one `pax` header.
     #[must_use]
     pub fn picking(limits: &Limits) -> Self {
         Self {

@@ -12,7 +12,7 @@ pub(super) fn add(suite: &mut Suite) {
 }
 
 /// The valid case that a refused one differs from, by the beginning of its name.
-const VALID: [(&str, &str); 27] = [
+const VALID: [(&str, &str); 28] = [
     ("sparse-old", "sparse-old"),
     ("sparse-posix", "sparse-old"),
     ("sparse-version", "sparse-1-0"),
@@ -37,6 +37,7 @@ const VALID: [(&str, &str); 27] = [
     ("truncated", "end-none"),
     ("checksum", "checksum-signed"),
     ("payload-label", "label"),
+    ("payload-old", "old"),
     ("type-old", "old"),
     ("name", "names"),
     ("", "types"),
@@ -51,7 +52,7 @@ fn refuse(suite: &mut Suite, name: &str, text: &str, tar: &[u8], code: Code, at:
 /// It is refused by what is settled here.
 fn refused(draft: Draft, name: &str, code: Code, at: usize) -> Draft {
     let valid = VALID.iter().find(|(start, _)| name.starts_with(start));
-    let (_, valid) = valid.unwrap_or(&VALID[26]);
+    let (_, valid) = valid.unwrap_or(&VALID[27]);
     draft
         .demand("unpack", SETTLED)
         .differs_from(&format!("tar/{valid}"))
@@ -167,12 +168,7 @@ fn headers(suite: &mut Suite) {
         Code::TarName,
         512 + 157,
     );
-    for (kind, what) in [
-        (b'2', "symlink"),
-        (b'3', "device"),
-        (b'5', "directory"),
-        (b'6', "fifo"),
-    ] {
+    for (kind, what) in [(b'2', "symlink"), (b'3', "device"), (b'6', "fifo")] {
         let tar = a().sized(Head::link("b", kind, "a"), b"content");
         refuse(
             &format!("payload-{what}"),
@@ -182,6 +178,9 @@ fn headers(suite: &mut Suite) {
             512 + 124,
         );
     }
+    let tar = a().sized(Head::old("b/", 0), b"content");
+    let text = "A directory of the form from before POSIX with a size.";
+    refuse("payload-old", text, tar, Code::TarPayload, 512 + 124);
     let tar = a().sized(Head::gnu("label", b'V'), b"content");
     refuse(
         "payload-label",

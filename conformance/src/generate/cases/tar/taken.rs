@@ -181,6 +181,26 @@ fn members(suite: &mut Suite) {
     );
     suite.add(draft.demand("gnu-tar", GNU).valid(all(&[file("a", b"")])));
 
+    let sized = Tar::default()
+        .add(Head::new("dir/", b'5').size(4096), b"")
+        .file("a");
+    let text = "A directory with a size, which says what it may hold.";
+    let draft = case(suite, "directory-size", text, &sized.ended());
+    let expected = [entry("dir/", "directory", json!({})), file("a", b"")];
+    suite.add(draft.demand("posix", USTAR).valid(all(&expected)));
+
+    let twice = Tar::default()
+        .pax(&[
+            ("SCHILY.xattr.user.a", b"first"),
+            ("SCHILY.xattr.user.a", b"last"),
+        ])
+        .file("a");
+    let text = "An extended attribute twice in one form, of which the last holds.";
+    let draft = case(suite, "xattr-last", text, &twice.ended());
+    let other = json!({ "xattrs": { "user.a": "last" } });
+    let draft = draft.demand("posix", PAX_RECORDS);
+    suite.add(draft.valid(all(&[entry("a", "file", other)])));
+
     let link = Head::gnu("link", b'1').put(157, b"a").size(5);
     let links = Tar::default()
         .sized(Head::gnu("a", b'0'), b"hello")
