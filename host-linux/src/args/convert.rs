@@ -73,6 +73,13 @@ pub(crate) struct Convert {
     #[arg(long)]
     pub(crate) no_read_back: bool,
 
+    /// Take layers that were converted before from this folder, and put new ones there
+    ///
+    /// Its blobs are verified by their digests, its entries are believed: it must be written by nobody else. It is
+    /// made if it is missing.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) reuse: Option<PathBuf>,
+
     /// Layers at a time [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,

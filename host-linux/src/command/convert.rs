@@ -2,7 +2,7 @@
 
 use erofs_unpack_cli::bars::Bars;
 use erofs_unpack_cli::output::{
-    exit_code_with_report, is_stdout, print, print_failure, write_json,
+    exit_code_with_report, is_stdout, print, print_error, print_failure, write_json,
 };
 use erofs_unpack_ops::build::Options as Building;
 use erofs_unpack_ops::convert::{Options, Report, convert};
@@ -39,6 +39,7 @@ fn operate(args: &Convert) -> Result<Done<Report>, HostError> {
         verity: args.verity == VerityName::Append,
         family: args.media_type.into(),
         keep_original: args.keep_original,
+        reuse: args.reuse.clone(),
         // Asked for before the process is confined.
         jobs: threads(args.jobs),
         threads: threads(args.threads),
@@ -47,6 +48,9 @@ fn operate(args: &Convert) -> Result<Done<Report>, HostError> {
     openings.source(&args.source);
     openings.spool(&system::temp_dir());
     openings.cache(&args.destination);
+    if let Some(folder) = &args.reuse {
+        openings.cache(folder);
+    }
     if let Some(path) = &args.json {
         openings.report(path);
     }
@@ -65,6 +69,9 @@ fn output(args: &Convert, mut done: Done<Report>) -> u8 {
         && let Err(error) = print(&text(&done.report))
     {
         done.fail(error);
+    }
+    for note in &done.report.notes {
+        print_error(note);
     }
     if let Some(failure) = done.failure() {
         print_failure(&failure.error);
@@ -87,6 +94,7 @@ fn text(report: &Report) -> String {
         ));
         for layer in &image.layers {
             let proof = match layer.files_read_back {
+                _ if layer.reused => ", converted before".to_owned(),
                 Some(files) => format!(", {files} files read back as they came"),
                 None => String::new(),
             };

@@ -10,6 +10,7 @@ use erofs_unpack_core::{At, Code, Error};
 
 use super::Options;
 use super::layout::NewLayout;
+use super::reuse::{Found, Reuse};
 use crate::build::{Fault, Proved, build_archive, prove};
 use crate::error::HostError;
 use crate::file_at::FileAt;
@@ -36,6 +37,10 @@ pub(crate) struct Converted {
     /// What was proved of the image; `None` where it was one already, and was only verified.
     pub(crate) proved: Option<Proved>,
     pub(crate) inodes: Option<u64>,
+    /// Whether it was converted before, and only taken.
+    pub(crate) reused: bool,
+    /// Why it was not, where it might have been.
+    pub(crate) note: Option<String>,
 }
 
 /// The layers of an image on their way.
@@ -44,6 +49,7 @@ pub(super) struct Converting<'a> {
     image: &'a Image,
     layout: &'a NewLayout,
     options: &'a Options,
+    reuse: Option<&'a Reuse>,
     progress: Vec<Arc<Progress>>,
 }
 
@@ -53,6 +59,7 @@ impl<'a> Converting<'a> {
         image: &'a Image,
         layout: &'a NewLayout,
         options: &'a Options,
+        reuse: Option<&'a Reuse>,
     ) -> Result<Self, HostError> {
         let place = source.blob_place(&image.descriptor.digest);
         let layers = &image.manifest.layers;
@@ -76,6 +83,7 @@ impl<'a> Converting<'a> {
             image,
             layout,
             options,
+            reuse,
             progress,
         })
     }
@@ -112,12 +120,21 @@ impl<'a> Converting<'a> {
         if progress.is_cancelled() {
             return Err(HostError::Cancelled);
         }
+        let diff_id = self.diff_id(descriptor, number);
+        let mut note = None;
+        if let Some(reuse) = self.reuse {
+            match reuse.take(descriptor, diff_id.as_ref(), self.layout, self.options)? {
+                Found::Layer(layer) => return Ok(*layer),
+                Found::Unusable(why) => note = Some(format!("{why}: converted anew")),
+                Found::Nothing => {}
+            }
+        }
         let place = self.source.blob_place(&descriptor.digest);
         let mut blob = self.open(descriptor)?;
         let mut expected = Expectations::new(Compression::None);
         expected.blob_digest = Some(descriptor.digest);
         expected.blob_size = Some(descriptor.size);
-        expected.diff_id = self.diff_id(descriptor, number);
+        expected.diff_id = diff_id;
         progress.begin(Some(descriptor.size));
         let made = match descriptor.media_type.kind() {
             MediaKind::Erofs { compression, .. } => {
@@ -137,7 +154,9 @@ impl<'a> Converting<'a> {
                 self.build(&mut blob, &place, &expected, progress)?
             }
         };
-        self.wrap(descriptor, &place, made)
+        let mut converted = self.wrap(descriptor, &place, made)?;
+        converted.note = note;
+        Ok(converted)
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<BlobReader, HostError> {
@@ -253,6 +272,8 @@ impl<'a> Converting<'a> {
             source_diff_id,
             proved: made.proved,
             inodes: made.inodes,
+            reused: false,
+            note: None,
         })
     }
 }

@@ -9,9 +9,10 @@ mod documents;
 mod layer;
 mod layout;
 mod report;
+mod reuse;
 mod select;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -32,6 +33,7 @@ use crate::system::processors;
 use crate::wrap::Wrap;
 use layer::{Converted, Converting};
 use layout::NewLayout;
+use reuse::{Kept, Reuse};
 
 /// How images are converted.
 #[derive(Clone, Debug)]
@@ -50,6 +52,9 @@ pub struct Options {
     pub family: Family,
     /// Whether the image as it was stays beside the new one, in one index.
     pub keep_original: bool,
+    /// A folder of layers that were converted before, which are taken from there; what is converted is put there.
+    /// It is made if it is missing, though not its parents.
+    pub reuse: Option<PathBuf>,
     /// Layers at a time; by default as many as there are processors.
     pub jobs: Option<usize>,
     /// Threads that encode a layer; by default as many as there are processors.
@@ -78,35 +83,48 @@ pub fn convert(
         };
         let chosen = select::images(&opened, &options.select.image, options.all, limits)?;
         let mut layout = NewLayout::open(destination)?;
+        let reuse = options.reuse.as_deref().map(Reuse::open).transpose()?;
+        let reuse = reuse.as_ref();
+        let mut kept = Vec::new();
         let mut entries = Vec::new();
         for image in &chosen {
-            let layers = convert_layers(&opened, image, &layout, options, observer)?;
-            let kept = options.keep_original.then_some(&opened);
-            let entry = documents::write(&mut layout, &opened, image, &layers, kept, options)?;
+            let layers = convert_layers((&opened, image), &layout, options, reuse, observer)?;
+            let original = options.keep_original.then_some(&opened);
+            let entry = documents::write(&mut layout, &opened, image, &layers, original, options)?;
             done.report
                 .images
                 .push(ImageReport::new(image, &entry, &layers));
             for layer in layers {
+                done.report.notes.extend(layer.note.clone());
+                if reuse.is_some() {
+                    kept.extend(Kept::of(&layer, options)?);
+                }
                 layout.name(layer.blob, &layer.digest)?;
             }
             entries.push(entry);
         }
         layout.publish(entries)?;
         done.report.destination = Some(shown(destination));
+        // The image is there: what cannot be kept for another time is no failure of this one.
+        for layer in &kept {
+            if let Some(Err(error)) = reuse.map(|reuse| reuse.keep(layer)) {
+                done.report.notes.push(format!("not kept: {error}"));
+            }
+        }
         Ok(())
     })
 }
 
 /// Converts the layers of an image, several at a time, and gives them in their order.
 fn convert_layers(
-    source: &ImageSource,
-    image: &Image,
+    (source, image): (&ImageSource, &Image),
     layout: &NewLayout,
     options: &Options,
+    reuse: Option<&Reuse>,
     observer: &dyn Observer,
 ) -> Result<Vec<Converted>, HostError> {
     let count = image.manifest.layers.len();
-    let converting = Converting::new(source, image, layout, options)?;
+    let converting = Converting::new(source, image, layout, options, reuse)?;
     observer.begin(converting.work());
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Result<Converted, HostError>>>> =

@@ -31,6 +31,10 @@ pub struct Report {
     pub destination: Option<String>,
     /// The images.
     pub images: Vec<ImageReport>,
+    /// What did not stop it and is to be known all the same: which layers that were converted before could not be
+    /// taken, or kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The error that the exit code stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -75,6 +79,8 @@ pub struct LayerReport {
     /// already, which are verified by their digests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_read_back: Option<u64>,
+    /// Whether it had been converted before, and its blob was only taken and verified.
+    pub reused: bool,
     /// The new blob.
     #[serde(flatten)]
     pub blob: BlobReport,
@@ -97,6 +103,7 @@ impl ImageReport {
                     source_diff_id: layer.source_diff_id.to_string(),
                     inodes: layer.inodes,
                     files_read_back: layer.proved.and_then(|proved| proved.files),
+                    reused: layer.reused,
                     blob: layer.report.clone(),
                 })
                 .collect(),
@@ -116,6 +123,7 @@ impl Report {
             source: shown(source),
             destination: None,
             images: Vec::new(),
+            notes: Vec::new(),
             error: None,
         }
     }

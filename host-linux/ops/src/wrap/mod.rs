@@ -147,7 +147,7 @@ impl Wrap {
     }
 
     /// The media type of a layer that is wrapped so.
-    const fn media_type(&self) -> &'static str {
+    pub(crate) const fn media_type(&self) -> &'static str {
         match self.compression {
             Compression::Zstd => "application/vnd.erofs+zstd",
             Compression::Gzip => "application/vnd.erofs+gzip",
