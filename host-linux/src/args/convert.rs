@@ -1,26 +1,59 @@
 //! The arguments of `convert`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 use erofs_unpack_cli::args::{ConfineArgs, LimitArgs, Select, Talk, exit_codes, size};
 use erofs_unpack_core::oci::Family;
 use erofs_unpack_ops::build::Uuid;
+use erofs_unpack_ops::convert::Shard;
 
 use super::build::uuid;
 use super::{FormArgs, IndexName, VerityName, WrapName};
 
 /// `convert`
 #[derive(Debug, Args)]
-#[command(after_help = exit_codes())]
+#[command(
+    after_help = exit_codes(),
+    override_usage = "erofs-unpack convert [OPTIONS] <SRC> <DST>\n       \
+                      erofs-unpack convert [OPTIONS] --from-file <LIST> <DST>"
+)]
 pub(crate) struct Convert {
-    /// An OCI image layout or archive, plain or compressed, or - for an archive on stdin
+    /// An OCI image layout or archive, plain or compressed, or - for an archive on stdin; with --from-file, DST
     #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
-    pub(crate) source: PathBuf,
+    source: PathBuf,
 
     /// The folder of the OCI image layout that the image goes into; others in it stay
-    #[arg(value_name = "DST", value_hint = ValueHint::DirPath)]
-    pub(crate) destination: PathBuf,
+    #[arg(
+        value_name = "DST",
+        value_hint = ValueHint::DirPath,
+        required_unless_present = "from_file",
+        conflicts_with = "from_file"
+    )]
+    destination: Option<PathBuf>,
+
+    /// Convert the images that a list names, a line each: SRC, or SRC and the name of the image (- for stdin)
+    ///
+    /// A blank stands between the two, or a tab where SRC has blanks in it; lines that start with # are passed over.
+    /// So are images that are in DST already, made of the same manifest with the same options. One that fails does
+    /// not keep the others from being converted; the exit code is that of the worst.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["reference", "digest"]
+    )]
+    pub(crate) from_file: Option<PathBuf>,
+
+    /// Convert one part of N of the list: its Kth image, and every Nth after that
+    // What requires something that conflicts with DST is not asked for it beside DST.
+    #[arg(
+        long,
+        value_name = "K/N",
+        requires = "from_file",
+        conflicts_with = "destination"
+    )]
+    pub(crate) shard: Option<Shard>,
 
     /// Which image is meant.
     #[command(flatten)]
@@ -110,6 +143,16 @@ pub(crate) struct Convert {
     /// What the source may ask for.
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+impl Convert {
+    /// Where images come from, but for a list; and where they go.
+    pub(crate) fn places(&self) -> (Option<&Path>, &Path) {
+        match &self.destination {
+            Some(destination) => (Some(&self.source), destination),
+            None => (None, &self.source),
+        }
+    }
 }
 
 /// The names of families of media types.

@@ -1,13 +1,19 @@
 //! `erofs-unpack convert`: images with EROFS layers, of images with tar layers.
 
+use std::path::Path;
+use std::{fs, io};
+
 use erofs_unpack_cli::bars::Bars;
 use erofs_unpack_cli::output::{
     exit_code_with_report, is_stdout, print, print_error, print_failure, write_json,
 };
 use erofs_unpack_ops::build::Options as Building;
-use erofs_unpack_ops::convert::{Options, Report, convert};
+use erofs_unpack_ops::convert::{
+    ListReport, ListedReport, Options, Report, convert, convert_list, read_list,
+};
+use erofs_unpack_ops::report::shown;
 use erofs_unpack_ops::system::{self, Openings, Purpose, processors};
-use erofs_unpack_ops::{Done, HostError};
+use erofs_unpack_ops::{Done, Escaped, HostError};
 
 use super::build::form;
 use super::wrap::wrapping;
@@ -15,16 +21,82 @@ use crate::args::{Convert, VerityName};
 
 /// Runs the command and gives its exit code.
 pub(crate) fn run(args: &Convert) -> u8 {
-    let done = operate(args);
-    let done = done.unwrap_or_else(|error| Done::failed(Report::new(&args.source), error));
-    output(args, done)
+    match (args.places(), &args.from_file) {
+        ((Some(source), destination), _) => {
+            let done = operate(args, source, destination);
+            let done = done.unwrap_or_else(|error| Done::failed(Report::new(source), error));
+            output(args, done)
+        }
+        ((None, destination), list) => {
+            let list = list.as_deref().unwrap_or(Path::new("-"));
+            let done = operate_list(args, list, destination);
+            let done = done.unwrap_or_else(|error| {
+                print_failure(&error);
+                Done::failed(ListReport::new(destination), error)
+            });
+            let written = args.json.as_deref();
+            let written = written.map_or(Ok(()), |path| write_json(&done.report, path));
+            exit_code_with_report(done.report.exit_code, written)
+        }
+    }
 }
 
 /// From the arguments to the operation.
-fn operate(args: &Convert) -> Result<Done<Report>, HostError> {
+fn operate(args: &Convert, source: &Path, destination: &Path) -> Result<Done<Report>, HostError> {
+    let options = options(args)?;
+    confine(args, &[source], destination)?;
+    let bars = Bars::new(args.talk.quiet);
+    Ok(convert(source, destination, &options, &bars))
+}
+
+/// The same with a list. A line is printed when it is done with.
+fn operate_list(
+    args: &Convert,
+    place: &Path,
+    destination: &Path,
+) -> Result<Done<ListReport>, HostError> {
+    let options = options(args)?;
+    let text = if is_stdout(place) {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(place)
+    };
+    let text = text.map_err(|error| HostError::environment(place, "read", error))?;
+    let list = read_list(&text, place, args.shard)?;
+    if args.all
+        && let Some(listed) = list.iter().find(|listed| listed.reference.is_some())
+    {
+        return Err(HostError::Usage(format!(
+            "{}:{}: names one image, and --all means all: expected one of the two",
+            shown(place),
+            listed.line
+        )));
+    }
+    let sources: Vec<&Path> = list.iter().map(|listed| &*listed.source).collect();
+    confine(args, &sources, destination)?;
+    let bars = Bars::new(args.talk.quiet);
+    let are_wanted = !args.talk.quiet && !args.json.as_deref().is_some_and(is_stdout);
+    let mut told = |line: &ListedReport, error: Option<&HostError>| {
+        let at = format!("{}:{}", shown(place), line.line);
+        for note in &line.notes {
+            print_error(format_args!("{at}: {note}"));
+        }
+        if let Some(error) = error {
+            print_error(format_args!("{at}: {}", error.told()));
+        }
+        if are_wanted {
+            print(&listed(line))
+        } else {
+            Ok(())
+        }
+    };
+    Ok(convert_list(&list, destination, &options, &bars, &mut told))
+}
+
+fn options(args: &Convert) -> Result<Options, HostError> {
     let processors = processors();
     let threads = |given: Option<u16>| Some(given.map_or(processors, usize::from));
-    let options = Options {
+    Ok(Options {
         select: args.select.options()?,
         all: args.all,
         build: Building {
@@ -39,15 +111,22 @@ fn operate(args: &Convert) -> Result<Done<Report>, HostError> {
         verity: args.verity == VerityName::Append,
         family: args.media_type.into(),
         keep_original: args.keep_original,
+        resume: args.from_file.is_some(),
         reuse: args.reuse.clone(),
         // Asked for before the process is confined.
         jobs: threads(args.jobs),
         threads: threads(args.threads),
-    };
+    })
+}
+
+/// From then on nothing else can be opened.
+fn confine(args: &Convert, sources: &[&Path], destination: &Path) -> Result<(), HostError> {
     let mut openings = Openings::new();
-    openings.source(&args.source);
+    for source in sources {
+        openings.source(source);
+    }
     openings.spool(&system::temp_dir());
-    openings.cache(&args.destination);
+    openings.cache(destination);
     if let Some(folder) = &args.reuse {
         openings.cache(folder);
     }
@@ -55,9 +134,7 @@ fn operate(args: &Convert) -> Result<Done<Report>, HostError> {
         openings.report(path);
     }
     args.confine
-        .confine(&openings, Purpose::Verify, args.talk.verbose, || Ok(()))?;
-    let bars = Bars::new(args.talk.quiet);
-    Ok(convert(&args.source, &args.destination, &options, &bars))
+        .confine(&openings, Purpose::Verify, args.talk.verbose, || Ok(()))
 }
 
 /// Prints everything and gives the exit code.
@@ -109,4 +186,14 @@ fn text(report: &Report) -> String {
         }
     }
     text
+}
+
+/// A line of a list, in one line.
+fn listed(line: &ListedReport) -> String {
+    let digests = line.images.iter().map(|image| &image.digest);
+    let digests = digests.chain(line.passed_over.iter().map(|image| &image.digest));
+    let mut words = vec![line.status, &line.source];
+    words.extend(line.reference.as_deref());
+    words.extend(digests.map(String::as_str));
+    format!("{}\n", Escaped::text(&words.join(" ")))
 }

@@ -1,6 +1,7 @@
 //! What the tests of the program share: folders, images, layouts, and runs of the program.
 #![allow(dead_code, unused_imports, reason = "no test file uses all of it")]
 
+pub(crate) mod convert;
 pub(crate) mod device;
 mod indexed;
 mod layout;

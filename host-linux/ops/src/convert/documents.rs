@@ -5,6 +5,7 @@ use erofs_unpack_core::oci::{FEATURE_EROFS, Family, MediaKind};
 use serde_json::{Map, Value, json};
 
 use super::Options;
+use super::entries::Origin;
 use super::layer::Converted;
 use super::layout::NewLayout;
 use crate::error::HostError;
@@ -14,7 +15,6 @@ use crate::source::ImageSource;
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Writes them, and gives the entry of the layout's index.
 pub(super) fn write(
@@ -77,9 +77,7 @@ pub(super) fn write(
         });
         entry = layout.document(INDEX, index.to_string().as_bytes())?;
     }
-    if let Some(name) = image.names.first() {
-        entry["annotations"] = json!({REF_NAME: name});
-    }
+    entry["annotations"] = Origin::new(image, options).annotations(image.names.first());
     Ok(entry)
 }
 

@@ -1,6 +1,6 @@
 //! The layout that images go into.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use erofs_unpack_core::oci::{Algorithm, Digest, Hasher};
 use serde_json::{Value, json};
 
+use super::entries::{self, Origin};
 use crate::error::HostError;
-use crate::publish::{Folder, Target, Unpublished};
+use crate::publish::{Folder, Target, Unpublished, is_partial};
 use crate::report::shown;
 use crate::source::BlobReader;
 use crate::system::FileExt as _;
@@ -25,36 +26,26 @@ pub(super) struct NewLayout {
     folder: Arc<Folder>,
     /// Blobs with their names.
     blobs: Vec<Unpublished>,
-    /// The index that is there.
-    index: Value,
+    /// The entries of the index as it was found.
+    entries: Vec<Value>,
 }
 
 impl NewLayout {
     /// Opens or makes it.
     pub(super) fn open(root: &Path) -> Result<Self, HostError> {
-        let failed = |error| HostError::environment(root, "open the layout", error);
-        let index = match fs::read(root.join("index.json")) {
-            Ok(document) => serde_json::from_slice(&document)
-                .ok()
-                .filter(|index: &Value| index["manifests"].is_array())
-                .ok_or_else(|| no_layout(root))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let is_empty = match fs::read_dir(root) {
-                    Ok(mut entries) => entries.next().is_none(),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                    Err(error) => return Err(failed(error)),
-                };
-                if !is_empty {
-                    return Err(no_layout(root));
-                }
-                json!({
-                    "schemaVersion": 2,
-                    "mediaType": "application/vnd.oci.image.index.v1+json",
-                    "manifests": [],
-                })
+        let index = read_index(root)?;
+        if index.is_none() {
+            let is_free = match fs::read_dir(root) {
+                Ok(entries) => is_begun(entries),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+                Err(error) => Err(error),
+            };
+            let is_free =
+                is_free.map_err(|error| HostError::environment(root, "open the layout", error))?;
+            if !is_free {
+                return Err(no_layout(root));
             }
-            Err(error) => return Err(failed(error)),
-        };
+        }
         let blobs = root.join("blobs");
         let sha256 = blobs.join("sha256");
         let mut made = Vec::new();
@@ -71,8 +62,13 @@ impl NewLayout {
             made,
             folder,
             blobs: Vec::new(),
-            index,
+            entries: index.as_ref().map_or_else(Vec::new, entries::of),
         })
+    }
+
+    /// Leaves the folders there whatever happens: others may be at work in them.
+    pub(super) fn share(&mut self) {
+        self.made.clear();
     }
 
     /// A file for a blob.
@@ -147,26 +143,33 @@ impl NewLayout {
         self.name(blob, digest)
     }
 
+    /// The entry of an image that is here already, made of this one.
+    pub(super) fn made(&self, origin: &Origin, name: Option<&str>) -> Option<&Value> {
+        self.entries.iter().find(|entry| {
+            let digest = entry["digest"].as_str();
+            let digest = digest.and_then(|digest| digest.parse::<Digest>().ok());
+            let file = digest.map(|digest| OsString::from(digest.hex().to_string()));
+            origin.is_of(entry)
+                && (name.is_none() || entries::name(entry) == name)
+                && file.is_some_and(|file| matches!(self.folder.existing(&file), Ok(Some(_))))
+        })
+    }
+
     /// Gives everything its name, the index last. Entries replace those of the same name.
     pub(super) fn publish(mut self, entries: Vec<Value>) -> Result<(), HostError> {
         for blob in core::mem::take(&mut self.blobs) {
             blob.publish()?;
         }
-        let name = |entry: &Value| {
-            entry["annotations"]["org.opencontainers.image.ref.name"]
-                .as_str()
-                .map(str::to_owned)
-        };
-        if let Some(manifests) = self.index["manifests"].as_array_mut() {
-            for entry in entries {
-                manifests.retain(|there| {
-                    there["digest"] != entry["digest"]
-                        && (name(there).is_none() || name(there) != name(&entry))
-                });
-                manifests.push(entry);
-            }
-        }
         let root = Folder::open(&self.root)?;
+        // Others may have added theirs meanwhile, and may be about to.
+        let _lock = root.lock()?;
+        let mut index = read_index(&self.root)?.unwrap_or_else(|| {
+            json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+            })
+        });
+        index["manifests"] = entries::merged(entries::of(&index), entries).into();
         let file = |name: &str, content: &[u8]| {
             let target = Target::inside(&root, OsStr::new(name), true)?;
             let file = Unpublished::create(target)?;
@@ -176,7 +179,7 @@ impl NewLayout {
             file.publish()
         };
         file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        file("index.json", self.index.to_string().as_bytes())?;
+        file("index.json", index.to_string().as_bytes())?;
         self.made.clear();
         Ok(())
     }
@@ -189,6 +192,31 @@ impl Drop for NewLayout {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// The index of a layout; `None` where there is none.
+fn read_index(root: &Path) -> Result<Option<Value>, HostError> {
+    match fs::read(root.join("index.json")) {
+        Ok(document) => serde_json::from_slice(&document)
+            .ok()
+            .filter(|index: &Value| index["manifests"].is_array())
+            .map(Some)
+            .ok_or_else(|| no_layout(root)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(HostError::environment(root, "open the layout", error)),
+    }
+}
+
+/// Whether a folder without an index holds at most what a layout that is being made has before that: another run may be
+/// at work, or was ended.
+fn is_begun(entries: fs::ReadDir) -> io::Result<bool> {
+    for entry in entries {
+        let name = entry?.file_name();
+        if name != "blobs" && name != "oci-layout" && !is_partial(name.as_encoded_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A folder with something else in it.

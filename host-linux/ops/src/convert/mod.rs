@@ -6,8 +6,10 @@
 //! layout has a name before all layers of all images have passed; its `index.json` comes last.
 
 mod documents;
+mod entries;
 mod layer;
 mod layout;
+mod list;
 mod report;
 mod reuse;
 mod select;
@@ -19,7 +21,8 @@ use std::thread;
 
 use erofs_unpack_core::oci::Family;
 
-pub use report::{ImageReport, LayerReport, Report};
+pub use list::{ListReport, Listed, ListedReport, Shard, convert_list, read_list};
+pub use report::{ImageReport, LayerReport, PassedOver, Report};
 
 use crate::build;
 use crate::done::Done;
@@ -31,6 +34,7 @@ use crate::report::shown;
 use crate::source::{ImageSource, Source};
 use crate::system::processors;
 use crate::wrap::Wrap;
+use entries::Origin;
 use layer::{Converted, Converting};
 use layout::NewLayout;
 use reuse::{Kept, Reuse};
@@ -52,6 +56,8 @@ pub struct Options {
     pub family: Family,
     /// Whether the image as it was stays beside the new one, in one index.
     pub keep_original: bool,
+    /// Whether images are passed over that the layout has already, made of the same with the same options.
+    pub resume: bool,
     /// A folder of layers that were converted before, which are taken from there; what is converted is put there.
     /// It is made if it is missing, though not its parents.
     pub reuse: Option<PathBuf>,
@@ -72,47 +78,80 @@ pub fn convert(
     observer: &dyn Observer,
 ) -> Done<Report> {
     Done::run(Report::new(source), |done| {
-        options.wrap.admit(&options.build.limits)?;
-        let limits = &options.build.limits;
-        let opened = Source::open(source, &options.select.source)?;
-        let Source::Image(opened) = opened else {
-            return Err(HostError::Usage(format!(
-                "{}: expected an OCI image layout or archive; build makes an image of a tar archive",
-                shown(source)
-            )));
-        };
-        let chosen = select::images(&opened, &options.select.image, options.all, limits)?;
-        let mut layout = NewLayout::open(destination)?;
-        let reuse = options.reuse.as_deref().map(Reuse::open).transpose()?;
-        let reuse = reuse.as_ref();
-        let mut kept = Vec::new();
-        let mut entries = Vec::new();
-        for image in &chosen {
-            let layers = convert_layers((&opened, image), &layout, options, reuse, observer)?;
-            let original = options.keep_original.then_some(&opened);
-            let entry = documents::write(&mut layout, &opened, image, &layers, original, options)?;
-            done.report
-                .images
-                .push(ImageReport::new(image, &entry, &layers));
-            for layer in layers {
-                done.report.notes.extend(layer.note.clone());
-                if reuse.is_some() {
-                    kept.extend(Kept::of(&layer, options)?);
-                }
-                layout.name(layer.blob, &layer.digest)?;
-            }
-            entries.push(entry);
-        }
-        layout.publish(entries)?;
-        done.report.destination = Some(shown(destination));
-        // The image is there: what cannot be kept for another time is no failure of this one.
-        for layer in &kept {
-            if let Some(Err(error)) = reuse.map(|reuse| reuse.keep(layer)) {
-                done.report.notes.push(format!("not kept: {error}"));
-            }
-        }
-        Ok(())
+        let choose = |_: &[Image]| Ok(());
+        convert_chosen(
+            source,
+            destination,
+            options,
+            observer,
+            &mut done.report,
+            choose,
+        )
     })
+}
+
+/// Converts the images that are meant, which `choose` may refuse before anything is done.
+fn convert_chosen(
+    source: &Path,
+    destination: &Path,
+    options: &Options,
+    observer: &dyn Observer,
+    report: &mut Report,
+    choose: impl FnOnce(&[Image]) -> Result<(), HostError>,
+) -> Result<(), HostError> {
+    options.wrap.admit(&options.build.limits)?;
+    let limits = &options.build.limits;
+    let opened = Source::open(source, &options.select.source)?;
+    let Source::Image(opened) = opened else {
+        return Err(HostError::Usage(format!(
+            "{}: expected an OCI image layout or archive; build makes an image of a tar archive",
+            shown(source)
+        )));
+    };
+    let chosen = select::images(&opened, &options.select.image, options.all, limits)?;
+    choose(&chosen)?;
+    let mut layout = NewLayout::open(destination)?;
+    if options.resume {
+        layout.share();
+    }
+    let reuse = options.reuse.as_deref().map(Reuse::open).transpose()?;
+    let reuse = reuse.as_ref();
+    let mut kept = Vec::new();
+    let mut entries = Vec::new();
+    for image in &chosen {
+        if options.resume {
+            let name = image.names.first().map(String::as_str);
+            if let Some(entry) = layout.made(&Origin::new(image, options), name) {
+                report.passed_over.push(PassedOver::new(image, entry));
+                // It stays beside others of its name.
+                entries.push(entry.clone());
+                continue;
+            }
+        }
+        let layers = convert_layers((&opened, image), &layout, options, reuse, observer)?;
+        let original = options.keep_original.then_some(&opened);
+        let entry = documents::write(&mut layout, &opened, image, &layers, original, options)?;
+        report.images.push(ImageReport::new(image, &entry, &layers));
+        for layer in layers {
+            report.notes.extend(layer.note.clone());
+            if reuse.is_some() {
+                kept.extend(Kept::of(&layer, options)?);
+            }
+            layout.name(layer.blob, &layer.digest)?;
+        }
+        entries.push(entry);
+    }
+    if !report.images.is_empty() {
+        layout.publish(entries)?;
+    }
+    report.destination = Some(shown(destination));
+    // The images are there: what cannot be kept for another time is no failure of this one.
+    for layer in &kept {
+        if let Some(Err(error)) = reuse.map(|reuse| reuse.keep(layer)) {
+            report.notes.push(format!("not kept: {error}"));
+        }
+    }
+    Ok(())
 }
 
 /// Converts the layers of an image, several at a time, and gives them in their order.

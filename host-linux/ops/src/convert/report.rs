@@ -31,6 +31,10 @@ pub struct Report {
     pub destination: Option<String>,
     /// The images.
     pub images: Vec<ImageReport>,
+    /// Images that the layout had already, made of the same with the same options. Empty unless
+    /// [`super::Options::resume`] asks for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
     /// What did not stop it and is to be known all the same: which layers that were converted before could not be
     /// taken, or kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,6 +42,22 @@ pub struct Report {
     /// The error that the exit code stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
+}
+
+/// An image that had been converted before.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PassedOver {
+    /// Its name in the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Digest of the manifest that it was made of.
+    pub source_digest: String,
+    /// Digest of what the layout's index names.
+    pub digest: String,
 }
 
 /// An image that was converted.
@@ -86,13 +106,24 @@ pub struct LayerReport {
     pub blob: BlobReport,
 }
 
+impl PassedOver {
+    pub(super) fn new(image: &Image, entry: &Value) -> Self {
+        Self {
+            name: image.names.first().cloned(),
+            platform: image.platform().map(|platform| platform.to_string()),
+            source_digest: image.descriptor.digest.to_string(),
+            digest: digest_of(entry),
+        }
+    }
+}
+
 impl ImageReport {
     pub(super) fn new(image: &Image, entry: &Value, layers: &[Converted]) -> Self {
         Self {
             name: image.names.first().cloned(),
             platform: image.platform().map(|platform| platform.to_string()),
             source_digest: image.descriptor.digest.to_string(),
-            digest: entry["digest"].as_str().unwrap_or_default().to_owned(),
+            digest: digest_of(entry),
             layers: (1..)
                 .zip(layers)
                 .map(|(number, layer)| LayerReport {
@@ -111,6 +142,11 @@ impl ImageReport {
     }
 }
 
+/// What an entry of an index names.
+fn digest_of(entry: &Value) -> String {
+    entry["digest"].as_str().unwrap_or_default().to_owned()
+}
+
 impl Report {
     /// Nothing was done yet.
     #[must_use]
@@ -123,6 +159,7 @@ impl Report {
             source: shown(source),
             destination: None,
             images: Vec::new(),
+            passed_over: Vec::new(),
             notes: Vec::new(),
             error: None,
         }
