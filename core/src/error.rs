@@ -251,17 +251,17 @@ codes! {
 
     // Making an image
     BuildPath = "build-path", Malformed, "entry", "has a path that leads upwards or holds a zero byte";
-    BuildName = "build-name", Limit, "entry", "has a name that is longer than a directory can hold";
+    BuildName = "build-name", Unsupported, "entry", "has a name that is longer than a directory can hold";
     BuildNotDirectory = "build-not-directory", Malformed, "entry", "lies below something that is not a directory";
     BuildLoop = "build-loop", Malformed, "entry", "lies below symbolic links that lead in a circle, or too many of them";
     BuildTarget = "build-target", Malformed, "entry", "is a symbolic link to nothing, or to a name with a zero byte";
     BuildLink = "build-link", Malformed, "entry", "is a hard link to nothing, to a directory or to itself";
     BuildWhiteout = "build-whiteout", Malformed, "entry", "is a whiteout without a name";
-    BuildXattr = "build-xattr", Limit, "entry", "has extended attributes that are larger than an inode can have";
-    BuildDevice = "build-device", Limit, "entry", "is a device whose number is larger than an inode can have";
+    BuildXattr = "build-xattr", Unsupported, "entry", "has extended attributes that are larger than an inode can have";
+    BuildDevice = "build-device", Unsupported, "entry", "is a device whose number is larger than an inode can have";
     BuildContent = "build-content", Usage, "entry", "its content does not come as its size and its holes say";
     BuildReadBack = "build-read-back", Mismatch, "file", "reads otherwise in the image that was made than it was in the source";
-    BuildBlocks = "build-blocks", Limit, "image", "has more blocks than can be numbered in 32 bits";
+    BuildBlocks = "build-blocks", Unsupported, "image", "has more blocks than can be numbered in 32 bits";
 
     // What other layers say of an image
     DeviceTag = "device-tag", Mismatch, "device slot", "is tagged with another digest than that of the layer that is attached for it";

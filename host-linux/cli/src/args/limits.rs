@@ -61,6 +61,12 @@ pub struct LimitArgs {
     /// Most metadata that the check looks at, and most bytes that each of its threads decodes
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64GiB")]
     pub max_check_work: u64,
+    /// Largest extended headers of one member of a tar archive
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "1MiB")]
+    pub max_tar_header: u64,
+    /// Most pieces of a sparse file in a tar archive
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = 1 << 18)]
+    pub max_tar_extents: u64,
     /// Largest index of a layer's chunks
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
     pub max_chunk_index: u64,
@@ -104,6 +110,8 @@ impl LimitArgs {
         limits.directory_entries = self.max_directory_entries;
         limits.directory_depth = self.max_directory_depth;
         limits.symlink_length = self.max_symlink_length;
+        limits.tar_header = self.max_tar_header;
+        limits.tar_extents = self.max_tar_extents;
         limits.chunk_index = self.max_chunk_index;
         limits.chunk = self.max_chunk;
         limits
