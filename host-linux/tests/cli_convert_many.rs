@@ -285,3 +285,45 @@ fn a_list_is_said_to_be_wrong() {
     }
     assert!(!dir.path("out").exists());
 }
+
+#[test]
+fn a_run_that_was_killed_is_taken_up_again() {
+    let dir = Dir::new();
+    let mut list = String::new();
+    for number in 0..6 {
+        let name = format!("i{number}");
+        one(&dir, &name, &name, &noise(number, 2_000_000));
+        list.push_str(&format!("{}\n", dir.path(&name).display()));
+    }
+    fs::write(dir.path("list"), &list).unwrap();
+    let mut child = program()
+        .args(args!["convert", "--quiet", "--from-file"])
+        .args([dir.path("list"), dir.path("out")])
+        .spawn()
+        .unwrap();
+    let is_there = || dir.path("out/index.json").exists();
+    while !is_there() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(core::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = named(&dir);
+    assert_eq!(before[0], "i0");
+    let again = listed(&dir, &list, &["--json"]);
+    again.done();
+    let mut expected = vec!["passed-over"; before.len()];
+    expected.resize(6, "converted");
+    assert_eq!(status(&again.json()), expected);
+    assert_eq!(named(&dir), ["i0", "i1", "i2", "i3", "i4", "i5"]);
+    for name in named(&dir) {
+        run(args![
+            "check",
+            dir.path("out"),
+            "--ref",
+            &name,
+            "--level",
+            "full"
+        ])
+        .done();
+    }
+}

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`unpack()`] | verifies the layers of an image, or one layer, and publishes them plain | [`unpack::Report`] |
 //! | [`build()`] | makes an EROFS image of a tar archive or a folder | [`build::Report`] |
-//! | [`convert()`] | makes images with EROFS layers of images with tar layers | [`convert::Report`] |
+//! | [`convert()`], [`convert::convert_list`] | makes images with EROFS layers of images with tar layers, one or many | [`convert::Report`] |
 //! | [`wrap()`] | makes the blob of a layer of an image, with an index of its chunks | [`wrap::Report`] |
 //! | [`unwrap()`] | verifies the blob of a layer and publishes the image in it | [`unpack::Report`] |
 //! | [`index::show`], [`index::verify`], [`index::add`] | the index of a layer's chunks | [`index::Report`] |
