@@ -1,7 +1,7 @@
 //! The back end that calls the core, linked in.
 
-pub(crate) mod build;
-mod check;
+mod build;
+pub(crate) mod check;
 pub(crate) mod convert;
 mod document;
 pub(crate) mod layer;

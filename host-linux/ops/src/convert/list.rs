@@ -153,6 +153,9 @@ impl Conclude for ListReport {
     }
 }
 
+/// Who is told of each line when it is done with, and of what went wrong.
+pub type Told<'a> = dyn FnMut(&ListedReport, Option<&HostError>) -> Result<(), HostError> + 'a;
+
 /// Converts the images of a list into one layout, one after the other, as [`super::convert`] does. Each is in the
 /// layout before the next begins. One that fails does not keep the others from being converted; of all failures
 /// the report names the one that counts.
@@ -166,7 +169,7 @@ pub fn convert_list(
     destination: &Path,
     options: &Options,
     observer: &dyn Observer,
-    told: &mut dyn FnMut(&ListedReport, Option<&HostError>) -> Result<(), HostError>,
+    told: &mut Told<'_>,
 ) -> Done<ListReport> {
     let mut names = Names::default();
     Done::run(ListReport::new(destination), |done| {

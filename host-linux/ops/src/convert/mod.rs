@@ -21,7 +21,7 @@ use std::thread;
 
 use erofs_unpack_core::oci::Family;
 
-pub use list::{ListReport, Listed, ListedReport, Shard, convert_list, read_list};
+pub use list::{ListReport, Listed, ListedReport, Shard, Told, convert_list, read_list};
 pub use report::{ImageReport, LayerReport, PassedOver, Report};
 
 use crate::build;
