@@ -65,7 +65,8 @@ pub(crate) struct Convert {
 
     /// Keep the image as it was beside the new one, in one index
     ///
-    /// Clients that know no EROFS take that: the new one asks for a feature, erofs.
+    /// The new one comes first and asks for a feature, erofs: clients that have not got it take the old one. Those that
+    /// do not look at os.features, such as skopeo 1.9 without --all, take the new one.
     #[arg(long)]
     pub(crate) keep_original: bool,
 

@@ -72,7 +72,8 @@ pub(super) fn write(
         let index = json!({
             "schemaVersion": 2,
             "mediaType": INDEX,
-            // Who knows no EROFS passes over what asks for a feature, and takes the other.
+            // Who looks at features and has none passes over the first. containerd, when it is told of the
+            // feature, finds that both match, and takes what comes first.
             "manifests": [entry, kept],
         });
         entry = layout.document(INDEX, index.to_string().as_bytes())?;
