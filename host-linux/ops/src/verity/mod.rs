@@ -36,6 +36,7 @@ pub use verify::{VerifyOptions, verify};
 pub(crate) use append::{append, append_salted};
 #[cfg(target_os = "linux")]
 pub(crate) use format::uuid_of;
+#[cfg(target_os = "linux")]
 pub(crate) use header::Found;
 pub(crate) use settle::{guess, settle};
 #[cfg(target_os = "linux")]
