@@ -124,6 +124,7 @@ impl Progress {
     }
 
     /// More bytes were read.
+    #[cfg(target_os = "linux")]
     pub(crate) fn advance(&self, bytes: u64) {
         self.read.fetch_add(bytes, Ordering::Relaxed);
     }
