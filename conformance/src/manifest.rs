@@ -440,6 +440,9 @@ pub struct Limits {
     /// Largest chunk in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<u64>,
+    /// Memory for the metadata of an image that is made, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_memory: Option<u64>,
     /// Largest extended headers of one member of a tar archive, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tar_header: Option<u64>,

@@ -261,6 +261,7 @@ codes! {
     BuildDevice = "build-device", Unsupported, "entry", "is a device whose number is larger than an inode can have";
     BuildContent = "build-content", Usage, "entry", "its content does not come as its size and its holes say";
     BuildReadBack = "build-read-back", Mismatch, "file", "reads otherwise in the image that was made than it was in the source";
+    BuildMemory = "build-memory", Limit, "entry", "takes, with those before it, more memory than the limit";
     BuildBlocks = "build-blocks", Unsupported, "image", "has more blocks than can be numbered in 32 bits";
 
     // What other layers say of an image

@@ -79,6 +79,9 @@ pub struct Limits {
     /// Most pieces between the holes of a file in a tar archive; each takes 16 bytes of memory, twice.
     /// Default 2^18.
     pub tar_extents: u64,
+    /// Memory that making an image takes for inodes, names, targets of links, extended attributes and holes,
+    /// in bytes. Default 1 GiB, enough for three million files.
+    pub build_memory: u64,
 }
 
 impl Limits {
@@ -107,6 +110,7 @@ impl Limits {
         chunk_cache: 32 * MIB,
         tar_header: MIB,
         tar_extents: 1 << 18,
+        build_memory: GIB,
     };
 
     /// Whether an image may have this size, everything that follows it included. It is for a

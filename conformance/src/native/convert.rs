@@ -65,6 +65,7 @@ pub(crate) fn limits(set: &manifest::Limits) -> Limits {
     put(&mut limits.chunk, set.chunk);
     put(&mut limits.tar_header, set.tar_header);
     put(&mut limits.tar_extents, set.tar_extents);
+    put(&mut limits.build_memory, set.build_memory);
     limits.expansion_ratio = set.expansion_ratio.or(limits.expansion_ratio);
     let put = |limit: &mut u32, set: Option<u32>| *limit = set.unwrap_or(*limit);
     put(&mut limits.json_depth, set.json_depth);

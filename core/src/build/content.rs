@@ -7,7 +7,7 @@ use twox_hash::XxHash64;
 use super::output::Sequence;
 use super::path::{Place, parts};
 use super::sparse::Sparse;
-use super::tree::{Attributes, Body, Child, ROOT, Tree, reserve};
+use super::tree::{Attributes, Body, Child, KEPT, ROOT, Tree, reserve};
 use super::xattrs::Xattrs;
 use super::{BuildResult, Entry, EntryKind, Options, Output};
 use crate::erofs::{FileType, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
@@ -166,7 +166,8 @@ impl<O: Output> Builder<O> {
         let Some(place) = self.tree.place(entry.path, Some(mtime), entry.at)? else {
             return Ok(());
         };
-        let xattrs = self.tree.xattrs.set(entry.xattrs, entry.at)?;
+        let (xattrs, added) = self.tree.xattrs.set(entry.xattrs, entry.at)?;
+        self.tree.charge(added, entry.at)?;
         let attributes = Attributes {
             mode: entry.mode,
             uid: entry.uid,
@@ -532,6 +533,9 @@ impl<O: Output> Builder<O> {
             && let Some(sparse) = Sparse::plan(size, extents, block_bits)?
         {
             self.grow(sparse.stored(block_bits).saturating_add(sparse.map_size()))?;
+            // What is told, and the runs of chunks that come of it.
+            let pieces = (extents.len() as u64).saturating_mul(48);
+            self.tree.charge(KEPT.saturating_add(pieces), at)?;
             let number = u32::try_from(self.tree.sparse.len())
                 .map_err(|_| Error::new(Code::InodeLimit, at))?;
             reserve(&mut self.tree.sparse, at)?;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::path::Place;
-use super::tree::{Attributes, Body, Child, Pending, ROOT, Tree, reserve};
+use super::tree::{Attributes, Body, Child, KEPT, Pending, ROOT, Tree, reserve};
 use crate::erofs::FileType;
 use crate::{At, Code, Error};
 
@@ -17,6 +17,7 @@ impl Tree {
                 None => Ok(inode),
             };
         }
+        self.charge(KEPT.saturating_add(target.len() as u64), at)?;
         let number =
             u32::try_from(self.pending.len()).map_err(|_| Error::new(Code::InodeLimit, at))?;
         reserve(&mut self.pending, at)?;

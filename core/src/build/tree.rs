@@ -15,6 +15,12 @@ use crate::{At, Code, Error, Limits, Value};
 
 /// The root's number among inodes and among directories.
 pub(super) const ROOT: u32 = 0;
+/// What an inode takes in memory, in bytes, with what is kept of it when the tree is laid out.
+const INODE: u64 = 160;
+/// What a name takes beside its bytes.
+const NAMED: u64 = 80;
+/// What other bytes take that are kept by themselves, beside them.
+pub(super) const KEPT: u64 = 48;
 /// Longest name (`EROFS_NAME_LEN`).
 const NAME: usize = 255;
 
@@ -94,6 +100,8 @@ pub(super) struct Tree {
     pub(super) sparse: Vec<Sparse>,
     pub(super) pending: Vec<Pending>,
     pub(super) xattrs: Xattrs,
+    /// An upper bound of the memory that is taken, in bytes.
+    memory: u64,
     /// Whether an entry or an implied directory has been told yet: the first gives the root its time.
     pub(super) is_begun: bool,
     limits: Limits,
@@ -132,6 +140,7 @@ impl Tree {
             pending: Vec::new(),
             xattrs: Xattrs::new(),
             is_begun: false,
+            memory: 0,
             limits: *limits,
         };
         tree.directories.push(Directory {
@@ -186,6 +195,21 @@ impl Tree {
         self.directory(directory)?.children.get(name).copied()
     }
 
+    /// Counts memory that an entry takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::BuildMemory`] when it is more in all than the limit.
+    pub(super) fn charge(&mut self, bytes: u64, at: At) -> Result<(), Error> {
+        self.memory = self.memory.saturating_add(bytes);
+        if self.memory <= self.limits.build_memory {
+            return Ok(());
+        }
+        Err(Error::new(Code::BuildMemory, at)
+            .found(Value::Number(self.memory))
+            .expected(Value::AtMost(self.limits.build_memory)))
+    }
+
     /// A new inode, not named yet.
     pub(super) fn add(
         &mut self,
@@ -202,6 +226,7 @@ impl Tree {
                 .expected(Value::AtMost(self.limits.inodes)));
         }
         let number = u32::try_from(number).map_err(|_| Error::new(Code::InodeLimit, at))?;
+        self.charge(INODE, at)?;
         reserve(&mut self.inodes, at)?;
         self.inodes.push(inode(file_type, attributes, size, body));
         Ok(number)
@@ -256,6 +281,7 @@ impl Tree {
                 .found(Value::Number(name.len() as u64))
                 .expected(Value::AtMost(NAME as u64)));
         }
+        self.charge(NAMED.saturating_add(name.len() as u64), at)?;
         let most = self.limits.directory_entries;
         if let Some(directory) = self.directory_mut(directory) {
             if let Some(there) = directory.children.get_mut(name) {
@@ -283,6 +309,7 @@ impl Tree {
         if target.is_empty() || target.contains(&0) {
             return Err(Error::new(Code::BuildTarget, at));
         }
+        self.charge(KEPT.saturating_add(target.len() as u64), at)?;
         let number =
             u32::try_from(self.targets.len()).map_err(|_| Error::new(Code::InodeLimit, at))?;
         reserve(&mut self.targets, at)?;

@@ -14,6 +14,10 @@ pub(super) const NO_SET: u32 = 0;
 const HEADER: u64 = 12;
 /// Size of an entry without name and value, in bytes (`struct erofs_xattr_entry`).
 const ENTRY: u64 = 4;
+/// What one xattr takes in memory beside its name and value, in bytes, and what a set does beside its
+/// members.
+const XATTR: u64 = 160;
+const SET: u64 = 128;
 /// Most shared xattrs of an inode: their count has 8 bits.
 const SHARED: usize = 255;
 /// Most bytes of an inode's xattrs, by the 16 bits of `i_xattr_icount`.
@@ -85,14 +89,19 @@ impl Xattrs {
         }
     }
 
-    /// The number of a set; of two with the same name the last counts.
+    /// The number of a set, and how many bytes more of memory are kept for it; of two with the same name the last
+    /// counts.
     ///
     /// # Errors
     ///
     /// [`Code::BuildXattr`] when EROFS cannot hold one of them.
-    pub(super) fn set(&mut self, xattrs: &[(Vec<u8>, Vec<u8>)], at: At) -> Result<u32, Error> {
+    pub(super) fn set(
+        &mut self,
+        xattrs: &[(Vec<u8>, Vec<u8>)],
+        at: At,
+    ) -> Result<(u32, u64), Error> {
         if xattrs.is_empty() {
-            return Ok(NO_SET);
+            return Ok((NO_SET, 0));
         }
         // By prefix and name: the order in the image, whatever that in the source.
         let mut named: BTreeMap<(u8, &[u8]), &[u8]> = BTreeMap::new();
@@ -115,6 +124,7 @@ impl Xattrs {
             }
             named.insert((index, rest), value);
         }
+        let mut added = 0_u64;
         let mut set = Vec::new();
         for ((index, name), value) in named {
             let xattr = Arc::new(Xattr {
@@ -125,11 +135,18 @@ impl Xattrs {
             let next = u32::try_from(self.by_number.len()).unwrap_or(u32::MAX);
             let number = *self.numbers.entry(Arc::clone(&xattr)).or_insert(next);
             if number == next {
+                added = added.saturating_add(xattr.size()).saturating_add(XATTR);
                 self.by_number.push(xattr);
             }
             set.push(number);
         }
-        Ok(self.number(set.into_boxed_slice()))
+        let sets = self.sets.len();
+        let size = (set.len() as u64).saturating_mul(8);
+        let number = self.number(set.into_boxed_slice());
+        if self.sets.len() > sets {
+            added = added.saturating_add(size).saturating_add(SET);
+        }
+        Ok((number, added))
     }
 
     fn number(&mut self, set: Box<[u32]>) -> u32 {
@@ -153,7 +170,7 @@ impl Xattrs {
         value: &[u8],
         at: At,
     ) -> Result<u32, Error> {
-        let added = self.set(&[(name.to_vec(), value.to_vec())], at)?;
+        let (added, _) = self.set(&[(name.to_vec(), value.to_vec())], at)?;
         let one = self.members(added).first().copied();
         let Some((one, (index, rest))) = one.zip(split_xattr(name)) else {
             return Ok(set);

@@ -100,6 +100,18 @@ fn limits_are_kept() {
         limit(&mut narrower);
         assert_eq!(limited(&narrower).unwrap_err().code(), expected);
     }
+    // Names, targets and attributes count, and what was replaced too.
+    let many = |limits: &Limits, kind: fn(u8) -> Kind| {
+        let entries: Vec<_> = (0..100).map(|number| told("f", kind(number))).collect();
+        build_in(&entries, &Options::DEFAULT, limits, 100).map(drop)
+    };
+    limits = Limits::DEFAULT;
+    limits.build_memory = 100_000;
+    many(&limits, |_| Kind::Fifo).unwrap();
+    let target = |number| Kind::Symlink(vec![b'a' + number % 26; 2000]);
+    assert_eq!(many(&limits, target).unwrap_err().code(), Code::BuildMemory);
+    let holes = |_| Kind::Sparse(1 << 30, (0..50).map(|at| (at << 20, vec![1])).collect());
+    assert_eq!(many(&limits, holes).unwrap_err().code(), Code::BuildMemory);
     let options = Options {
         block_bits: 17,
         ..Options::DEFAULT

@@ -36,6 +36,7 @@ pub const fn limit_flag(code: Code) -> Option<&'static str> {
         Code::SymlinkLength => Some("--max-symlink-length"),
         Code::ChunkIndexLimit => Some("--max-chunk-index"),
         Code::ChunkLimit => Some("--max-chunk"),
+        Code::BuildMemory => Some("--max-build-memory"),
         Code::TarHeaderLimit => Some("--max-tar-header"),
         Code::TarExtentLimit => Some("--max-tar-extents"),
         _ => None,

@@ -351,6 +351,28 @@ fn refused(suite: &mut Suite) {
         512 + 129 * 512,
         "implied",
     );
+    let kept = Tar::default()
+        .pax(&[("SCHILY.xattr.user.a", &[b'v'; 60_000])])
+        .file("f");
+    let draft = case(
+        suite,
+        "memory",
+        "An attribute of 60,000 bytes, where 32,768 bytes of memory are allowed.",
+        kept,
+    );
+    // Header, 60,000 bytes and what is before them, in whole blocks.
+    let at = At::Archive(512 + 118 * 512);
+    suite.add(
+        draft
+            .limits(|limits| limits.build_memory = Some(32_768))
+            .differs_from("build/implied")
+            .refused(Code::BuildMemory, at),
+    );
+    let mut refuse = |name: &str, text: &str, tar: Tar, code, at: u64, valid: &str| {
+        let draft = case(suite, name, text, tar);
+        let draft = draft.differs_from(&format!("build/{valid}"));
+        suite.add(draft.refused(code, At::Archive(at)));
+    };
     let device = Head::new("dev", b'3')
         .put(329, b"0010000\0")
         .put(337, b"0000000\0");

@@ -67,6 +67,9 @@ pub struct LimitArgs {
     /// Most pieces of a sparse file in a tar archive
     #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = 1 << 18)]
     pub max_tar_extents: u64,
+    /// Most memory for the inodes, names and attributes of an image that is made
+    #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "1GiB")]
+    pub max_build_memory: u64,
     /// Largest index of a layer's chunks
     #[arg(long, help_heading = LIMITS, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
     pub max_chunk_index: u64,
@@ -110,6 +113,7 @@ impl LimitArgs {
         limits.directory_entries = self.max_directory_entries;
         limits.directory_depth = self.max_directory_depth;
         limits.symlink_length = self.max_symlink_length;
+        limits.build_memory = self.max_build_memory;
         limits.tar_header = self.max_tar_header;
         limits.tar_extents = self.max_tar_extents;
         limits.chunk_index = self.max_chunk_index;
