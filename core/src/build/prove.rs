@@ -15,6 +15,9 @@ use crate::{At, Code, Error, Value};
 /// How much is read at a time, in bytes.
 const PIECE: u64 = 256 << 10;
 
+/// How many files in a row belong to one share.
+const RUN: usize = 64;
+
 /// An image that has been made.
 #[derive(Debug)]
 pub struct Built {
@@ -108,8 +111,23 @@ impl Proof {
     ///
     /// [`Code::BuildReadBack`] at the first file that is another; what reading may say of the image.
     pub fn verify<R: ReadAt>(&self, image: &Image<R>) -> ReadResult<(), R> {
+        self.verify_share(image, (0, 1))
+    }
+
+    /// As [`Self::verify`], for one share of the files, as number and count: so that several threads can each
+    /// take one, each with an [`Image`] of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::verify`], of the files of this share.
+    pub fn verify_share<R: ReadAt>(
+        &self,
+        image: &Image<R>,
+        (number, count): (usize, usize),
+    ) -> ReadResult<(), R> {
         let mut memory = buffer(usize::try_from(PIECE).unwrap_or(usize::MAX))?;
-        for file in &self.files {
+        let runs = self.files.chunks(RUN).skip(number).step_by(count.max(1));
+        for file in runs.flatten() {
             let inode = image.inode(file.nid.into())?;
             let differs = |found, expected| {
                 Error::new(Code::BuildReadBack, At::Nid(inode.nid))

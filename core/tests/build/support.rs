@@ -305,6 +305,11 @@ fn prove(image: &[u8], built: &Built) {
         built.proof.verify(&image)
     };
     verify(image).unwrap();
+    for number in 0..3 {
+        let size = image.len() as u64;
+        let image = Image::open(image, size, &Limits::DEFAULT).unwrap();
+        built.proof.verify_share(&image, (number, 3)).unwrap();
+    }
     let content = usize::try_from(built.summary.content).unwrap();
     if content > 0 {
         let mut changed = image.to_vec();

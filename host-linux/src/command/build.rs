@@ -8,7 +8,7 @@ use erofs_unpack_cli::output::{
 };
 use erofs_unpack_core::build::Options as Form;
 use erofs_unpack_ops::build::{Filter, Options, Report, build, read_list};
-use erofs_unpack_ops::system::{self, Openings, Purpose};
+use erofs_unpack_ops::system::{self, Openings, Purpose, processors};
 use erofs_unpack_ops::{Done, HostError};
 
 use super::wrap::{destination, open_output};
@@ -23,6 +23,8 @@ pub(crate) fn run(args: &Build) -> u8 {
 
 /// From the arguments to the operation.
 fn operate(args: &Build) -> Result<Done<Report>, HostError> {
+    // Asked for before the process is confined.
+    let threads = Some(processors());
     let destination = destination(&args.output, args.json.as_deref())?;
     let xattrs = match &args.xattrs_from {
         Some(path) => read_list(path)?,
@@ -54,6 +56,7 @@ fn operate(args: &Build) -> Result<Done<Report>, HostError> {
             xattrs,
         },
         read_back: !args.no_read_back,
+        threads,
         kernel: args.form.kernel,
         force: args.force,
         limits: args.limits.limits(),

@@ -103,6 +103,7 @@ fn options(args: &Convert) -> Result<Options, HostError> {
             form: form(&args.form)?,
             uuid: args.uuid,
             read_back: !args.no_read_back,
+            threads: Some(processors),
             kernel: args.form.kernel,
             limits: args.limits.limits(),
             ..Building::default()

@@ -11,8 +11,10 @@ mod list;
 mod output;
 mod report;
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use erofs_unpack_core::Limits;
 use erofs_unpack_core::build::{self as core_build, Built, Proof};
@@ -34,6 +36,7 @@ use crate::observer::{Observer, Part, Work};
 use crate::pipeline::Progress;
 use crate::report::shown;
 use crate::sandbox::Sandbox;
+use crate::system::processors;
 use crate::wrap::{Destination, Output};
 
 /// Rules that speak of what the source holds, not of how the image was made: what was there already is
@@ -65,6 +68,8 @@ pub struct Options {
     pub filter: Filter,
     /// Whether the image is read back and compared with its source.
     pub read_back: bool,
+    /// Threads that read back; the number of processors where it is not given.
+    pub threads: Option<usize>,
     /// The release of Linux that is to read it.
     pub kernel: Option<Release>,
     /// Replace a file that exists.
@@ -80,6 +85,7 @@ impl Default for Options {
             uuid: Uuid::Content,
             filter: Filter::default(),
             read_back: true,
+            threads: None,
             kernel: None,
             force: false,
             limits: Limits::DEFAULT,
@@ -199,7 +205,8 @@ pub(crate) fn prove(
     let warnings = checked.summary.warnings;
     checked.verdict()?;
     let files = if options.read_back {
-        read_back(&opened, &built.proof)?;
+        let threads = options.threads.unwrap_or_else(processors);
+        read_back(&opened, &built.proof, threads)?;
         Some(built.proof.files())
     } else {
         None
@@ -207,7 +214,22 @@ pub(crate) fn prove(
     Ok(Proved { warnings, files })
 }
 
-fn read_back(opened: &ImageFile, proof: &Proof) -> Result<(), HostError> {
-    let image = opened.image()?;
-    proof.verify(&image).map_err(|error| opened.failed(error))
+/// Every file as it came. Of several faults the one that the first thread finds is told.
+fn read_back(opened: &ImageFile, proof: &Proof, threads: usize) -> Result<(), HostError> {
+    let share = |number| {
+        let image = opened.image()?;
+        let verified = proof.verify_share(&image, (number, threads));
+        verified.map_err(|error| opened.failed(error))
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .map(|number| scope.spawn(move || share(number)))
+            .collect();
+        let mut verified = share(0);
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            verified = verified.and(other);
+        }
+        verified
+    })
 }
