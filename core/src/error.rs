@@ -249,6 +249,29 @@ codes! {
     VerityHash = "verity-hash", Mismatch, "dm-verity tree", "is not that of what it covers";
     VerityLevel = "verity-level", Unsupported, "dm-verity tree", "covers one block and has a level all the same, which no kernel looks at";
 
+    // tar archives
+    TarTruncated = "tar-truncated", Truncated, "tar archive", "ends inside a member, or before its first";
+    TarChecksum = "tar-checksum", Malformed, "tar header", "does not have the checksum that it states, so it is none";
+    TarFormat = "tar-format", Unsupported, "tar header", "is of a form that readers understand differently";
+    TarNumber = "tar-number", Malformed, "tar header", "has a number that is malformed or too large";
+    TarType = "tar-type", Unsupported, "tar header", "is of a type that readers understand differently";
+    TarSlash = "tar-slash", Malformed, "tar header", "is of a file, with the name of a directory";
+    TarName = "tar-name", Malformed, "tar header", "has a name or a link's target that is empty or holds a NUL";
+    TarPayload = "tar-payload", Malformed, "tar header", "states a size that its type does not have";
+    TarLinkContent = "tar-link-content", Malformed, "tar archive", "a hard link has content that could be a header or the end";
+    TarEnd = "tar-end", Malformed, "tar archive", "goes on after half of an end marker";
+    TarExtension = "tar-extension", Malformed, "extended tar header", "comes twice, is contradicted, or is followed by no member";
+    TarRecord = "tar-record", Malformed, "pax record", "is not of the form LENGTH KEYWORD=VALUE";
+    TarValue = "tar-value", Malformed, "pax record", "has a value that its keyword cannot have, is there again or is unknown";
+    TarGlobal = "tar-global", Malformed, "global tar header", "says of all members what readers understand differently";
+    TarXattr = "tar-xattr", Malformed, "pax record", "is an extended attribute that is malformed, or there with another value";
+    TarSparse = "tar-sparse", Malformed, "tar header", "says of the holes of a file what is malformed or does not hold together";
+    TarMap = "tar-map", Malformed, "map of a sparse file", "has a piece that overlaps the one before or lies beyond the size";
+    TarMapSize = "tar-map-size", Mismatch, "map of a sparse file", "is not of as many bytes as are stored";
+    TarHeaderLimit = "tar-header-limit", Limit, "extended tar header", "is larger, with those before it, than the limit";
+    TarExtentLimit = "tar-extent-limit", Limit, "map of a sparse file", "has more pieces than the limit";
+    TarMemory = "tar-memory", Memory, "tar header", "there is no memory for it";
+
     // Making an image
     BuildPath = "build-path", Malformed, "entry", "has a path that leads upwards or holds a zero byte";
     BuildName = "build-name", Unsupported, "entry", "has a name that is longer than a directory can hold";
@@ -397,29 +420,6 @@ codes! {
     FragmentBounds = "fragment-bounds", Malformed, "fragment", "lies beyond the end of the packed inode";
     FragmentLoop = "fragment-loop", Malformed, "fragment", "lies in an inode that is itself needed to read the packed inode";
     MetaboxLoop = "metabox-loop", Malformed, "metabox", "reading it needs metadata that lies in it";
-
-    // tar archives
-    TarTruncated = "tar-truncated", Truncated, "tar archive", "ends inside a member, or before its first";
-    TarChecksum = "tar-checksum", Malformed, "tar header", "does not have the checksum that it states, so it is none";
-    TarFormat = "tar-format", Unsupported, "tar header", "is of a form that readers understand differently";
-    TarNumber = "tar-number", Malformed, "tar header", "has a number that is malformed or too large";
-    TarType = "tar-type", Unsupported, "tar header", "is of a type that readers understand differently";
-    TarSlash = "tar-slash", Malformed, "tar header", "is of a file, with the name of a directory";
-    TarName = "tar-name", Malformed, "tar header", "has a name or a link's target that is empty or holds a NUL";
-    TarPayload = "tar-payload", Malformed, "tar header", "states a size that its type does not have";
-    TarLinkContent = "tar-link-content", Malformed, "tar archive", "a hard link has content that could be a header or the end";
-    TarEnd = "tar-end", Malformed, "tar archive", "goes on after half of an end marker";
-    TarExtension = "tar-extension", Malformed, "extended tar header", "comes twice, is contradicted, or is followed by no member";
-    TarRecord = "tar-record", Malformed, "pax record", "is not of the form LENGTH KEYWORD=VALUE";
-    TarValue = "tar-value", Malformed, "pax record", "has a value that its keyword cannot have, is there again or is unknown";
-    TarGlobal = "tar-global", Malformed, "global tar header", "says of all members what readers understand differently";
-    TarXattr = "tar-xattr", Malformed, "pax record", "is an extended attribute that is malformed, or there with another value";
-    TarSparse = "tar-sparse", Malformed, "tar header", "says of the holes of a file what is malformed or does not hold together";
-    TarMap = "tar-map", Malformed, "map of a sparse file", "has a piece that overlaps the one before or lies beyond the size";
-    TarMapSize = "tar-map-size", Mismatch, "map of a sparse file", "is not of as many bytes as are stored";
-    TarHeaderLimit = "tar-header-limit", Limit, "extended tar header", "is larger, with those before it, than the limit";
-    TarExtentLimit = "tar-extent-limit", Limit, "map of a sparse file", "has more pieces than the limit";
-    TarMemory = "tar-memory", Memory, "tar header", "there is no memory for it";
 
     // What reads the image
     KernelVersion = "kernel-version", Unsupported, "image", "the kernel that is meant refuses something in it, or reads it otherwise";
