@@ -4,7 +4,7 @@
 //! them, and of the content of files as it comes. Content goes straight to its place in the
 //! image; what is kept is metadata alone. When all has been told, the tree is laid out behind
 //! the content, and the superblock is written last. How entries become a tree, those that replace others,
-//! that lie below symbolic links or that are whiteouts included, is said in [`Tree`]'s module.
+//! that lie below symbolic links or that are whiteouts included, is said in `core/src/build/tree.rs`.
 //!
 //! The same entries give the same bytes, wherever they are made. What is written is what Linux
 //! 5.4 reads, or 5.15 where there are sparse files: uncompressed files in whole blocks, tails
