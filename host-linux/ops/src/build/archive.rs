@@ -10,6 +10,7 @@ use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::Digest;
 use erofs_unpack_core::tar::Entry;
 use erofs_unpack_core::unpack::{Content, Expectations, Outcome, SNIFF_SIZE, Sniffed, sniff};
+use sha1::{Digest as _, Sha1};
 
 use super::filter::{Filter, plain};
 use super::output::ImageOutput;
@@ -108,10 +109,21 @@ pub(crate) fn build_archive(
     })
 }
 
+/// The namespace of URLs: 6ba7b811-9dad-11d1-80b4-00c04fd430c8 (RFC 9562, 6.6).
+const URL: [u8; 16] = 0x6ba7_b811_9dad_11d1_80b4_00c0_4fd4_30c8_u128.to_be_bytes();
+
 /// The UUID that containerd gives to the image of a blob (`plugins/diff/erofs` of containerd 2.2).
 fn containerd(digest: &Digest) -> [u8; 16] {
     let name = format!("erofs:blobs/{digest}");
-    *uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes()
+    let hash = Sha1::new().chain_update(URL).chain_update(name).finalize();
+    let mut uuid = [0; 16];
+    for (byte, from) in uuid.iter_mut().zip(hash) {
+        *byte = from;
+    }
+    // Version 5, and the variant of RFC 9562.
+    uuid[6] = 0x50 | (uuid[6] & 0x0f);
+    uuid[8] = 0x80 | (uuid[8] & 0x3f);
+    uuid
 }
 
 /// Takes the archive.
