@@ -554,7 +554,7 @@ impl SuperblockReport {
 }
 
 /// A UUID in its usual form.
-fn uuid(bytes: &[u8; 16]) -> String {
+pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
     let mut text = String::new();
     for (place, byte) in bytes.iter().enumerate() {
         if matches!(place, 4 | 6 | 8 | 10) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Archive, Proved};
 use crate::done::Conclude;
 use crate::error::HostError;
-use crate::report::{ErrorReport, VERSION, outcome_name, shown};
+use crate::report::{ErrorReport, VERSION, outcome_name, shown, uuid};
 
 /// What came of building: what `--json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -77,7 +77,7 @@ impl ImageReport {
             block_size: summary.block_size,
             inodes: summary.inodes,
             content: summary.content,
-            uuid: hyphenated(summary.uuid),
+            uuid: uuid(&summary.uuid),
             sparse: summary.sparse,
             dropped_xattrs: summary.dropped_xattrs,
             files_read_back: proved.files,
@@ -87,18 +87,6 @@ impl ImageReport {
             tar_size: tar.map(|tar| tar.size),
         }
     }
-}
-
-/// A UUID in the form of RFC 9562.
-fn hyphenated(uuid: [u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in uuid.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }
 
 impl Report {

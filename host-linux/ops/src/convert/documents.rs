@@ -2,6 +2,7 @@
 
 use erofs_unpack_core::codec::Compression;
 use erofs_unpack_core::oci::{FEATURE_EROFS, Family, MediaKind};
+use erofs_unpack_core::{At, Code, Error};
 use serde_json::{Map, Value, json};
 
 use super::Options;
@@ -9,7 +10,7 @@ use super::entries::Origin;
 use super::layer::Converted;
 use super::layout::NewLayout;
 use crate::error::HostError;
-use crate::image::Image;
+use crate::image::{Image, read};
 use crate::source::ImageSource;
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -28,12 +29,12 @@ pub(super) fn write(
     let limits = &options.build.limits;
     let mut config = match image.manifest.config.media_type.kind() {
         MediaKind::Config => {
-            let document = match &image.manifest.config.data {
-                Some(data) => data.clone(),
-                None => source.read_document(&image.manifest.config.digest, limits)?,
-            };
+            let config = &image.manifest.config;
             // It has passed the strict reader already.
-            serde_json::from_slice(&document).unwrap_or_default()
+            serde_json::from_slice(&read(source, config, limits)?).map_err(|_| {
+                let error = Error::new(Code::JsonSyntax, At::Whole);
+                HostError::refused(source.blob_place(&config.digest), error)
+            })?
         }
         _ => Map::new(),
     };
@@ -91,7 +92,7 @@ fn keep(
 ) -> Result<Value, HostError> {
     let limits = &options.build.limits;
     let descriptor = &image.descriptor;
-    let document = source.read_document(&descriptor.digest, limits)?;
+    let document = read(source, descriptor, limits)?;
     let mut entry = layout.document(&descriptor.media_type.to_string(), &document)?;
     let mut platform = json!(null);
     let own = &image.manifest.config;
@@ -100,7 +101,7 @@ fn keep(
             layout.copy(&mut source.open_blob(&blob.digest)?, &blob.digest)?;
         }
     }
-    if let Ok(config) = source.read_document(&own.digest, limits)
+    if let Ok(config) = read(source, own, limits)
         && let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&config)
     {
         platform = self::platform(&config);

@@ -4,7 +4,7 @@ use erofs_unpack_core::oci::{Descriptor, Index, MediaKind};
 use erofs_unpack_core::{At, Code, Error, Limits, Value};
 
 use crate::error::HostError;
-use crate::image::{Image, Selection, read_index};
+use crate::image::{Image, Selection, read, read_index};
 use crate::source::ImageSource;
 
 /// The image that is meant, or all of all platforms.
@@ -58,9 +58,7 @@ fn below(
 }
 
 fn nested(source: &ImageSource, entry: &Descriptor, limits: &Limits) -> Result<Index, HostError> {
-    let place = source.blob_place(&entry.digest);
-    let document = source.read_document(&entry.digest, limits)?;
-    let refused = |error| HostError::refused(&place, error);
-    entry.verify(&document).map_err(refused)?;
-    Index::parse(&document, limits).map_err(refused)
+    let document = read(source, entry, limits)?;
+    Index::parse(&document, limits)
+        .map_err(|error| HostError::refused(source.blob_place(&entry.digest), error))
 }

@@ -8,7 +8,7 @@ use erofs_unpack_core::verity::parity;
 use serde::Serialize;
 
 use super::header::Found;
-use crate::report::{VERSION, outcome_name, shown};
+use crate::report::{VERSION, outcome_name, shown, uuid};
 
 /// What a tree is, and what came of it: what `--json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +79,7 @@ impl Report {
             exit_code: 0,
             data: shown(data),
             hashes: shown(hashes),
-            uuid: found.uuid.map(uuid_text),
+            uuid: found.uuid.as_ref().map(uuid),
             hash_type: params.hash_type.number(),
             data_blocks: params.data_blocks,
             data_block_size: params.data_block_size,
@@ -149,18 +149,4 @@ impl Report {
 /// Bytes in hex.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A UUID as it is written.
-fn uuid_text(uuid: [u8; 16]) -> String {
-    let digits = hex(&uuid);
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
 }
