@@ -212,30 +212,35 @@ impl<O: Output> Builder<O> {
             return Ok(());
         }
         match &mut self.open {
-            Open::Skipped => return Ok(()),
-            Open::Nothing => {
-                return Err(Error::new(Code::BuildContent, At::Whole)
-                    .found(Value::Number(offset))
-                    .into());
-            }
+            Open::Skipped => Ok(()),
+            Open::Nothing => Err(Error::new(Code::BuildContent, At::Whole)
+                .found(Value::Number(offset))
+                .into()),
             Open::File { whole, told, .. } => {
                 let (whole, from) = (*whole, told.at);
                 told.take(offset, bytes.len() as u64)?;
                 self.hole(from, offset, whole)?;
-                let split = whole.saturating_sub(offset).min(bytes.len() as u64);
-                let (data, tail) = usize::try_from(split)
-                    .ok()
-                    .and_then(|split| bytes.split_at_checked(split))
-                    .unwrap_or((bytes, &[]));
-                self.write(data)?;
-                self.tail(tail)?;
+                self.store(offset, bytes, whole)
             }
             Open::Sparse { told, .. } => {
                 let from = told.at;
                 told.take(offset, bytes.len() as u64)?;
                 self.sparse_content(from, offset, bytes)?;
+                self.digest.write(bytes);
+                Ok(())
             }
         }
+    }
+
+    /// Bytes of a file that is not sparse: up to `whole` into the image, the rest into the spool.
+    fn store(&mut self, offset: u64, bytes: &[u8], whole: u64) -> BuildResult<(), O> {
+        let split = whole.saturating_sub(offset).min(bytes.len() as u64);
+        let (data, tail) = usize::try_from(split)
+            .ok()
+            .and_then(|split| bytes.split_at_checked(split))
+            .unwrap_or((bytes, &[]));
+        self.write(data)?;
+        self.tail(tail)?;
         self.digest.write(bytes);
         Ok(())
     }
@@ -243,27 +248,14 @@ impl<O: Output> Builder<O> {
     /// Zeros for a hole in a file that is not sparse.
     fn hole(&mut self, from: u64, to: u64, whole: u64) -> BuildResult<(), O> {
         let zeros = [0; 512];
-        let mut left = to.saturating_sub(from);
-        while left > 0 {
-            let piece = left.min(512);
-            let zeros = usize::try_from(piece)
+        let mut at = from;
+        while at < to {
+            let piece = to.saturating_sub(at).min(zeros.len() as u64);
+            let bytes = usize::try_from(piece)
                 .ok()
                 .and_then(|length| zeros.get(..length));
-            self.digest.write(zeros.unwrap_or(&[]));
-            left = left.saturating_sub(piece);
-        }
-        let data = to.min(whole).saturating_sub(from);
-        self.grow(data)?;
-        self.data.zeros(data, &mut self.output)?;
-        let mut tail = to.saturating_sub(from.max(whole));
-        while tail > 0 {
-            // It is less than a block.
-            let piece = tail.min(512);
-            let zeros = usize::try_from(piece)
-                .ok()
-                .and_then(|length| zeros.get(..length));
-            self.tail(zeros.unwrap_or(&[]))?;
-            tail = tail.saturating_sub(piece);
+            self.store(at, bytes.unwrap_or(&[]), whole)?;
+            at = at.saturating_add(piece);
         }
         Ok(())
     }
